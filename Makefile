@@ -1,0 +1,44 @@
+# make demo   the whole road on real data: train, convert, build, verify, time, report
+# make test   the tests
+# make lint   style, types, import rules
+# make env    the environment alone, in .venv; every recipe uses it
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: env demo test lint clean
+
+PYTHON ?= python3
+OUT ?= demo-out
+
+# An NVIDIA driver decides which extras fit the machine.
+MACHINE := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+EXTRAS_cpu := train,cpu,rtx,openvino,demo,dev
+EXTRAS_gpu := train,gpu,tensorrt,rtx,openvino,demo,dev
+CONSTRAINTS := constraints/$(MACHINE).txt
+STAMP := .venv/installed-$(MACHINE)
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml $(CONSTRAINTS) constraints/tools.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "unetrt needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/tools.txt
+	.venv/bin/python -m uv pip install --quiet --python .venv/bin/python -c $(CONSTRAINTS) -e '.[$(EXTRAS_$(MACHINE))]'
+	@touch $@
+
+demo: env
+	.venv/bin/unetrt demo --out $(OUT)
+
+test: env
+	.venv/bin/python -m pytest
+
+lint: env
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean:
+	rm -rf .venv build dist *.egg-info $(OUT)

@@ -1,0 +1,85 @@
+"""Fold a factor and an offset per channel, such as a batch normalisation, into the convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from .nodes import constant_of, set_constant
+
+__all__ = ["FoldAffine"]
+
+
+class FoldAffine(ir.passes.InPlacePass):  # type: ignore[misc]
+    """Conv -> Mul(constant) and Conv -> Add(constant) become one Conv; ConvTranspose likewise.
+
+    Runs after SinkTranspose, which brings the pieces together in NCHW.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        modified = False
+        for node in list(model.graph):
+            if node.op_type in ("Mul", "Add"):
+                modified |= _fold(node)
+        return ir.passes.PassResult(model, modified=modified)
+
+
+def _fold(node: ir.Node) -> bool:
+    found = _convolution_and_constant(node)
+    if found is None or node.outputs[0].is_graph_output():
+        return False
+    conv, per_channel = found
+    kernel = constant_of(conv.inputs[1])
+    if kernel is None or (has_bias(conv) and constant_of(conv.inputs[2]) is None):
+        return False
+    out_axis = 0 if conv.op_type == "Conv" else 1
+    channels = kernel.shape[out_axis]
+    if per_channel.size not in (1, channels) or _groups(conv) != 1:
+        return False
+    values = np.broadcast_to(per_channel, (channels,)).astype(np.float64)
+    bias = constant_of(conv.inputs[2]) if has_bias(conv) else None
+    new_bias = np.zeros(channels) if bias is None else bias.astype(np.float64)
+    if node.op_type == "Mul":
+        along = values.reshape([-1 if axis == out_axis else 1 for axis in range(kernel.ndim)])
+        set_constant(conv, 1, (kernel * along).astype(kernel.dtype), f"{node.name}/kernel")
+        new_bias = new_bias * values
+    else:
+        new_bias = new_bias + values
+    if not has_bias(conv):
+        conv.resize_inputs(3)
+    set_constant(conv, 2, new_bias.astype(kernel.dtype), f"{node.name}/bias")
+    node.outputs[0].replace_all_uses_with(conv.outputs[0])
+    node.graph.remove(node, safe=True)
+    return True
+
+
+def _convolution_and_constant(node: ir.Node) -> tuple[ir.Node, NDArray[Any]] | None:
+    """Return the convolution that only `node` reads, and the constant as [channels] or [1]."""
+    for value, other in (node.inputs, reversed(node.inputs)):
+        conv, constant = value.producer(), constant_of(other)
+        if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or constant is None:
+            continue
+        rank = constant_of(conv.inputs[1])
+        spatial = constant.shape[-(rank.ndim - 2) :] if rank is not None else ()
+        if len(value.uses()) == 1 and (constant.size == 1 or _per_channel(constant, spatial)):
+            return conv, constant.ravel()
+    return None
+
+
+def _per_channel(constant: NDArray[Any], spatial: tuple[int, ...]) -> bool:
+    """Whether the constant's only axis longer than one is the channels, NCHW."""
+    axis = constant.ndim - len(spatial) - 1
+    return axis >= 0 and constant.size == constant.shape[axis]
+
+
+def _groups(conv: ir.Node) -> int:
+    group = conv.attributes.get("group")
+    return int(group.as_int()) if group is not None else 1
+
+
+def has_bias(conv: ir.Node) -> bool:
+    """Whether a convolution has its optional third input."""
+    return len(conv.inputs) > 2 and conv.inputs[2] is not None  # noqa: PLR2004

@@ -1,0 +1,60 @@
+"""Name nodes, values and weights after the Keras layers they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import onnx_ir as ir
+
+__all__ = ["NameByLayer"]
+
+_MAIN = {"Conv", "ConvTranspose", "Gemm", "MatMul", "MaxPool", "AveragePool", "Concat", "Softmax"}
+_INPUT_NAMES = {("Conv", 1): "kernel", ("Conv", 2): "bias"} | {
+    ("ConvTranspose", 1): "kernel",
+    ("ConvTranspose", 2): "bias",
+}
+
+
+class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
+    """`down1_conv1_1/convolution` becomes `down1_conv1`, its weights `down1_conv1/kernel`.
+
+    A layer's main node has the layer's name; what else it needs is `layer/op`. Node names
+    reappear in engines, profiles and reports, where a reader looks for the layer.
+    """
+
+    def __init__(self, layers: Collection[str]) -> None:
+        super().__init__()
+        self._layers = set(layers)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        taken: set[str] = {value.name for value in (*graph.inputs, *graph.outputs)}
+        node_names: set[str] = set()
+        for node in graph:
+            layer = self._layer_of(node.name or "")
+            wanted = layer if node.op_type in _MAIN else f"{layer}/{node.op_type.lower()}"
+            node.name = _free(wanted, node_names)
+            for index, value in enumerate(node.inputs):
+                if value is not None and value.is_initializer() and len(value.uses()) == 1:
+                    part = _INPUT_NAMES.get((node.op_type, index), f"constant{index}")
+                    value.name = _free(f"{node.name}/{part}", taken)
+            for value in node.outputs:
+                if not value.is_graph_output():
+                    value.name = _free(node.name, taken)
+        return ir.passes.PassResult(model, modified=True)
+
+    def _layer_of(self, name: str) -> str:
+        scope = name.partition("/")[0]
+        # Keras calls a model once to build it and once to trace it; TensorFlow counts the scopes.
+        once = re.sub(r"_\d+$", "", scope)
+        return scope if scope in self._layers or once not in self._layers else once
+
+
+def _free(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name

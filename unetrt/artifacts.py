@@ -1,0 +1,201 @@
+"""Files with a JSON sidecar: ONNX models and engines, and where they came from.
+
+`name.onnx` lies beside `name.onnx.json`. The sidecar holds the file's sha256, what goes in and
+comes out, what a user needs to use it, and what it was made from, so that any stage can start
+from a stored file, without the library that made it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from unetrt.errors import ArtifactError
+from unetrt.files import sha256_of, write_text
+from unetrt.tensors import TensorSpec
+
+__all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
+
+FORMAT = 1
+"""Version of the sidecar; a reader refuses one it does not know."""
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return the name of the JSON file beside an artifact."""
+    return path.with_name(path.name + ".json")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file, its checksum, and what its sidecar says.
+
+    Attributes:
+        path: the file.
+        sha256: of the file.
+        classes: the names of the output's classes, the background first; empty if unknown.
+        size_multiple: height and width must be multiples of this.
+        source: what it was made from: {"file", "sha256"} of the artifact before it, or of
+            the data for a Keras model.
+        made_with: versions and choices it was made with.
+    """
+
+    kind: ClassVar[str]
+    path: Path
+    sha256: str
+    classes: tuple[str, ...] = ()
+    size_multiple: int = 1
+    source: dict[str, Any] = field(default_factory=dict)
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def as_source(self) -> dict[str, str]:
+        """What the next artifact says it was made from."""
+        return {"file": self.path.name, "sha256": self.sha256}
+
+    def save_sidecar(self) -> None:
+        """Write the sidecar beside the file."""
+        fields = {"format": FORMAT, "kind": self.kind, **self._to_json()}
+        write_text(sidecar_of(self.path), json.dumps(fields, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the sidecar of `path` and check the file against it.
+
+        Raises:
+            ArtifactError: either is missing, the sidecar is of another kind or format, or the
+                file is not the one it describes.
+        """
+        _must_exist(path)
+        sidecar = sidecar_of(path)
+        try:
+            fields = json.loads(sidecar.read_text(encoding="utf-8"))
+            if fields["kind"] != cls.kind or fields["format"] != FORMAT:
+                raise ArtifactError(
+                    f"{sidecar} describes something else",
+                    got=f"kind {fields['kind']!r}, format {fields['format']}",
+                    expected=f"kind {cls.kind!r}, format {FORMAT}",
+                )
+            artifact = cls(path=path, **cls._from_json(fields))
+        except FileNotFoundError as error:
+            raise ArtifactError(
+                f"{path} has no sidecar",
+                expected=f"{sidecar.name} beside it",
+                hint="move both files together, or make them again",
+            ) from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArtifactError(
+                f"Cannot read {sidecar}", got=repr(error), expected="what unetrt wrote"
+            ) from error
+        if sha256_of(path) != artifact.sha256:
+            raise ArtifactError(
+                f"{path} is not the file its sidecar describes",
+                got="another sha256",
+                expected=f"{artifact.sha256[:12]}...",
+                hint="it was cut short or changed; make it again",
+            )
+        return artifact
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "sha256": self.sha256,
+            "classes": list(self.classes),
+            "size_multiple": self.size_multiple,
+            "source": self.source,
+            "made_with": self.made_with,
+        }
+
+    @classmethod
+    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "sha256": str(fields["sha256"]),
+            "classes": tuple(fields["classes"]),
+            "size_multiple": int(fields["size_multiple"]),
+            "source": dict(fields["source"]),
+            "made_with": dict(fields["made_with"]),
+        }
+
+
+@dataclass(frozen=True)
+class KerasFile(Artifact):
+    """A trained model.keras; a file without a sidecar is taken as it is."""
+
+    kind = "keras"
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """As Artifact.load, but a model from elsewhere needs no sidecar."""
+        _must_exist(path)
+        return super().load(path) if sidecar_of(path).exists() else cls(path, sha256_of(path))
+
+
+@dataclass(frozen=True)
+class _Network(Artifact):
+    """An artifact that runs: what goes in, what comes out, in which precision it computes."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    precision: str = "fp32"
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            **super()._to_json(),
+            "inputs": [tensor.to_json() for tensor in self.inputs],
+            "outputs": [tensor.to_json() for tensor in self.outputs],
+            "precision": self.precision,
+        }
+
+    @classmethod
+    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **super()._from_json(fields),
+            "inputs": tuple(map(TensorSpec.from_json, fields["inputs"])),
+            "outputs": tuple(map(TensorSpec.from_json, fields["outputs"])),
+            "precision": str(fields["precision"]),
+        }
+
+
+@dataclass(frozen=True)
+class OnnxModel(_Network):
+    """An ONNX file."""
+
+    kind = "onnx"
+
+
+@dataclass(frozen=True)
+class Engine(_Network):
+    """A TensorRT or TensorRT-RTX engine.
+
+    Attributes:
+        backend: "tensorrt" or "tensorrt-rtx".
+        backend_version: engines do not cross versions.
+        receipt: what the engine computes in; see convert/receipt.py.
+    """
+
+    kind = "engine"
+    backend: str = ""
+    backend_version: str = ""
+    receipt: dict[str, Any] = field(default_factory=dict)
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            **super()._to_json(),
+            "backend": self.backend,
+            "backend_version": self.backend_version,
+            "receipt": self.receipt,
+        }
+
+    @classmethod
+    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            **super()._from_json(fields),
+            "backend": str(fields["backend"]),
+            "backend_version": str(fields["backend_version"]),
+            "receipt": dict(fields["receipt"]),
+        }
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"There is no file {path}", hint="check the name")

@@ -1,0 +1,56 @@
+"""The built-in data: axial slices of the MNI152 T1 brain template, with its tissue maps.
+
+The ICBM 152 nonlinear template (Fonov et al. 2011) is an average of 152 adult heads; nilearn's
+wheel carries it at 1 mm with maps of grey and white matter, so nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from unetrt import vendor
+from unetrt.data.dataset import Dataset, Sample
+
+__all__ = ["CLASSES", "load_brain", "slab_of"]
+
+CLASSES = ("background", "grey", "white")
+
+_SLABS = (("train", 13), (None, 2), ("val", 3), (None, 2), ("test", 3), (None, 2))
+"""Repeated along the axis: thickness in slices of 1 mm; None is a gap that nobody sees, so that
+no slice is judged whose neighbour was learnt from."""
+
+
+def slab_of(offset: int) -> str | None:
+    """Return the part that the slice `offset` millimetres above the lowest belongs to, or None."""
+    offset %= sum(thickness for _, thickness in _SLABS)
+    for part, thickness in _SLABS:
+        if offset < thickness:
+            return part
+        offset -= thickness
+    raise AssertionError("unreachable: offset was reduced to the slabs' sum")
+
+
+def load_brain() -> Dataset:
+    """Load every axial slice that shows the brain: uint8 images of 233 x 197, nose up.
+
+    A pixel's class is the likelier of grey matter, white matter and everything else.
+    """
+    datasets = vendor.nilearn_datasets()
+    t1, grey, white = (
+        np.asarray(load(resolution=1).dataobj, dtype=np.float32)
+        for load in (
+            datasets.load_mni152_template,
+            datasets.load_mni152_gm_template,
+            datasets.load_mni152_wm_template,
+        )
+    )
+    images = np.round(t1 / t1.max() * 255).astype(np.uint8)
+    labels = np.argmax(np.stack([1 - grey - white, grey, white]), axis=0).astype(np.uint8)
+    shown = np.flatnonzero(labels.any(axis=(0, 1)))
+    parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    for z in range(shown[0], shown[-1] + 1):
+        part = slab_of(z - shown[0])
+        if part is not None:
+            image, label = (np.rot90(volume[:, :, z]).copy() for volume in (images, labels))
+            parts[part].append(Sample(f"axial_{z:03d}", image[:, :, np.newaxis], label))
+    return Dataset("brain", CLASSES, *(tuple(parts[part]) for part in ("train", "val", "test")))

@@ -1,0 +1,105 @@
+"""Every error unetrt raises on purpose.
+
+    UnetrtError
+    ├── BadInput            exit status 2: what was given cannot be used
+    │   ├── DataError           images, labels, data folders
+    │   ├── ShapeError          sizes a network or an engine cannot take
+    │   ├── ArtifactError       a model, ONNX file or engine: missing, altered, of another kind
+    │   ├── OutputError         a place that cannot be written
+    │   ├── UnsupportedModel    a model that cannot be converted or built
+    │   └── MissingDependency   an optional package that is not installed
+    └── CheckFailed         exit status 1: the work was done and the result is not right
+        ├── ParityError         an artifact disagrees with its reference
+        └── ReceiptError        an engine does not compute in the precision asked for
+
+Each says what failed, what it got, what it expected, and what to do next, in one sentence.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArtifactError",
+    "BadInput",
+    "CheckFailed",
+    "DataError",
+    "MissingDependency",
+    "OutputError",
+    "ParityError",
+    "ReceiptError",
+    "ShapeError",
+    "UnetrtError",
+    "UnsupportedModel",
+]
+
+
+class UnetrtError(Exception):
+    """What failed, and where known: what it got, what it expected, what to do next."""
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        got: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        sentence = what
+        if got is not None:
+            sentence += f": got {got}"
+        if expected is not None:
+            sentence += f", expected {expected}" if got is not None else f": expected {expected}"
+        if hint is not None:
+            sentence += f"; {hint}"
+        super().__init__(sentence + ".")
+
+
+class BadInput(UnetrtError):  # noqa: N818  (it names the input, not the exception)
+    """What was given cannot be used."""
+
+    exit_status = 2
+
+
+class DataError(BadInput):
+    """Images, labels or a data folder that cannot be used."""
+
+
+class ShapeError(BadInput):
+    """A size or type that a network or an engine cannot take."""
+
+
+class ArtifactError(BadInput):
+    """A model, ONNX file or engine that is missing, altered or of another kind."""
+
+
+class OutputError(BadInput):
+    """A place that cannot be written."""
+
+
+class UnsupportedModel(BadInput):
+    """A model that cannot be converted, or that a builder refuses."""
+
+
+class MissingDependency(BadInput):
+    """An optional package is missing; names the extra that brings it."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed",
+            hint=f"install it with: pip install 'unetrt[{extra}]'",
+        )
+        self.package = package
+        self.extra = extra
+
+
+class CheckFailed(UnetrtError):  # noqa: N818  (it names the outcome)
+    """The work was done and its result is not right."""
+
+
+class ParityError(CheckFailed):
+    """An artifact disagrees with its reference by more than the tolerance."""
+
+
+class ReceiptError(CheckFailed):
+    """An engine does not compute in the precision that was asked for."""

@@ -1,0 +1,80 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from unetrt.errors import OutputError
+
+__all__ = ["output_folder", "replacing", "sha256_of", "write_bytes", "write_text"]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the file's SHA-256 as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; on success it takes `path`'s place, on failure it goes.
+
+    A process killed inside the block leaves the old file, or none. The temporary name keeps the
+    suffix, since savers such as Keras choose the format by it.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}",
+            got=error.strerror or str(error),
+            hint="choose a folder that exists, can be written and has space",
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` to `path`, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text to `path`, whole or not at all."""
+    write_bytes(path, content.encode())
+
+
+def output_folder(path: Path) -> Path:
+    """Make sure that `path` is a folder that can be written, before any work is spent on it.
+
+    Raises:
+        OutputError: it is a file, or cannot be made or written.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(
+            f"Cannot write into {path}", got="a file", expected="a folder or a new name"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write into {path}",
+            got=error.strerror or str(error),
+            hint="choose another folder with --out",
+        ) from error
+    return path
