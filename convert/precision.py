@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from fnmatch import fnmatch
 from pathlib import Path
 
-import onnx
-from onnxconverter_common import float16
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput
 from unetrt.files import replacing, sha256_of
+
+from . import passes
 
 __all__ = ["PrecisionSpec", "to_precision"]
 
@@ -41,17 +42,12 @@ def to_precision(model: OnnxModel, path: Path, spec: PrecisionSpec | None = None
     Since TensorRT 11 an engine computes in the types its graph has, and in no others.
     """
     spec = spec or PrecisionSpec()
-    proto = onnx.load(model.path)
-    kept = [
-        node.name
-        for node in proto.graph.node
-        if any(fnmatch(node.name, pattern) for pattern in spec.keep)
-    ]
-    typed = float16.convert_float_to_float16(
-        proto, keep_io_types=True, node_block_list=kept, disable_shape_infer=False
-    )
+    graph = ir.load(model.path)
+    passes.Sequential(
+        ShapeInferencePass(), passes.ToFloat16(spec.keep), RemoveUnusedNodesPass()
+    )(graph)
     with replacing(path) as temporary:
-        onnx.save(typed, temporary)
+        ir.save(graph, temporary)
     written = replace(
         model,
         path=path,
@@ -59,7 +55,7 @@ def to_precision(model: OnnxModel, path: Path, spec: PrecisionSpec | None = None
         source=model.as_source,
         made_with={
             "spec": asdict(spec),
-            "onnxconverter-common": vendor.version("onnxconverter-common"),
+            "onnx-ir": vendor.version("onnx-ir"),
         },
         precision=spec.precision,
     )

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import tensorflow as tf
 import tf2onnx
+from onnx_ir.passes.common import ShapeInferencePass
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
@@ -54,9 +55,12 @@ def export_onnx(
     spec = spec or ExportSpec()
     graph = _traced(model, spec)
     weights = {f"w{k}": np.asarray(variable) for k, variable in enumerate(_variables(model))}
+    graph.graph.name = model.name
+    graph.graph.outputs[0].name = model.layers[-1].name
     passes.Sequential(
         passes.BindWeights(weights),
         passes.FoldConstants(),
+        ShapeInferencePass(),
         passes.ReshapeToTranspose(),
         passes.SinkTranspose(),
         passes.FoldAffine(),
@@ -64,8 +68,6 @@ def export_onnx(
         passes.FreeAxes(),
         passes.NameByLayer([layer.name for layer in model.layers]),
     )(graph)
-    graph.graph.name = model.name
-    graph.graph.outputs[0].name = model.layers[-1].name
     multiple = _size_multiple(graph)
     graph.metadata_props.update(
         {

@@ -11,6 +11,7 @@ from .free_axes import FreeAxes
 from .name_by_layer import NameByLayer
 from .reshape_to_transpose import ReshapeToTranspose
 from .sink_transpose import SinkTranspose
+from .to_float16 import ToFloat16
 
 __all__ = [
     "BindWeights",
@@ -22,4 +23,5 @@ __all__ = [
     "ReshapeToTranspose",
     "Sequential",
     "SinkTranspose",
+    "ToFloat16",
 ]
