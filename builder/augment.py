@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ _FOREGROUND_TRIES = 4
 
 
 class CropStream:
-    """An endless stream of batches (pixels float32 NHWC, classes uint8 NHW) from a seed.
+    """Batches (pixels float32 NHWC, classes uint8 NHW), each a function of the seed and its number.
 
     A crop without foreground is drawn again a few times, so that empty corners do not fill the
     batches; quarter turns and flips need no interpolation; contrast varies by up to a factor of
@@ -38,7 +37,7 @@ class CropStream:
         self._crop = crop
         self._batch = batch
         self._pixel_std = pixel_std
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
 
     @property
     def channels(self) -> int:
@@ -51,32 +50,30 @@ class CropStream:
         pixels = sum(label.size for label in self._labels)
         return max(1, round(pixels / (self._batch * self._crop**2)))
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-        while True:
-            crops = [self._draw() for _ in range(self._batch)]
-            yield (
-                np.stack([image for image, _ in crops]),
-                np.stack([label for _, label in crops]),
-            )
+    def batch(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Draw the batch of that number."""
+        random = np.random.default_rng((self._seed, int(number)))
+        crops = [self._draw(random) for _ in range(self._batch)]
+        return np.stack([image for image, _ in crops]), np.stack([label for _, label in crops])
 
-    def _draw(self) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        image, label = self._cut()
+    def _draw(self, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        image, label = self._cut(random)
         for _ in range(_FOREGROUND_TRIES):
             if label.any():
                 break
-            image, label = self._cut()
-        turns = int(self._random.integers(4))
+            image, label = self._cut(random)
+        turns = int(random.integers(4))
         image, label = np.rot90(image, turns), np.rot90(label, turns)
-        if self._random.random() < 0.5:  # noqa: PLR2004
+        if random.random() < 0.5:  # noqa: PLR2004
             image, label = image[:, ::-1], label[:, ::-1]
-        contrast = np.exp(self._random.uniform(-0.4, 0.4))
-        brightness = self._random.uniform(-0.1, 0.1) * self._pixel_std
+        contrast = np.exp(random.uniform(-0.4, 0.4))
+        brightness = random.uniform(-0.1, 0.1) * self._pixel_std
         return (image * contrast + brightness).astype(np.float32), label
 
-    def _cut(self) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        k = int(self._random.integers(len(self._images)))
+    def _cut(self, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        k = int(random.integers(len(self._images)))
         height, width = self._labels[k].shape
-        top = int(self._random.integers(height - self._crop + 1))
-        left = int(self._random.integers(width - self._crop + 1))
+        top = int(random.integers(height - self._crop + 1))
+        left = int(random.integers(width - self._crop + 1))
         window = np.s_[top : top + self._crop, left : left + self._crop]
         return self._images[k][window], self._labels[k][window]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetrt.dice import DiceCounter
 from unetrt.padding import mirrored_to_multiple
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from unetrt.data import Sample
 
-__all__ = ["evaluate", "predictor", "size_multiple"]
+__all__ = ["evaluate", "size_multiple"]
 
 
 def size_multiple(model: keras.Model) -> int:

@@ -89,6 +89,7 @@ def train(
         epochs=spec.epochs or 1_000_000,  # by minutes, the course stops it
         steps_per_epoch=stream.steps_per_epoch,
         callbacks=[course],
+        shuffle=False,
         verbose=0,
     )
     model.set_weights(course.best_weights)
@@ -117,7 +118,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         self._step = 0
         self._began = time.monotonic()
 
-    def on_train_batch_begin(self, _batch: int, _logs: object = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
         done = self._done()
         rise = min(1.0, (done + 0.01) / _RISE)
         fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
@@ -168,14 +169,17 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def _batches(stream: CropStream, spec: TrainSpec) -> tf.data.Dataset:
+    """Draw batches while the network works.
+
+    Not with from_generator: its op makes malloc trim the heap at every free.
+    """
     shape = (spec.batch, spec.crop, spec.crop)
-    return tf.data.Dataset.from_generator(
-        lambda: iter(stream),
-        output_signature=(
-            tf.TensorSpec((*shape, stream.channels), tf.float32),
-            tf.TensorSpec(shape, tf.uint8),
-        ),
-    ).prefetch(2)
+
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, classes = tf.numpy_function(stream.batch, [step], [tf.float32, tf.uint8])
+        return tf.ensure_shape(pixels, (*shape, stream.channels)), tf.ensure_shape(classes, shape)
+
+    return tf.data.Dataset.counter().map(batch).prefetch(2)
 
 
 def _check_fit(model: keras.Model, data: Dataset) -> None:

@@ -43,9 +43,9 @@ def to_precision(model: OnnxModel, path: Path, spec: PrecisionSpec | None = None
     """
     spec = spec or PrecisionSpec()
     graph = ir.load(model.path)
-    passes.Sequential(
-        ShapeInferencePass(), passes.ToFloat16(spec.keep), RemoveUnusedNodesPass()
-    )(graph)
+    passes.Sequential(ShapeInferencePass(), passes.ToFloat16(spec.keep), RemoveUnusedNodesPass())(
+        graph
+    )
     with replacing(path) as temporary:
         ir.save(graph, temporary)
     written = replace(

@@ -1,1 +1,7 @@
-"""stub"""
+"""A thin session over an ONNX file or an engine. No TensorFlow, ever."""
+
+from __future__ import annotations
+
+from .session import Session, SessionSpec, open_session
+
+__all__ = ["Session", "SessionSpec", "open_session"]

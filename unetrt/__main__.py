@@ -1,1 +1,60 @@
-def main(): ...
+"""The command line: `unetrt demo`, `unetrt train`, ... ; imports a stage only when it is used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from unetrt import __version__
+from unetrt.commands.bench import bench
+from unetrt.commands.build import build
+from unetrt.commands.convert import convert
+from unetrt.commands.demo import demo
+from unetrt.commands.doctor import doctor
+from unetrt.commands.predict import predict
+from unetrt.commands.train import train
+from unetrt.commands.verify import verify
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="unetrt",
+    help="From a Keras U-Net to a TensorRT engine that is known to be right, and timed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (demo, train, convert, build, verify, predict, bench, doctor):
+    app.command()(command)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001  (Typer calls it)
+    if asked:
+        typer.echo(f"unetrt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """From a Keras U-Net to a TensorRT engine that is known to be right, and timed.
+
+    Exit status: 0, 1 (a check failed), 2 (bad input).
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

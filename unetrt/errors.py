@@ -7,7 +7,8 @@
     │   ├── ArtifactError       a model, ONNX file or engine: missing, altered, of another kind
     │   ├── OutputError         a place that cannot be written
     │   ├── UnsupportedModel    a model that cannot be converted or built
-    │   └── MissingDependency   an optional package that is not installed
+    │   ├── MissingDependency   an optional package that is not installed
+    │   └── NoDevice            no GPU, or one that cannot run what was asked
     └── CheckFailed         exit status 1: the work was done and the result is not right
         ├── ParityError         an artifact disagrees with its reference
         └── ReceiptError        an engine does not compute in the precision asked for
@@ -23,6 +24,7 @@ __all__ = [
     "CheckFailed",
     "DataError",
     "MissingDependency",
+    "NoDevice",
     "OutputError",
     "ParityError",
     "ReceiptError",
@@ -91,6 +93,10 @@ class MissingDependency(BadInput):
         )
         self.package = package
         self.extra = extra
+
+
+class NoDevice(BadInput):
+    """There is no GPU, or not one that can run what was asked."""
 
 
 class CheckFailed(UnetrtError):  # noqa: N818  (it names the outcome)

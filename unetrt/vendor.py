@@ -6,7 +6,12 @@ A package that is missing raises MissingDependency, which names the extra that b
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TENSORRT_EXTRAS",
-    "cuda_bindings",
+    "cuda_runtime",
+    "exporter",
+    "installed",
+    "jinja2",
     "keras",
     "matplotlib_figure",
     "nilearn_datasets",
@@ -40,7 +48,9 @@ def keras() -> Any:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    _module("tensorflow", extra="train", purpose="Working with a Keras model")
+    with _native_stderr_held():
+        tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
+        tensorflow.config.list_logical_devices()  # it announces what it finds
     module = _module("keras", extra="train", purpose="Working with a Keras model")
     backend = module.backend.backend()
     if backend != "tensorflow":
@@ -51,6 +61,17 @@ def keras() -> Any:
             hint="set KERAS_BACKEND=tensorflow",
         )
     return module
+
+
+def exporter() -> None:
+    """Import what conversion to ONNX stands on: tf2onnx, onnx-ir and onnxscript."""
+    for name in ("tf2onnx", "onnx_ir", "onnxscript"):
+        _module(name, extra="train", purpose="Converting to ONNX")
+
+
+def jinja2() -> Any:
+    """Import Jinja."""
+    return _module("jinja2", extra="demo", purpose="Writing the report")
 
 
 def onnxruntime() -> Any:
@@ -72,13 +93,9 @@ def tensorrt(backend: str) -> Any:
     )
 
 
-def cuda_bindings() -> tuple[Any, Any]:
-    """Import cuda-python's (runtime, driver) bindings."""
-    purpose = "Running an engine on the GPU"
-    return (
-        _module("cuda.bindings.runtime", extra="gpu", purpose=purpose),
-        _module("cuda.bindings.driver", extra="gpu", purpose=purpose),
-    )
+def cuda_runtime() -> Any:
+    """Import cuda-python's bindings of the CUDA runtime."""
+    return _module("cuda.bindings.runtime", extra="gpu", purpose="Running an engine on the GPU")
 
 
 def pycuda_driver() -> Any:
@@ -96,12 +113,38 @@ def matplotlib_figure() -> Any:
     return _module("matplotlib.figure", extra="demo", purpose="Drawing the report").Figure
 
 
+def installed(module: str) -> bool:
+    """Whether a top-level module can be imported; imports nothing."""
+    return importlib.util.find_spec(module) is not None
+
+
 def version(package: str) -> str | None:
     """Return the installed version of a distribution, or None; imports nothing."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+@contextmanager
+def _native_stderr_held() -> Iterator[None]:
+    """Hold back what native code prints on stderr; show it only if the block fails.
+
+    TensorFlow announces oneDNN and the lack of a GPU at import, whatever the log level.
+    """
+    sys.stderr.flush()
+    own = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(own, held.read())
+            raise
+        finally:
+            os.dup2(own, 2)
+            os.close(own)
 
 
 def _module(name: str, *, extra: str, purpose: str) -> ModuleType:

@@ -22,7 +22,9 @@ class ReshapeToTranspose(ir.passes.InPlacePass):  # type: ignore[misc]
         modified = False
         for node in list(model.graph):
             if node.op_type == "Reshape" and _moves_single_channel(node):
-                moved = ir.Node("", "Transpose", [node.inputs[0]], [ir.AttrInt64s("perm", _TO_NCHW)])
+                moved = ir.Node(
+                    "", "Transpose", [node.inputs[0]], [ir.AttrInt64s("perm", _TO_NCHW)]
+                )
                 insert_after(node, moved, like=node.outputs[0])
                 node.outputs[0].replace_all_uses_with(moved.outputs[0])
                 model.graph.remove(node, safe=True)

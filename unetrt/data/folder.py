@@ -140,7 +140,7 @@ def _meaning(folder: Path, labels: dict[str, NDArray[Any]]) -> str:
         f"Cannot tell what the labels in {folder / 'labels'} mean",
         got=f"8-bit values up to {seen[-1]}",
         expected=f"16-bit instances, a mask of 0 and 255, or classes below {_MOST_CLASSES}",
-        hint=f'say it in {folder / "dataset.json"}: '
+        hint=f"say it in {folder / 'dataset.json'}: "
         '{"classes": ["background", "cell"], "labels": "instances"}',
     )
 

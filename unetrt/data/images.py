@@ -90,6 +90,8 @@ def _read_pillow(path: Path, palette: bool) -> NDArray[Any]:  # noqa: FBT001
             return np.array(image)
         if image.mode not in _CONVERTED:
             raise DataError(
-                f"Cannot use the image {path}", got=f"colour mode {image.mode}", expected="grey, RGB"
+                f"Cannot use the image {path}",
+                got=f"colour mode {image.mode}",
+                expected="grey, RGB",
             )
         return np.array(image.convert(_CONVERTED[image.mode]))

@@ -1,0 +1,49 @@
+"""ONNX Runtime, on the GPU where its CUDA provider loads, else on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt import vendor
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import ArtifactError
+from unetrt.gpu import find_gpu
+
+__all__ = ["open_backend"]
+
+
+def open_backend(model: OnnxModel, threads: int | None) -> _OnnxRuntime:
+    """Open an ONNX file."""
+    return _OnnxRuntime(vendor.onnxruntime(), model, threads)
+
+
+class _OnnxRuntime:
+    def __init__(self, ort: Any, model: OnnxModel, threads: int | None) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        available = ort.get_available_providers()
+        wanted = ["CUDAExecutionProvider"] if find_gpu() is not None else []
+        providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
+        try:
+            self._session = ort.InferenceSession(
+                str(model.path), sess_options=options, providers=providers
+            )
+        except Exception as error:  # ONNX Runtime's own errors share no base but Exception
+            raise ArtifactError(f"ONNX Runtime cannot open {model.path}", got=error) from error
+        self._input = model.inputs[0].name
+        self._output = [model.outputs[0].name]
+        provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.info = {"backend": "onnxruntime", "version": ort.__version__, "device": provider}
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Any shape that fits the network will do."""
+
+    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._session.run(self._output, {self._input: x_nhwc})[0]
+        return result
+
+    def close(self) -> None:
+        del self._session

@@ -1,0 +1,44 @@
+"""OpenVINO on the CPU, in float32 unless the ONNX file says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt import vendor
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import ArtifactError
+
+__all__ = ["open_backend"]
+
+
+def open_backend(model: OnnxModel, threads: int | None) -> _OpenVino:
+    """Open an ONNX file."""
+    return _OpenVino(vendor.openvino(), model, threads)
+
+
+class _OpenVino:
+    def __init__(self, ov: Any, model: OnnxModel, threads: int | None) -> None:
+        # Without the hint a CPU with BF16 would compute in that, silently.
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads is not None:
+            config["INFERENCE_NUM_THREADS"] = threads
+        try:
+            compiled = ov.Core().compile_model(str(model.path), "CPU", config)
+        except RuntimeError as error:
+            raise ArtifactError(f"OpenVINO cannot open {model.path}", got=error) from error
+        self._request = compiled.create_infer_request()
+        self.info = {"backend": "openvino", "version": ov.__version__, "device": "CPU"}
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Any shape that fits the network will do."""
+
+    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
+        # The result's memory is the request's own; the next run would overwrite it.
+        result: NDArray[np.float32] = self._request.infer([x_nhwc], share_inputs=True)[0].copy()
+        return result
+
+    def close(self) -> None:
+        del self._request

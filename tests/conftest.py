@@ -1,0 +1,105 @@
+"""Small real-looking data, and a small model carried once down the whole road."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unetrt.data import Dataset, Sample
+
+# Set before any test imports TensorFlow; vendor.keras() would set the same.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def draw_disc(random: np.random.Generator, height: int, width: int):
+    """Return a noisy grey image of one bright disc, and its mask."""
+    y, x = np.mgrid[:height, :width]
+    cy, cx = random.uniform(0.3, 0.7) * height, random.uniform(0.3, 0.7) * width
+    inside = (y - cy) ** 2 + (x - cx) ** 2 < (min(height, width) / 4) ** 2
+    image = np.where(inside, 170, 60) + random.normal(0, 10, (height, width))
+    return np.clip(image, 0, 255).astype(np.uint8), inside
+
+
+def write_folder(folder: Path, sizes=((48, 56),) * 6, *, label_dtype=np.uint8, on=255) -> Path:
+    """Write images/ and labels/ of discs."""
+    random = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (folder / name).mkdir(parents=True)
+    for number, (height, width) in enumerate(sizes):
+        image, inside = draw_disc(random, height, width)
+        Image.fromarray(image).save(folder / "images" / f"disc{number}.png")
+        label = (inside * on).astype(label_dtype)
+        Image.fromarray(label).save(folder / "labels" / f"disc{number}.png")
+    return folder
+
+
+@pytest.fixture
+def disc_folder(tmp_path: Path) -> Path:
+    """A folder of six discs with masks."""
+    return write_folder(tmp_path / "discs")
+
+
+@pytest.fixture(scope="session")
+def discs() -> Dataset:
+    """Discs as a data set, sizes that no network halves included."""
+    random = np.random.default_rng(1)
+
+    def samples(part: str, count: int) -> tuple[Sample, ...]:
+        drawn = [draw_disc(random, 50, 61) for _ in range(count)]
+        return tuple(
+            Sample(f"{part}{k}", image[:, :, np.newaxis], inside.astype(np.uint8))
+            for k, (image, inside) in enumerate(drawn)
+        )
+
+    parts = (samples("train", 6), samples("val", 2), samples("test", 3))
+    return Dataset("discs", ("background", "disc"), *parts)
+
+
+@pytest.fixture(scope="session")
+def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
+    """A folder with model.keras and both ONNX files and engines made from it."""
+    pytest.importorskip("tensorflow")
+    from unetrt import vendor
+
+    vendor.keras()
+    from unetrt.builder import TrainSpec, UNetSpec, build_unet, save_model, train
+    from unetrt.convert.precision import to_precision
+    from unetrt.convert.to_engine import EngineSpec, build_engine
+    from unetrt.convert.to_onnx import export_onnx
+    from unetrt.tensors import ShapeRange
+
+    folder = tmp_path_factory.mktemp("road")
+    mean, std = discs.pixel_statistics()
+    spec = UNetSpec(
+        shape=(None, None, 1),
+        n_classes=2,
+        filters=(4, 8),
+        bottleneck=16,
+        normalization="batch",
+        dropout=0.1,
+        pixel_mean=mean,
+        pixel_std=std,
+    )
+    model = build_unet(spec)
+    train(model, discs, TrainSpec(epochs=2, crop=32, batch=4))
+    file = save_model(
+        model,
+        folder / "model.keras",
+        classes=discs.classes,
+        source={"data": "discs"},
+        made_with={},
+    )
+    fp32 = export_onnx(model, folder / "model.fp32.onnx", origin=file)
+    fp16 = to_precision(fp32, folder / "model.fp16.onnx")
+    sizes = ShapeRange(32, 64, 128)
+    for onnx_model in (fp32, fp16):
+        build_engine(
+            onnx_model,
+            folder / f"model.{onnx_model.precision}.engine",
+            EngineSpec(backend="tensorrt-rtx", height=sizes, width=sizes),
+        )
+    return folder

@@ -1,0 +1,162 @@
+"""A user's own folder: what is understood, and what each mistake is told."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import write_folder
+from unetrt.data import load_dataset
+from unetrt.errors import DataError
+
+
+def load(folder):
+    return load_dataset(str(folder))
+
+
+def test_masks_of_0_and_255_become_background_and_foreground(disc_folder):
+    data = load(disc_folder)
+    assert data.classes == ("background", "foreground")
+    assert (len(data.train), len(data.val), len(data.test)) == (4, 1, 1)
+    assert set(np.unique(data.train[0].label)) == {0, 1}
+    assert data.train[0].image.shape == (48, 56, 1)
+
+
+def test_sixteen_bit_labels_number_instances(tmp_path):
+    data = load(write_folder(tmp_path / "d", label_dtype=np.uint16, on=40000))
+    assert data.classes == ("background", "foreground")
+
+
+def test_small_labels_are_classes(tmp_path):
+    data = load(write_folder(tmp_path / "d", on=2))
+    assert data.classes == ("background", "class1", "class2")
+
+
+def test_dataset_json_names_the_classes(tmp_path):
+    folder = write_folder(tmp_path / "d", on=1)
+    (folder / "dataset.json").write_text(json.dumps({"classes": ["air", "cell"]}))
+    assert load(folder).classes == ("air", "cell")
+
+
+def test_index_csv_splits(disc_folder):
+    parts = ["train", "test", "val", "test", "train", "train"]
+    rows = [f"disc{k}.png,{part}" for k, part in enumerate(parts)]
+    (disc_folder / "index.csv").write_text("\n".join(["file,split", *rows]))
+    assert [sample.name for sample in load(disc_folder).test] == ["disc1", "disc3"]
+
+
+def test_the_split_by_name_never_changes(disc_folder):
+    assert [s.name for s in load(disc_folder).test] == [s.name for s in load(disc_folder).test]
+
+
+def test_images_may_differ_in_size(tmp_path):
+    folder = write_folder(tmp_path / "d", sizes=((40, 50), (33, 90), (64, 64)))
+    assert {sample.image.shape for part in ("train", "val", "test")
+            for sample in getattr(load(folder), part)} == {(40, 50, 1), (33, 90, 1), (64, 64, 1)}  # fmt: skip
+
+
+def test_no_such_folder(tmp_path):
+    with pytest.raises(DataError, match=r"no folder images/ in it, expected images/ and labels/"):
+        load(tmp_path / "nowhere")
+
+
+def test_an_empty_folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(DataError, match="not enough images in .*: got 0, expected at least 3"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(("gone", "kept", "what"), [("labels", "images", "label"),
+                                                    ("images", "labels", "image")])  # fmt: skip
+def test_a_file_without_its_partner(disc_folder, gone, kept, what):
+    (disc_folder / gone / "disc3.png").unlink()
+    with pytest.raises(DataError, match=rf"{kept}/disc3.png has no {what}"):
+        load(disc_folder)
+
+
+def test_sizes_that_differ(disc_folder):
+    Image.new("L", (10, 10)).save(disc_folder / "labels" / "disc2.png")
+    with pytest.raises(DataError, match=r"disc2.png differ in size: got \(48, 56\) and \(10, 10\)"):
+        load(disc_folder)
+
+
+def test_labels_outside_the_classes(tmp_path):
+    folder = write_folder(tmp_path / "d", on=7)
+    (folder / "dataset.json").write_text(json.dumps({"classes": ["air", "cell"]}))
+    with pytest.raises(DataError, match=r"outside the classes: got 7, expected 0 to 1 \(air, cell"):
+        load(folder)
+
+
+def test_labels_that_could_mean_anything(tmp_path):
+    folder = write_folder(tmp_path / "d", on=100)
+    with pytest.raises(DataError, match=r"Cannot tell what the labels .*dataset.json"):
+        load(folder)
+
+
+def test_a_truncated_image(disc_folder):
+    path = disc_folder / "images" / "disc1.png"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="Cannot read the image .*disc1.png"):
+        load(disc_folder)
+
+
+def test_a_text_file_named_png(disc_folder):
+    (disc_folder / "images" / "disc1.png").write_text("not an image")
+    with pytest.raises(DataError, match="Cannot read the image .*disc1.png"):
+        load(disc_folder)
+
+
+def test_nan_pixels(disc_folder):
+    (disc_folder / "images" / "disc1.png").unlink()
+    np.save(disc_folder / "images" / "disc1.npy", np.full((48, 56), np.nan, np.float32))
+    with pytest.raises(DataError, match=r"disc1.npy: got NaN or infinite pixels"):
+        load(disc_folder)
+
+
+def test_a_pickle_is_not_loaded(disc_folder):
+    (disc_folder / "images" / "disc1.png").unlink()
+    np.save(disc_folder / "images" / "disc1.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match="Cannot read the image .*disc1.npy"):
+        load(disc_folder)
+
+
+def test_grey_and_rgb_together(disc_folder):
+    Image.new("RGB", (56, 48)).save(disc_folder / "images" / "disc0.png")
+    with pytest.raises(DataError, match="differ in channels: got 1 and 3"):
+        load(disc_folder)
+
+
+def test_labels_that_are_all_background(disc_folder):
+    for path in (disc_folder / "labels").iterdir():
+        Image.new("L", (56, 48)).save(path)
+    with pytest.raises(DataError, match="No training image of 'discs' has any foreground"):
+        load(disc_folder)
+
+
+def test_constant_images_cannot_be_normalised(disc_folder):
+    for path in (disc_folder / "images").iterdir():
+        Image.new("L", (56, 48), 9).save(path)
+    with pytest.raises(DataError, match="constant: got every pixel equal to 9"):
+        load(disc_folder).pixel_statistics()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"classes": ["one"]}', '{"classes": ["a", "a"]}'])
+def test_an_unusable_dataset_json(disc_folder, text):
+    (disc_folder / "dataset.json").write_text(text)
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        load(disc_folder)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2", "file,split\ndisc0.png,train"])
+def test_an_unusable_index(disc_folder, text):
+    (disc_folder / "index.csv").write_text(text)
+    with pytest.raises(DataError, match=r"index\.csv"):
+        load(disc_folder)
+
+
+def test_hidden_files_do_not_count(disc_folder):
+    shutil.copy(disc_folder / "images" / "disc0.png", disc_folder / "images" / "._disc0.png")
+    assert len(load(disc_folder).train) == 4

@@ -1,0 +1,270 @@
+"""`unetrt demo`: the whole road on real images, stage by stage, and a report at its end."""
+
+from __future__ import annotations
+
+import csv
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unetrt.commands.shell import AsJson, emit, figure, guarded, table
+
+if TYPE_CHECKING:
+    from unetrt.artifacts import Engine, OnnxModel
+    from unetrt.commands.predictors import Predictor
+    from unetrt.convert.to_engine import EngineSpec
+    from unetrt.data import Dataset
+    from unetrt.progress import Progress
+
+__all__ = ["demo"]
+
+PRECISIONS = ("fp32", "fp16")
+_SHOWN = 4
+
+
+@guarded
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")],
+    data: Annotated[
+        str, typer.Option(help='"brain", or a folder of images/ and labels/.')
+    ] = "brain",
+    minutes: Annotated[float, typer.Option(min=0.05, help="Time for training.")] = 3.0,
+    as_json: AsJson = False,
+) -> None:
+    """Train, convert, build, verify, time and report: OUT/report.html and OUT/summary.json."""
+    from unetrt import vendor
+    from unetrt.data import load_dataset
+    from unetrt.files import output_folder
+    from unetrt.progress import Progress
+
+    progress = Progress()
+    _need_everything()
+    with progress.step("data", f"Reading {data}"):
+        dataset = load_dataset(data)
+    output_folder(out)
+    for stale in ("summary.json", "report.html"):
+        (out / stale).unlink(missing_ok=True)  # they would describe other artifacts
+    with progress.step("train", "Loading TensorFlow"):
+        vendor.keras()
+
+        from unetrt.builder import TrainSpec
+    from unetrt.commands.train import train_into
+
+    train_into(out / "run", dataset, TrainSpec(minutes=minutes), progress)
+    onnx_models = _convert(out, progress)
+    engines = _build(out, onnx_models, dataset, progress)
+    summary = _verify_and_time(out, engines, dataset, progress)
+    _report(out, summary, dataset, onnx_models["fp32"], progress)
+    emit(
+        {"report": str(out / "report.html"), **summary},
+        as_json=as_json,
+        shown=[*_tables(summary), f"Open {out / 'report.html'}"],
+    )
+
+
+def _need_everything() -> None:
+    """Miss an extra now, not after minutes of training."""
+    from unetrt import vendor
+    from unetrt.convert.to_engine import choose_backend
+
+    vendor.jinja2()
+    vendor.matplotlib_figure()
+    vendor.onnxruntime()
+    vendor.tensorrt(choose_backend("auto"))
+
+
+def _convert(out: Path, progress: Progress) -> dict[str, OnnxModel]:
+    from unetrt.commands.convert import convert_file
+
+    fp32 = convert_file(out / "run" / "model.keras", out / "model.fp32.onnx", "fp32", progress)
+    fp16 = convert_file(fp32.path, out / "model.fp16.onnx", "fp16", progress)
+    return {"fp32": fp32, "fp16": fp16}
+
+
+def _build(
+    out: Path, onnx_models: dict[str, OnnxModel], data: Dataset, progress: Progress
+) -> dict[str, Engine]:
+    from unetrt.convert.to_engine import build_engine
+
+    engines = {}
+    for precision, model in onnx_models.items():
+        with progress.step("build", f"Building the {precision} engine"):
+            spec = _engine_spec(data, model.size_multiple)
+            engines[precision] = build_engine(model, out / f"model.{precision}.engine", spec)
+    return engines
+
+
+def _engine_spec(data: Dataset, multiple: int) -> EngineSpec:
+    """Take every size of the test images, mirrored out as the network needs; best at the median."""
+    from unetrt.convert.to_engine import EngineSpec
+    from unetrt.tensors import ShapeRange
+
+    def sides(axis: int) -> ShapeRange:
+        sizes = sorted(-(-s.label.shape[axis] // multiple) * multiple for s in data.test)
+        return ShapeRange(sizes[0], sizes[len(sizes) // 2], sizes[-1])
+
+    return EngineSpec(height=sides(0), width=sides(1))
+
+
+def _verify_and_time(
+    out: Path, engines: dict[str, Engine], data: Dataset, progress: Progress
+) -> dict[str, Any]:
+    """Open all that can run here once; check it on every test image, then time what passed."""
+    from unetrt.benchmarks import describe_machine
+    from unetrt.commands.predictors import opened
+    from unetrt.parity import TOLERANCES, compare
+
+    with ExitStack() as stack:
+        with progress.step("verify", "Opening the artifacts"):
+            keras = stack.enter_context(opened(out / "run" / "model.keras", name="keras"))
+            others, refused = _open_candidates(stack, out, engines)
+        with progress.step("verify", f"Comparing {len(others) + 1} ways on every test image"):
+            parities = compare(
+                (keras.name, keras.predict),
+                {other.name: other.predict for other in others},
+                data.test,
+                data.classes,
+                keras.size_multiple,
+                on_sample=lambda done: progress.tick(f"{done}/{len(data.test)} images"),
+            )
+            for other in others:
+                parities[other.name].check(TOLERANCES[other.precision])
+        input_shape, latency = _time([keras, *others], data, progress)
+    return {
+        "schema": 1,
+        "data": data.name,
+        "classes": list(data.classes),
+        "images": {part: len(getattr(data, part)) for part in ("train", "val", "test")},
+        "dice": {name: parity.dice for name, parity in parities.items()},
+        "max_abs_diff": {other.name: parities[other.name].max_abs_diff for other in others},
+        "latency_ms": latency,
+        "input_shape": input_shape,
+        "engines": {
+            precision: {
+                "file": engine.path.name,
+                "sha256": engine.sha256,
+                "backend": engine.backend,
+                "backend_version": engine.backend_version,
+                "executed": precision not in refused,
+                **({"why_not": refused[precision]} if precision in refused else {}),
+                "receipt": engine.receipt,
+            }
+            for precision, engine in engines.items()
+        },
+        "machine": describe_machine(),
+    }
+
+
+def _open_candidates(
+    stack: ExitStack, out: Path, engines: dict[str, Engine]
+) -> tuple[list[Predictor], dict[str, str]]:
+    """Open the ONNX files and every engine this machine can run; return why it cannot others."""
+    from unetrt import vendor
+    from unetrt.commands.predictors import opened
+    from unetrt.errors import NoDevice
+
+    found = [
+        stack.enter_context(opened(out / f"model.{precision}.onnx", name=f"onnx-{precision}"))
+        for precision in PRECISIONS
+    ]
+    if vendor.installed("openvino"):
+        fp32 = out / "model.fp32.onnx"
+        found.append(stack.enter_context(opened(fp32, "openvino", name="openvino-fp32")))
+    refused = {}
+    for precision, engine in engines.items():
+        try:
+            name = f"{engine.backend}-{precision}"
+            found.append(stack.enter_context(opened(engine.path, name=name)))
+        except NoDevice as error:
+            refused[precision] = str(error).partition(": got ")[2].rstrip(".") or str(error)
+    return found, refused
+
+
+def _time(
+    predictors: list[Predictor], data: Dataset, progress: Progress
+) -> tuple[list[int], dict[str, Any]]:
+    import numpy as np
+
+    from unetrt.benchmarks import measure, summarize
+    from unetrt.padding import mirrored_to_multiple
+
+    image = data.test[len(data.test) // 2].image
+    x = mirrored_to_multiple(image, predictors[0].size_multiple)[np.newaxis].astype(np.float32)
+    with progress.step("bench", "Timing"):
+        calls = {p.name: (lambda p=p: p.predict(x)) for p in predictors}
+        samples = measure(calls, on_run=progress.tick)
+    return list(x.shape), {name: summarize(taken).to_json() for name, taken in samples.items()}
+
+
+def _report(
+    out: Path,
+    summary: dict[str, Any],
+    data: Dataset,
+    model: OnnxModel,
+    progress: Progress,
+) -> None:
+    """Draw the pictures, then write report.html and, last, summary.json with all the seconds."""
+    from unetrt.files import write_bytes, write_text
+    from unetrt.report import latency_chart, learning_curve, render_html
+    from unetrt.runtime import open_session
+
+    with progress.step("report", "Writing the report"):
+        with (out / "run" / "history.csv").open(newline="", encoding="utf-8") as file:
+            history = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        with open_session(model) as session:
+            sheet = _segmentation(data, session.segment)
+        pictures = {
+            "segmentation": sheet,
+            "learning": learning_curve(history),
+            "latency": latency_chart(summary["latency_ms"]),
+        }
+        for name, png in pictures.items():
+            write_bytes(out / "pictures" / f"{name}.png", png)
+        summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()} | {"report": 0.0}
+        page = render_html(summary, pictures)
+    summary["seconds"]["report"] = round(progress.seconds["report"], 2)
+    write_text(out / "report.html", page)
+    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
+
+
+def _segmentation(data: Dataset, segment: Any) -> bytes:
+    import io
+
+    from PIL import Image
+
+    from unetrt.report import segmentation_sheet
+
+    step = max(1, len(data.test) // _SHOWN)
+    chosen = data.test[step // 2 :: step][:_SHOWN]
+    sheet = segmentation_sheet([(s.image, s.label, segment(s.image)) for s in chosen])
+    png = io.BytesIO()
+    Image.fromarray(sheet).save(png, format="PNG", optimize=True)
+    return png.getvalue()
+
+
+def _tables(summary: dict[str, Any]) -> list[Any]:
+    keys = list(summary["dice"]["keras"])
+    agreement = [
+        [
+            name,
+            *(figure(dice[key], 4) for key in keys),
+            f"{summary['max_abs_diff'][name]:.1e}" if name in summary["max_abs_diff"] else "-",
+        ]
+        for name, dice in summary["dice"].items()
+    ]
+    timing = [
+        [name, figure(row["p50"], 2), figure(row.get("p90"), 2), str(row["n"])]
+        for name, row in summary["latency_ms"].items()
+    ]
+    timing += [
+        [f"{engine['backend']}-{name}", "built, not executed here", engine["why_not"], "-"]
+        for name, engine in summary["engines"].items()
+        if not engine["executed"]
+    ]
+    return [
+        table("Dice on the test images", ["", *keys, "max |diff|"], agreement),
+        table(f"Milliseconds at {summary['input_shape']}", ["", "p50", "p90", "runs"], timing),
+    ]

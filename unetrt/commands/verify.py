@@ -1,0 +1,65 @@
+"""`unetrt verify`: does an artifact agree with its reference on real images?"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unetrt.commands.shell import AsJson, emit, guarded, table
+
+__all__ = ["verify"]
+
+
+@guarded
+def verify(
+    reference: Annotated[Path, typer.Argument(help="MODEL.keras, or an ONNX file.")],
+    candidates: Annotated[list[Path], typer.Argument(help="ONNX files and engines.")],
+    data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
+    as_json: AsJson = False,
+) -> None:
+    """Compare each CANDIDATE with REFERENCE: Dice per class, largest difference; exit 1 if off."""
+    from unetrt.commands.predictors import opened
+    from unetrt.data import load_dataset
+    from unetrt.errors import BadInput
+    from unetrt.parity import TOLERANCES, compare
+    from unetrt.progress import Progress
+
+    progress = Progress()
+    with ExitStack() as stack:
+        with progress.step("open", "Opening the artifacts"):
+            first = stack.enter_context(opened(reference))
+            others = [stack.enter_context(opened(path)) for path in candidates]
+        with progress.step("data", f"Reading {data}"):
+            dataset = load_dataset(data)
+        for predictor in (first, *others):
+            if len(predictor.classes) != len(dataset.classes):
+                raise BadInput(
+                    f"{predictor.name} does not fit the data {dataset.name!r}",
+                    got=f"{len(predictor.classes)} classes",
+                    expected=f"{len(dataset.classes)} ({', '.join(dataset.classes)})",
+                )
+        with progress.step("verify", f"Comparing on {len(dataset.test)} images"):
+            parities = compare(
+                (first.name, first.predict),
+                {other.name: other.predict for other in others},
+                dataset.test,
+                dataset.classes,
+                first.size_multiple,
+                on_sample=lambda done: progress.tick(f"{done}/{len(dataset.test)} images"),
+            )
+    keys = list(parities[first.name].dice)
+    rows = [
+        [name, *(f"{p.dice[key]:.4f}" for key in keys), f"{p.max_abs_diff:.1e}"]
+        for name, p in parities.items()
+    ]
+    emit(
+        {name: asdict(parity) for name, parity in parities.items()},
+        as_json=as_json,
+        shown=[table("Dice and largest difference", ["", *keys, "max |diff|"], rows)],
+    )
+    for other in others:
+        parities[other.name].check(TOLERANCES[other.precision])

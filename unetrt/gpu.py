@@ -1,0 +1,51 @@
+"""The NVIDIA GPU of this machine, asked of its driver alone; no package needed."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+__all__ = ["Gpu", "find_gpu"]
+
+_COMPUTE_CAPABILITY_MAJOR = 75
+_COMPUTE_CAPABILITY_MINOR = 76
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A GPU's name, compute capability such as "9.0", and the CUDA version of its driver."""
+
+    name: str
+    compute_capability: str
+    driver_cuda: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+
+@cache
+def find_gpu() -> Gpu | None:
+    """Return the first GPU, or None where there is no driver or no device."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    version, device = ctypes.c_int(), ctypes.c_int()
+    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), 0) != 0:
+        return None
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    name = ctypes.create_string_buffer(256)
+    driver.cuDeviceGetName(name, len(name), device)
+    capability = []
+    for attribute in (_COMPUTE_CAPABILITY_MAJOR, _COMPUTE_CAPABILITY_MINOR):
+        value = ctypes.c_int()
+        driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
+        capability.append(str(value.value))
+    return Gpu(
+        name=name.value.decode(),
+        compute_capability=".".join(capability),
+        driver_cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
+    )

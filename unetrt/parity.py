@@ -1,0 +1,120 @@
+"""Whether two ways to run a network agree: on every pixel's probabilities, and on the Dice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.data.dataset import Sample
+from unetrt.dice import DiceCounter
+from unetrt.errors import ParityError
+from unetrt.padding import mirrored_to_multiple
+
+__all__ = ["TOLERANCES", "Parity", "Predict", "Tolerance", "compare"]
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Pixels [1, height, width, channels] to probabilities [1, height, width, classes]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How far a candidate may be from its reference.
+
+    Attributes:
+        max_abs_diff: of any probability.
+        dice: of any class, and of the per-image foreground.
+    """
+
+    max_abs_diff: float
+    dice: float
+
+
+TOLERANCES = {
+    # The same arithmetic in another order.
+    "fp32": Tolerance(max_abs_diff=1e-4, dice=1e-4),
+    # One pixel on a border may tip far; the Dice may not move.
+    "fp16": Tolerance(max_abs_diff=0.1, dice=1e-3),
+}
+"""What each precision is held to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How one candidate did on all samples, beside the reference.
+
+    Attributes:
+        dice: per class and `per_image_foreground`.
+        max_abs_diff: largest difference of a probability from the reference's; NaN if any is.
+        dice_diff: largest difference of a Dice from the reference's.
+    """
+
+    name: str
+    dice: dict[str, float]
+    max_abs_diff: float
+    dice_diff: float
+
+    def check(self, tolerance: Tolerance) -> None:
+        """Raise ParityError, naming the candidate, unless it is within `tolerance`."""
+        if not self.max_abs_diff <= tolerance.max_abs_diff:  # NaN fails too
+            raise ParityError(
+                f"{self.name} disagrees with the reference",
+                got=f"a probability off by {self.max_abs_diff:.2g}",
+                expected=f"at most {tolerance.max_abs_diff:g}",
+                hint="do not deploy it; check the conversion that made it",
+            )
+        if not self.dice_diff <= tolerance.dice:
+            raise ParityError(
+                f"{self.name} disagrees with the reference",
+                got=f"a Dice off by {self.dice_diff:.2g}",
+                expected=f"at most {tolerance.dice:g}",
+                hint="do not deploy it; keep sensitive layers in float32",
+            )
+
+
+def compare(
+    reference: tuple[str, Predict],
+    candidates: Mapping[str, Predict],
+    samples: Iterable[Sample],
+    classes: tuple[str, ...],
+    size_multiple: int,
+    on_sample: Callable[[int], None] = lambda _done: None,
+) -> dict[str, Parity]:
+    """Run all of them over `samples`, image by image; the reference comes first in the result."""
+    predictors: dict[str, Predict] = dict((reference, *candidates.items()))
+    dice = {name: DiceCounter(classes) for name in predictors}
+    difference = dict.fromkeys(predictors, 0.0)
+    for number, sample in enumerate(samples, start=1):
+        x = mirrored_to_multiple(sample.image, size_multiple)[np.newaxis].astype(np.float32)
+        expected: NDArray[Any] | None = None
+        for name, predict in predictors.items():
+            probabilities = _checked(name, predict(x), x, len(classes))
+            expected = probabilities if expected is None else expected
+            # np.maximum, not max: it keeps a NaN.
+            worst = np.abs(probabilities - expected).max()
+            difference[name] = float(np.maximum(difference[name], worst))
+            height, width = sample.label.shape
+            dice[name].add(sample.label, probabilities[0, :height, :width].argmax(axis=-1))
+        on_sample(number)
+    own = dice[reference[0]].to_json()
+    return {
+        name: Parity(
+            name=name,
+            dice=(found := dice[name].to_json()),
+            max_abs_diff=difference[name],
+            dice_diff=max(abs(found[key] - own[key]) for key in own),
+        )
+        for name in predictors
+    }
+
+
+def _checked(
+    name: str, probabilities: NDArray[np.float32], x: NDArray[np.float32], n_classes: int
+) -> NDArray[np.float32]:
+    expected = (*x.shape[:3], n_classes)
+    if probabilities.shape != expected:
+        raise ParityError(f"{name} gives another shape", got=probabilities.shape, expected=expected)
+    return probabilities
