@@ -13,6 +13,7 @@ from unetrt.padding import mirrored_to_size
 __all__ = ["CropStream"]
 
 _FOREGROUND_TRIES = 4
+_FEWEST_STEPS = 50
 
 
 class CropStream:
@@ -46,9 +47,12 @@ class CropStream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that hold as many pixels as the images do."""
+        """Batches that hold as many pixels as the images do; more where those are few.
+
+        Each epoch ends with a validation, which must not take a small set's time.
+        """
         pixels = sum(label.size for label in self._labels)
-        return max(1, round(pixels / (self._batch * self._crop**2)))
+        return max(_FEWEST_STEPS, round(pixels / (self._batch * self._crop**2)))
 
     def batch(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Draw the batch of that number."""

@@ -63,7 +63,7 @@ class UNetSpec:
     @property
     def size_multiple(self) -> int:
         """Height and width must be multiples of this: two to the number of poolings."""
-        return 2 ** len(self.filters)
+        return 1 << len(self.filters)
 
     @classmethod
     def small(cls, channels: int, n_classes: int, *, mean: float, std: float) -> UNetSpec:

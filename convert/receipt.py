@@ -89,7 +89,8 @@ def read_receipt(trt: Any, network: Any, shape: tuple[int, ...], *, tf32: bool) 
 
 
 def _type_name(dtype: Any) -> str:
-    return _TYPE_NAMES.get(dtype.name, dtype.name.lower())
+    name = str(dtype.name)
+    return _TYPE_NAMES.get(name, name.lower())
 
 
 def _flops(trt: Any, layer: Any) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
@@ -32,7 +32,7 @@ class EngineSpec:
         tf32: let float32 convolutions round their inputs to TF32 on tensor cores.
     """
 
-    backend: Literal["auto", "tensorrt", "tensorrt-rtx"] = "auto"
+    backend: str = "auto"
     batch: ShapeRange = ShapeRange(1, 1, 8)
     height: ShapeRange = ShapeRange(256, 256, 512)
     width: ShapeRange = ShapeRange(256, 256, 512)

@@ -10,8 +10,6 @@ import onnx_ir as ir
 
 from unetrt.errors import UnsupportedModel
 
-from .nodes import constant_of
-
 __all__ = ["ToFloat16"]
 
 _LAYOUT = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
@@ -68,7 +66,7 @@ class ToFloat16(ir.passes.InPlacePass):  # type: ignore[misc]
 
 
 def _half(value: ir.Value) -> ir.Value:
-    full = constant_of(value)
+    full = value.const_value.numpy()
     with np.errstate(over="ignore"):
         half = full.astype(np.float16)
     if not np.isfinite(half).all():

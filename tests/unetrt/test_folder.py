@@ -53,8 +53,9 @@ def test_the_split_by_name_never_changes(disc_folder):
 
 def test_images_may_differ_in_size(tmp_path):
     folder = write_folder(tmp_path / "d", sizes=((40, 50), (33, 90), (64, 64)))
-    assert {sample.image.shape for part in ("train", "val", "test")
-            for sample in getattr(load(folder), part)} == {(40, 50, 1), (33, 90, 1), (64, 64, 1)}  # fmt: skip
+    data = load(folder)
+    shapes = {sample.image.shape for sample in (*data.train, *data.val, *data.test)}
+    assert shapes == {(40, 50, 1), (33, 90, 1), (64, 64, 1)}
 
 
 def test_no_such_folder(tmp_path):

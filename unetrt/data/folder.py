@@ -111,9 +111,9 @@ def _description(folder: Path) -> dict[str, Any]:
         described = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"Cannot read {path}", got=str(error), expected="JSON") from error
-    classes = described.get("classes") if isinstance(described, dict) else None
-    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    if not named or len(set(classes)) < max(2, len(classes)):
+    classes: Any = described.get("classes") if isinstance(described, dict) else None
+    usable = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    if not usable or not 2 <= len(classes) == len(set(classes)):  # noqa: PLR2004
         raise DataError(
             f"Cannot use {path}",
             got=f"classes {classes!r}",

@@ -1,0 +1,150 @@
+"""Every step as its own subcommand, working on its own files."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.conftest import write_folder
+from unetrt.data import read_image
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("data") / "discs")
+
+
+def result_of(run):
+    assert run.exit_code == 0, run.output
+    return json.loads(run.stdout)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, folder):
+    from typer.testing import CliRunner
+
+    from unetrt.__main__ import app
+
+    out = tmp_path_factory.mktemp("run")
+    words = ["train", str(folder), "--out", str(out), "--epochs", "1", "--json"]
+    return out, result_of(CliRunner().invoke(app, words))
+
+
+def test_train_leaves_model_history_metrics_and_overlays(trained):
+    out, result = trained
+    assert {p.name for p in out.iterdir()} == {
+        "model.keras", "model.keras.json", "history.csv", "metrics.json", "overlays",
+    }  # fmt: skip
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert set(metrics["test"]) == {"foreground", "per_image_foreground"}
+    assert result["dice"] == metrics
+    with (out / "history.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
+    assert any((out / "overlays").iterdir())
+
+
+def test_convert_build_verify_predict_bench(unetrt, trained, folder, tmp_path):
+    model = trained[0] / "model.keras"
+    fp32, fp16, engine = (tmp_path / n for n in ("m.onnx", "m16.onnx", "m16.engine"))
+    nodes = result_of(unetrt("convert", model, "--out", fp32, "--json"))["nodes"]
+    assert (nodes["Conv"], nodes["ConvTranspose"]) == (23, 5)
+    converted = result_of(unetrt("convert", fp32, "--out", fp16, "--precision", "fp16", "--json"))
+    assert converted["precision"] == "fp16"
+    words = ("--backend", "tensorrt-rtx", "--size", "64:64:128", "--json")
+    built = result_of(unetrt("build", fp16, "--out", engine, *words))
+    assert built["receipt"]["convolution_share"] == {"fp16": 1.0}
+
+    parity = result_of(unetrt("verify", model, fp32, fp16, "--data", folder, "--json"))
+    assert parity["m.onnx"]["max_abs_diff"] < 1e-5
+    assert parity["m16.onnx"]["dice"].keys() == parity["model.keras"]["dice"].keys()
+
+    out = tmp_path / "predicted"
+    predicted = result_of(unetrt("predict", fp32, folder / "images", "--out", out, "--json"))
+    assert (predicted["images"], predicted["failed"]) == (6, {})
+    assert read_image(out / "labels" / "disc0.png").shape == (48, 56, 1)
+    assert read_image(out / "overlays" / "disc0.png").shape == (48, 56, 3)
+
+    words = ("--data", folder, "--samples", "3", "--json")
+    timed = result_of(unetrt("bench", model, fp32, *words))
+    assert len(timed["latency_ns"]["m.onnx"]) == 3
+    assert timed["latency_ms"]["model.keras"]["p50"] > 0
+    assert "p90" not in timed["latency_ms"]["m.onnx"]
+
+
+def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path, disc_folder):
+    import onnx
+    from onnx import numpy_helper
+
+    from unetrt.artifacts import OnnxModel
+    from unetrt.files import sha256_of
+
+    proto = onnx.load(road / "model.fp32.onnx")
+    for weight in proto.graph.initializer:
+        if weight.name == "logits/bias":
+            weight.CopyFrom(numpy_helper.from_array(np.float32([3, -3]), weight.name))
+    onnx.save(proto, tmp_path / "wrong.onnx")
+    import dataclasses
+
+    good = OnnxModel.load(road / "model.fp32.onnx")
+    wrong = tmp_path / "wrong.onnx"
+    dataclasses.replace(good, path=wrong, sha256=sha256_of(wrong)).save_sidecar()
+    result = unetrt("verify", road / "model.keras", wrong, "--data", disc_folder)
+    assert result.exit_code == 1
+    assert (
+        "error: wrong.onnx disagrees with the reference: got a probability off by" in result.output
+    )
+    assert unetrt("bench", road / "model.keras", wrong, "--data", disc_folder).exit_code == 1
+
+
+def test_doctor_names_the_install_command_of_what_is_missing(unetrt):
+    report = result_of(unetrt("doctor", "--json"))
+    assert report["machine"]["cores"] >= 1
+    abilities = report["abilities"]
+    assert abilities["run ONNX on the CPU"]["works"]
+    assert abilities["run engines through PyCUDA"]["install"] == "pip install 'unetrt[pycuda]'"
+    assert "unetrt[pycuda]" in json.dumps(report)
+    assert unetrt("doctor").exit_code == 0
+
+
+def test_version_and_help(unetrt):
+    from unetrt import __version__
+
+    assert unetrt("--version").stdout == f"unetrt {__version__}\n"
+    for command in ("demo", "train", "convert", "build", "verify", "predict", "bench", "doctor"):
+        assert command in unetrt("--help").stdout
+        assert unetrt(command, "--help").exit_code == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
+    command = [sys.executable, "-m", "unetrt", "train", folder, "--out", tmp_path, "--minutes", "9"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as process:
+        deadline = time.monotonic() + 240
+        while (
+            not (tmp_path / "history.csv").exists() or not (tmp_path / "model.keras.json").exists()
+        ):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept" in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.glob(".*"))
+    from unetrt import vendor
+
+    vendor.keras()
+    from unetrt.builder import load_model
+
+    assert load_model(tmp_path / "model.keras")[1].classes == ("background", "foreground")

@@ -1,0 +1,213 @@
+"""Each pass on the smallest graph that shows it: the nodes it leaves, and the same answer."""
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, checker, helper, numpy_helper
+
+from unetrt.convert import passes
+from unetrt.errors import UnsupportedModel
+
+RANDOM = np.random.default_rng(0)
+
+
+def model_of(nodes, inputs, outputs, constants=None):
+    graph = helper.make_graph(
+        nodes,
+        "test",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(proto, full_check=True)
+    return ir.from_proto(proto)
+
+
+def operators(model):
+    return [node.op_type for node in model.graph]
+
+
+def run(model, feeds):
+    proto = ir.to_proto(model)
+    checker.check_model(proto, full_check=True)
+    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)[0]
+
+
+def rand(*shape):
+    return RANDOM.normal(size=shape).astype(np.float32)
+
+
+def batch_norm_in_nhwc(constant_shape=(3,)):
+    """Conv -> Transpose -> Mul -> Add -> Relu -> Transpose, as tf2onnx leaves a batch norm."""
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w"], ["c"], name="conv/convolution"),
+        make("Transpose", ["c"], ["t"], name="conv/t1", perm=[0, 2, 3, 1]),
+        make("Mul", ["t", "scale"], ["m"], name="norm/mul"),
+        make("Add", ["m", "offset"], ["a"], name="norm/add"),
+        make("Relu", ["a"], ["r"], name="relu/Relu"),
+        make("Transpose", ["r"], ["y"], name="pool/t2", perm=[0, 3, 1, 2]),
+    ]
+    constants = {"w": rand(3, 2, 1, 1), "scale": rand(*constant_shape), "offset": rand(3)}
+    shapes = {"x": ["n", 2, 8, 8]}, {"y": ["n", 3, 8, 8]}
+    return model_of(nodes, *shapes, constants)
+
+
+@pytest.mark.parametrize("constant_shape", [(3,), (1,), (), (1, 1, 1, 3)])
+def test_sink_transpose_then_fold_affine_leave_one_convolution(constant_shape):
+    model, x = batch_norm_in_nhwc(constant_shape), {"x": rand(2, 2, 8, 8)}
+    before = run(model, x)
+    passes.SinkTranspose()(model)
+    assert operators(model) == ["Conv", "Mul", "Add", "Relu"]
+    np.testing.assert_allclose(run(model, x), before, atol=1e-6)
+    passes.FoldAffine()(model)
+    assert operators(model) == ["Conv", "Relu"]
+    np.testing.assert_allclose(run(model, x), before, atol=1e-6)
+
+
+def test_a_pass_with_nothing_to_do_says_so():
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": [1]}, {"y": [1]})
+    for one in (passes.SinkTranspose(), passes.FoldAffine(), passes.ReshapeToTranspose()):
+        assert not one(model).modified
+
+
+def test_fold_affine_leaves_a_factor_that_differs_by_position():
+    make = helper.make_node
+    nodes = [make("Conv", ["x", "w"], ["c"]), make("Mul", ["c", "map"], ["m"])]
+    nodes.append(make("Relu", ["m"], ["y"]))
+    constants = {"w": rand(3, 3, 1, 1), "map": rand(1, 1, 3, 1)}
+    model = model_of(nodes, {"x": [1, 3, 3, 3]}, {"y": [1, 3, 3, 3]}, constants)
+    passes.FoldAffine()(model)
+    assert operators(model) == ["Conv", "Mul", "Relu"]
+
+
+def test_fold_affine_leaves_a_convolution_that_others_read_too():
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w"], ["c"]),
+        make("Mul", ["c", "s"], ["m"]),
+        make("Relu", ["m"], ["r"]),
+        make("Add", ["r", "c"], ["y"]),
+    ]
+    model = model_of(
+        nodes, {"x": [1, 2, 3, 3]}, {"y": [1, 2, 3, 3]}, {"w": rand(2, 2, 1, 1), "s": rand(2, 1, 1)}
+    )
+    passes.FoldAffine()(model)
+    assert operators(model) == ["Conv", "Mul", "Relu", "Add"]
+
+
+def test_fold_affine_folds_into_a_transposed_convolution():
+    make = helper.make_node
+    nodes = [
+        make("ConvTranspose", ["x", "w", "b"], ["c"], strides=[2, 2]),
+        make("Mul", ["c", "s"], ["m"]),
+        make("Relu", ["m"], ["y"]),
+    ]
+    constants = {"w": rand(2, 3, 2, 2), "b": rand(3), "s": rand(1, 3, 1, 1)}
+    model = model_of(nodes, {"x": [1, 2, 4, 4]}, {"y": [1, 3, 8, 8]}, constants)
+    x = {"x": rand(1, 2, 4, 4)}
+    before = run(model, x)
+    passes.FoldAffine()(model)
+    assert operators(model) == ["ConvTranspose", "Relu"]
+    np.testing.assert_allclose(run(model, x), before, atol=1e-6)
+
+
+def test_reshape_that_moves_a_single_channel_becomes_a_transpose():
+    nodes = [helper.make_node("Reshape", ["x", "to"], ["r"], name="conv/r")]
+    nodes.append(helper.make_node("Relu", ["r"], ["y"]))
+    model = model_of(
+        nodes, {"x": ["n", 8, 6, 1]}, {"y": ["n", 1, 8, 6]}, {"to": np.array([-1, 1, 8, 6])}
+    )
+    x = {"x": rand(2, 8, 6, 1)}
+    before = run(model, x)
+    passes.ReshapeToTranspose()(model)
+    assert operators(model) == ["Transpose", "Relu"]
+    np.testing.assert_array_equal(run(model, x), before)
+
+
+def test_free_axes_frees_what_no_node_fixes():
+    make = helper.make_node
+    nodes = [
+        make("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        make("Conv", ["t", "w"], ["c"]),
+        make("Transpose", ["c"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    shapes = {"x": ["n", 8, 8, 2]}, {"y": ["n", 8, 8, 3]}
+    model = model_of(nodes, *shapes, {"w": rand(3, 2, 1, 1)})
+    passes.FreeAxes()(model)
+    assert run(model, {"x": rand(2, 5, 7, 2)}).shape == (2, 5, 7, 3)
+
+
+def test_free_axes_leaves_a_graph_that_holds_a_size():
+    nodes = [helper.make_node("Reshape", ["x", "to"], ["y"])]
+    shapes = {"x": [1, 4, 4, 1]}, {"y": [1, 4, 4, 1]}
+    model = model_of(nodes, *shapes, {"to": np.array([1, 4, 4, 1])})
+    assert not passes.FreeAxes()(model).modified
+    assert list(model.graph.inputs[0].shape) == [1, 4, 4, 1]
+
+
+def test_bind_weights_turns_inputs_into_initialisers():
+    nodes = [helper.make_node("Add", ["x", "w0"], ["y"])]
+    model = model_of(nodes, {"x": [3], "w0": [3]}, {"y": [3]})
+    weight = rand(3)
+    passes.BindWeights({"w0": weight})(model)
+    assert [value.name for value in model.graph.inputs] == ["x"]
+    x = rand(3)
+    np.testing.assert_allclose(run(model, {"x": x}), x + weight)
+
+
+def test_names_come_from_the_layers():
+    model = batch_norm_in_nhwc()
+    passes.SinkTranspose()(model)
+    passes.FoldAffine()(model)
+    model.graph.node("conv/convolution").name = "conv_1/convolution"
+    passes.NameByLayer(["conv", "norm", "relu", "pool"])(model)
+    assert [node.name for node in model.graph] == ["conv", "relu/relu"]
+    assert set(model.graph.initializers) >= {"conv/kernel", "conv/bias"}
+
+
+def conv_then_softmax():
+    make = helper.make_node
+    nodes = [
+        make("Mul", ["x", "s"], ["n"], name="normalize/mul"),
+        make("Conv", ["n", "w"], ["c"], name="logits"),
+        make("Softmax", ["c"], ["p"], name="probabilities", axis=1),
+        make("Transpose", ["p"], ["y"], name="logits/transpose", perm=[0, 2, 3, 1]),
+    ]
+    constants = {"s": np.float32(1 / 65535), "w": rand(3, 2, 1, 1)}
+    model = model_of(nodes, {"x": [1, 2, 4, 4]}, {"y": [1, 4, 4, 3]}, constants)
+    ir.passes.common.ShapeInferencePass()(model)
+    return model
+
+
+def test_to_float16_casts_only_where_types_meet():
+    model = conv_then_softmax()
+    x = {"x": np.full((1, 2, 4, 4), 65535, np.float32)}
+    before = run(model, x)
+    passes.ToFloat16(("normalize*", "probabilities*"))(model)
+    ir.passes.common.RemoveUnusedNodesPass()(model)
+    assert operators(model) == ["Mul", "Cast", "Conv", "Cast", "Softmax", "Transpose"]
+    assert model.graph.node("logits").inputs[1].dtype == ir.DataType.FLOAT16
+    after = run(model, x)
+    assert after.dtype == np.float32
+    np.testing.assert_allclose(after, before, atol=2e-3)
+
+
+def test_to_float16_keeps_the_output_s_name_and_type_when_nothing_is_kept():
+    model = conv_then_softmax()
+    passes.ToFloat16(())(model)
+    assert operators(model)[-1] == "Cast"
+    assert model.graph.outputs[0].name == "y"
+    assert run(model, {"x": rand(1, 2, 4, 4)}).dtype == np.float32
+
+
+def test_a_weight_beyond_float16_is_an_error_that_names_it():
+    nodes = [helper.make_node("Mul", ["x", "huge"], ["y"], name="layer")]
+    model = model_of(nodes, {"x": [1]}, {"y": [1]}, {"huge": np.array([1e6], np.float32)})
+    with pytest.raises(
+        UnsupportedModel, match=r"huge does not fit float16: got values up to 1e\+06"
+    ):
+        passes.ToFloat16(())(model)

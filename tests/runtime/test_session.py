@@ -1,0 +1,127 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from unetrt.artifacts import OnnxModel, sidecar_of
+from unetrt.errors import ArtifactError, BadInput, NoDevice, ShapeError
+from unetrt.gpu import find_gpu
+from unetrt.runtime import SessionSpec, open_session
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def session(request, road):
+    pytest.importorskip(request.param)
+    with open_session(road / "model.fp32.onnx", SessionSpec(backend=request.param)) as opened:
+        yield opened
+
+
+def image(height, width, dtype=np.uint8):
+    return np.random.default_rng(0).integers(0, 255, (height, width, 1)).astype(dtype)
+
+
+def test_run_gives_probabilities(session):
+    y = session.run(image(8, 12)[np.newaxis].astype(np.float32))
+    assert (y.shape, y.dtype) == ((1, 8, 12, 2), np.float32)
+    np.testing.assert_allclose(y.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_a_result_is_not_overwritten_by_the_next_run(session):
+    first = session.run(np.zeros((1, 8, 8, 1), np.float32))
+    kept = first.copy()
+    session.run(np.full((1, 8, 8, 1), 255, np.float32))
+    np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (64, 64), (50, 61)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64])
+def test_segment_takes_any_size_and_number_type(session, height, width, dtype):
+    label = session.segment(image(height, width, dtype))
+    assert (label.shape, label.dtype) == ((height, width), np.uint8)
+    assert label.max() <= 1
+
+
+def test_segment_finds_the_disc(road, discs):
+    with open_session(road / "model.fp32.onnx") as session:
+        sample = discs.test[0]
+        agree = session.segment(sample.image) == sample.label
+        assert agree.mean() > 0.8
+
+
+def test_info_names_backend_version_device_and_precision(session):
+    assert session.info["device"] == "CPU"
+    assert session.info["precision"] == "fp32"
+    assert session.info["backend"] in ("onnxruntime", "openvino")
+    assert session.inputs[0].name == "image"
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((1, 8, 8, 3), np.float32), r"got float32\[1, 8, 8, 3\], expected float32\[batch"),
+        (np.zeros((8, 8, 1), np.float32), r"got float32\[8, 8, 1\]"),
+        (np.zeros((1, 8, 8, 1), np.uint8), r"got uint8\[1, 8, 8, 1\]"),
+        (np.zeros((1, 8, 9, 1), np.float32), "got 8 x 9, expected sides that are multiples of 4"),
+    ],
+)
+def test_a_wrong_input_is_refused_and_the_session_stays_usable(session, x, words):
+    good = np.zeros((1, 8, 8, 1), np.float32)
+    session.run(good)
+    with pytest.raises(ShapeError, match=words):
+        session.run(x)
+    assert session.run(good).shape == (1, 8, 8, 2)
+
+
+def test_a_closed_session_says_so(road):
+    session = open_session(road / "model.fp32.onnx")
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    session.run(x)
+    session.close()
+    session.close()
+    with pytest.raises(BadInput, match="The session is closed"):
+        session.run(x)
+
+
+def test_an_altered_file_is_refused(road, tmp_path):
+    for path in (road / "model.fp32.onnx", sidecar_of(road / "model.fp32.onnx")):
+        shutil.copy(path, tmp_path)
+    with (tmp_path / "model.fp32.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ArtifactError, match="not the file its sidecar describes"):
+        open_session(tmp_path / "model.fp32.onnx")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path, road):
+    with pytest.raises(ArtifactError, match=r"expected a name ending in \.onnx or \.engine"):
+        open_session(tmp_path / "model.pth")
+    with pytest.raises(BadInput, match="'tensorrt' cannot run .*expected auto or onnxruntime"):
+        open_session(road / "model.fp32.onnx", SessionSpec(backend="tensorrt"))
+
+
+def test_onnx_that_the_library_cannot_read_is_an_artifact_error(tmp_path, road):
+    import dataclasses
+
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"\x00" * 100)
+    broken = dataclasses.replace(OnnxModel.load(road / "model.fp32.onnx"), path=path)
+    with pytest.raises(ArtifactError, match=r"ONNX Runtime cannot open .*broken\.onnx"):
+        open_session(broken)
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="there is a GPU")
+def test_an_engine_without_a_gpu_says_where_it_can_run(road):
+    with pytest.raises(NoDevice, match="got no NVIDIA GPU with a driver.*copy the engine"):
+        open_session(road / "model.fp32.engine")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(find_gpu() is None, reason="needs an NVIDIA GPU")
+def test_an_engine_agrees_with_onnx_runtime(road):
+    x = image(64, 64)[np.newaxis].astype(np.float32)
+    with (
+        open_session(road / "model.fp32.onnx") as onnx,
+        open_session(road / "model.fp32.engine") as engine,
+    ):
+        np.testing.assert_allclose(engine.run(x), onnx.run(x), atol=1e-3)

@@ -1,0 +1,54 @@
+"""The README's commands run, in its order, as they stand there but for the minutes."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import write_folder
+from tests.test_repository import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+OURS = [line for line in COMMANDS if line.startswith("unetrt ")]
+
+
+def test_ci_runs_what_the_readme_promises():
+    recipes = {line for line in COMMANDS if line.startswith("make ")}
+    assert {"make demo", "make test"} <= recipes
+    ci = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert {"make demo", "make test"} <= set(ci)
+
+
+def test_every_command_is_ours_or_make_s():
+    assert len(OURS) >= 8
+    others = {line.split()[0] for line in COMMANDS} - {"unetrt", "make"}
+    assert others <= {"git", "cd", ".", "pip"}
+
+
+def test_pictures_and_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(links) >= 5
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
+
+
+@pytest.mark.tf
+@pytest.mark.slow
+def test_every_command_runs(tmp_path):
+    write_folder(tmp_path / "cells", sizes=((64, 80),) * 6)
+    program = Path(sys.executable).with_name("unetrt")
+    assert shutil.which(program)
+    for line in OURS:
+        words = re.sub(r"--minutes \S+", "--minutes 0.1", line).split()
+        run = subprocess.run(
+            [program, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, f"{line}\n{run.stderr}"

@@ -1,0 +1,155 @@
+"""The rules of the house that no single module can keep. Each guard first finds what it guards."""
+
+import ast
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import unetrt
+
+ROOT = Path(__file__).parents[1]
+STAGES = ("builder", "convert", "runtime", "benchmarks")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
+    ).stdout
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_file_is_one_module(stage):
+    assert (ROOT / "unetrt" / stage).resolve() == ROOT / stage
+    package = importlib.util.find_spec(f"unetrt.{stage}")
+    assert Path(package.origin).resolve() == ROOT / stage / "__init__.py"
+
+
+def test_no_stage_is_imported_by_its_folder_s_name():
+    sources = [p for p in ROOT.rglob("*.py") if ".venv" not in p.parts and "build" not in p.parts]
+    assert len(sources) > 60
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            assert not {name.partition(".")[0] for name in names} & set(STAGES), path
+
+
+def test_the_light_half_loads_nothing_heavy():
+    code = (
+        "import sys, unetrt.runtime, unetrt.benchmarks, unetrt.runtime.backends.onnxruntime\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    loaded = set(python(code).split())
+    assert {"unetrt", "numpy"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "tf2onnx", "onnx", "onnxscript", "matplotlib"}
+
+
+def test_the_command_line_s_help_loads_no_stage():
+    loaded = python("import sys, unetrt.__main__\nprint(*sys.modules)").split()
+    assert "unetrt.commands.demo" in loaded
+    assert not set(loaded) & {"numpy", "PIL", "rich.console", *(f"unetrt.{s}" for s in STAGES)}
+
+
+@pytest.mark.parametrize(
+    ("planted", "line"),
+    [
+        ("runtime/session.py", "import unetrt.builder"),
+        ("benchmarks/stats.py", "import tensorflow"),
+        ("builder/train.py", "import unetrt.convert"),
+        ("convert/to_engine.py", "import unetrt.runtime"),
+        ("unetrt/parity.py", "import unetrt.commands.demo"),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path, planted, line):
+    for name in ("unetrt", *STAGES):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / planted).open("a") as file:
+        file.write(f"\n{line}\n")
+    code = "from importlinter.cli import lint_imports_command as run; run()"
+    linted = subprocess.run(
+        [sys.executable, "-c", code, "--no-cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert linted.returncode == 1, linted.stdout + linted.stderr
+    assert "BROKEN" in linted.stdout
+
+
+def test_the_wheel_holds_each_file_once_and_every_package(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    assert len(names) == len(set(names))
+    packaged = {name for name in names if name.startswith("unetrt/")}
+    for stage in STAGES:
+        for path in (ROOT / stage).rglob("*.py"):
+            assert f"unetrt/{path.relative_to(ROOT)}" in packaged
+    for extra in ("unetrt/py.typed", "unetrt/report/report.html.j2"):
+        assert extra in packaged
+    assert not any(name.startswith((*STAGES, "tests")) for name in names)
+
+
+def test_every_folder_with_modules_is_a_listed_package():
+    folders = {
+        path.parent.relative_to(ROOT)
+        for top in ("unetrt", *STAGES)
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    names = {".".join(p.parts) if p.parts[0] == "unetrt" else ".".join(("unetrt", *p.parts))
+             for p in folders}  # fmt: skip
+    assert names == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_the_version_is_said_once_and_again_the_same():
+    assert unetrt.__version__ == PROJECT["project"]["version"]
+    assert f"## {unetrt.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("machine", ["cpu", "gpu"])
+def test_constraints_pin_exactly_and_name_no_address(machine):
+    lines = (ROOT / "constraints" / f"{machine}.txt").read_text().split("\n")
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert len(pins) > 50
+    assert all("==" in pin and "://" not in pin for pin in pins)
+
+
+def test_public_names_are_the_documented_ones():
+    for module in ("unetrt", "unetrt.runtime", "unetrt.benchmarks", "unetrt.data"):
+        namespace = importlib.import_module(module)
+        for name in namespace.__all__:
+            assert hasattr(namespace, name)
+
+
+def test_files_stay_short():
+    long = {
+        str(path.relative_to(ROOT)): count
+        for top in ("unetrt", *STAGES, "tests")
+        for path in (ROOT / top).rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 300
+    }
+    assert not long
+
+
+def test_the_schema_is_json():
+    schema = json.loads((ROOT / "unetrt" / "report" / "summary.schema.json").read_text())
+    assert schema["properties"]["schema"] == {
+        "const": 1,
+        "description": schema["properties"]["schema"]["description"],
+    }

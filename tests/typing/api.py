@@ -1,0 +1,41 @@
+"""Typed uses of the public API: type-checked by `make lint`, never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt import Engine, OnnxModel, ShapeRange
+from unetrt.benchmarks import Latency, Plan, measure, summarize
+from unetrt.convert.to_engine import EngineSpec, build_engine
+from unetrt.data import Dataset, load_dataset
+from unetrt.runtime import Session, SessionSpec, open_session
+
+
+def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Open, segment, close."""
+    session: Session
+    with open_session(path, SessionSpec(backend="onnxruntime", threads=2)) as session:
+        return session.segment(image)
+
+
+def build(path: Path) -> Engine:
+    """Load and build."""
+    model: OnnxModel = OnnxModel.load(path)
+    sizes = ShapeRange(256, 512, 1024)
+    return build_engine(model, Path("m.engine"), EngineSpec(height=sizes, width=sizes))
+
+
+def latency(session: Session, x: NDArray[np.float32]) -> Latency:
+    """Time one session."""
+    samples = measure({"session": lambda: session.run(x)}, Plan(samples=64))
+    return summarize(samples["session"])
+
+
+def classes(source: str) -> tuple[str, ...]:
+    """Load a data set."""
+    data: Dataset = load_dataset(source)
+    return data.classes

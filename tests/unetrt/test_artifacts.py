@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
+from unetrt.errors import ArtifactError
+from unetrt.files import sha256_of
+from unetrt.tensors import TensorSpec
+
+
+@pytest.fixture
+def engine(tmp_path):
+    path = tmp_path / "m.engine"
+    path.write_bytes(b"an engine")
+    made = Engine(
+        path=path,
+        sha256=sha256_of(path),
+        classes=("background", "cell"),
+        size_multiple=16,
+        source={"file": "m.onnx", "sha256": "1" * 64},
+        made_with={"gpu": None},
+        inputs=(TensorSpec("image", "float32", ("batch", "height", "width", 1)),),
+        outputs=(TensorSpec("probabilities", "float32", ("batch", "height", "width", 2)),),
+        precision="fp16",
+        backend="tensorrt-rtx",
+        backend_version="1.7.1",
+        receipt={"convolution_share": {"fp16": 1.0}},
+    )
+    made.save_sidecar()
+    return made
+
+
+def test_what_is_saved_loads_back_equal(engine):
+    assert Engine.load(engine.path) == engine
+
+
+def test_a_truncated_file_is_refused(engine):
+    engine.path.write_bytes(b"an eng")
+    with pytest.raises(ArtifactError, match="not the file its sidecar describes.*make it again"):
+        Engine.load(engine.path)
+
+
+def test_a_missing_file_or_sidecar_is_refused(engine, tmp_path):
+    with pytest.raises(ArtifactError, match="There is no file"):
+        Engine.load(tmp_path / "other.engine")
+    sidecar_of(engine.path).unlink()
+    with pytest.raises(ArtifactError, match=r"has no sidecar: expected m\.engine\.json"):
+        Engine.load(engine.path)
+
+
+def test_a_sidecar_of_another_kind_or_format_is_refused(engine):
+    with pytest.raises(ArtifactError, match="got kind 'engine', format 1, expected kind 'onnx'"):
+        OnnxModel.load(engine.path)
+    fields = json.loads(sidecar_of(engine.path).read_text())
+    sidecar_of(engine.path).write_text(json.dumps(fields | {"format": 99}))
+    with pytest.raises(ArtifactError, match="format 99"):
+        Engine.load(engine.path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"kind": "engine", "format": 1}'])
+def test_a_damaged_sidecar_is_refused(engine, text):
+    sidecar_of(engine.path).write_text(text)
+    with pytest.raises(ArtifactError, match=r"m\.engine\.json"):
+        Engine.load(engine.path)
+
+
+def test_a_keras_file_from_elsewhere_needs_no_sidecar(tmp_path):
+    path = tmp_path / "theirs.keras"
+    path.write_bytes(b"x")
+    assert KerasFile.load(path).classes == ()
