@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+from onnx_ir.passes.common import IdentityEliminationPass
 from onnxscript.optimizer import remove_unused_nodes
 from onnxscript.rewriter import rewrite
 from onnxscript.rewriter.rules.common import no_op_transpose_rule, transpose_transpose_rule
@@ -32,6 +33,7 @@ class SinkTranspose(ir.passes.InPlacePass):  # type: ignore[misc]
             modified |= _sink_through(node)
         if modified:
             rewrite(model, [transpose_transpose_rule, no_op_transpose_rule])
+            IdentityEliminationPass()(model)  # what a rewrite leaves where a graph ends
             remove_unused_nodes(model)
         return ir.passes.PassResult(model, modified=modified)
 

@@ -21,7 +21,7 @@ def demo(tmp_path_factory):
     from unetrt.__main__ import app
 
     base = tmp_path_factory.mktemp("demo")
-    data = write_folder(base / "<i>discs</i>", sizes=((48, 56), (70, 40), (64, 64), (90, 90)))
+    data = write_folder(base / "<i>discs", sizes=((48, 56), (70, 40), (64, 64), (90, 90)))
     out = base / "out"
     words = ["demo", "--data", data, "--out", out, "--minutes", "0.3", "--json"]
     result = CliRunner().invoke(app, [str(word) for word in words])

@@ -46,7 +46,7 @@ def predict(
                 raise
             except UnetrtError as error:
                 failed[str(path)] = str(error)
-                progress.say(f"skipped: {error}")
+                progress.say(f"skipped {path.name}: {error}")
             progress.tick(f"{number}/{len(files)} images")
         info = session.info
     done = len(files) - len(failed)
