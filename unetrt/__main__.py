@@ -23,6 +23,7 @@ app = typer.Typer(
     help="From a Keras U-Net to a TensorRT engine that is known to be right, and timed.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # Rich's help takes 0.3 s to import; results and progress use Rich
     pretty_exceptions_enable=False,
 )
 for command in (demo, train, convert, build, verify, predict, bench, doctor):

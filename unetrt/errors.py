@@ -35,7 +35,11 @@ __all__ = [
 
 
 class UnetrtError(Exception):
-    """What failed, and where known: what it got, what it expected, what to do next."""
+    """What failed, and where known: what it got, what it expected, what to do next.
+
+    Attributes:
+        got: what it got, for callers that list several failures.
+    """
 
     exit_status = 1
 
@@ -55,6 +59,7 @@ class UnetrtError(Exception):
         if hint is not None:
             sentence += f"; {hint}"
         super().__init__(sentence + ".")
+        self.got = got
 
 
 class BadInput(UnetrtError):  # noqa: N818  (it names the input, not the exception)

@@ -20,7 +20,10 @@ def bench(
     samples: Annotated[int, typer.Option(min=1, help="Timed runs of each.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Time ARTIFACTs on one real image, host to host; what disagrees is not timed."""
+    """Time artifacts side by side, host to host.
+
+    On one real image; what disagrees with the first artifact is not timed.
+    """
     import numpy as np
 
     from unetrt.benchmarks import Plan, describe_machine, measure, summarize

@@ -22,7 +22,10 @@ def build(
     tf32: Annotated[bool, typer.Option(help="Let FP32 convolutions use TF32.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build a TensorRT engine; without a GPU, one for TensorRT-RTX."""
+    """Build a TensorRT engine from an ONNX file.
+
+    Without a GPU, it is built for TensorRT-RTX. Shows what its convolutions compute in.
+    """
     from unetrt.artifacts import OnnxModel
     from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
     from unetrt.errors import BadInput

@@ -23,7 +23,10 @@ def convert(
     precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
     as_json: AsJson = False,
 ) -> None:
-    """Write MODEL as ONNX; precision lives in the graph, so fp16 is chosen here."""
+    """Write a Keras model as ONNX, in fp32 or fp16.
+
+    Precision lives in the graph: an engine built from the file computes in its types.
+    """
     from unetrt.progress import Progress
 
     onnx_model = convert_file(model, out, precision, Progress())

@@ -34,7 +34,10 @@ def demo(
     minutes: Annotated[float, typer.Option(min=0.05, help="Time for training.")] = 3.0,
     as_json: AsJson = False,
 ) -> None:
-    """Train, convert, build, verify, time and report: OUT/report.html and OUT/summary.json."""
+    """Do all of the below on real images, and report.
+
+    Leaves OUT/report.html and OUT/summary.json, and every artifact beside them.
+    """
     from unetrt import vendor
     from unetrt.data import load_dataset
     from unetrt.files import output_folder
@@ -179,7 +182,7 @@ def _open_candidates(
             name = f"{engine.backend}-{precision}"
             found.append(stack.enter_context(opened(engine.path, name=name)))
         except NoDevice as error:
-            refused[precision] = str(error).partition(": got ")[2].rstrip(".") or str(error)
+            refused[precision] = str(error.got or error)
     return found, refused
 
 
@@ -223,7 +226,7 @@ def _report(
         }
         for name, png in pictures.items():
             write_bytes(out / "pictures" / f"{name}.png", png)
-        summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()} | {"report": 0.0}
+        summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()}
         page = render_html(summary, pictures)
     summary["seconds"]["report"] = round(progress.seconds["report"], 2)
     write_text(out / "report.html", page)
@@ -259,12 +262,12 @@ def _tables(summary: dict[str, Any]) -> list[Any]:
         [name, figure(row["p50"], 2), figure(row.get("p90"), 2), str(row["n"])]
         for name, row in summary["latency_ms"].items()
     ]
-    timing += [
-        [f"{engine['backend']}-{name}", "built, not executed here", engine["why_not"], "-"]
-        for name, engine in summary["engines"].items()
-        if not engine["executed"]
-    ]
     return [
         table("Dice on the test images", ["", *keys, "max |diff|"], agreement),
         table(f"Milliseconds at {summary['input_shape']}", ["", "p50", "p90", "runs"], timing),
+        *(
+            f"{engine['file']} ({engine['backend']}): built, not executed here: {engine['why_not']}"
+            for engine in summary["engines"].values()
+            if not engine["executed"]
+        ),
     ]

@@ -39,7 +39,10 @@ _ABILITIES = (
 
 @guarded
 def doctor(as_json: AsJson = False) -> None:
-    """Say what this machine can run, and the install command for what is missing."""
+    """Say what this machine can run.
+
+    And the install command for what is missing.
+    """
     from unetrt import vendor
     from unetrt.benchmarks import describe_machine
     from unetrt.gpu import find_gpu

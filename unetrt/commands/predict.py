@@ -20,7 +20,10 @@ def predict(
     backend: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Segment INPUTS; an image that cannot be read is reported and does not stop the rest."""
+    """Segment images into label maps and overlays.
+
+    An image that cannot be read is reported and does not stop the rest.
+    """
     from unetrt.data.images import read_image, write_image
     from unetrt.data.overlay import overlay
     from unetrt.errors import DataError, OutputError, UnetrtError

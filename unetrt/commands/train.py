@@ -39,7 +39,10 @@ def train(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train a small U-Net: OUT/model.keras, history.csv, metrics.json and overlays/."""
+    """Train a small U-Net on a data set.
+
+    Leaves OUT/model.keras, history.csv, metrics.json and overlays/.
+    """
     from unetrt import vendor
     from unetrt.data import load_dataset
     from unetrt.files import output_folder

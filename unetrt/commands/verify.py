@@ -21,7 +21,10 @@ def verify(
     data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
     as_json: AsJson = False,
 ) -> None:
-    """Compare each CANDIDATE with REFERENCE: Dice per class, largest difference; exit 1 if off."""
+    """Check artifacts against a reference on real images.
+
+    Dice per class, and the largest difference of a probability; exit status 1 if one is off.
+    """
     from unetrt.commands.predictors import opened
     from unetrt.data import load_dataset
     from unetrt.errors import BadInput

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from unetrt import vendor
+from unetrt.data.overlay import COLOURS
 
 __all__ = ["render_html"]
 
@@ -25,5 +26,6 @@ def render_html(summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
         name: "data:image/png;base64," + base64.b64encode(png).decode()
         for name, png in pictures.items()
     }
-    page: str = environment.from_string(source).render(pictures=inlined, **summary)
+    colours = COLOURS[1:].astype(int).tolist()
+    page: str = environment.from_string(source).render(pictures=inlined, colours=colours, **summary)
     return page
