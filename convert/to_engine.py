@@ -16,7 +16,10 @@ from unetrt.tensors import ShapeRange
 from .build_log import build_log
 from .receipt import read_receipt
 
-__all__ = ["EngineSpec", "build_engine", "choose_backend"]
+__all__ = ["EngineSpec", "build_engine", "choose_backend", "default_side"]
+
+
+_FREE_SIDE = ShapeRange(256, 256, 512)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,8 @@ class EngineSpec:
 
     backend: str = "auto"
     batch: ShapeRange = ShapeRange(1, 1, 8)
-    height: ShapeRange = ShapeRange(256, 256, 512)
-    width: ShapeRange = ShapeRange(256, 256, 512)
+    height: ShapeRange = _FREE_SIDE
+    width: ShapeRange = _FREE_SIDE
     tf32: bool = False
 
     def shapes(self, channels: int) -> tuple[tuple[int, int, int, int], ...]:
@@ -49,6 +52,11 @@ class EngineSpec:
             )
             for end in ("min", "opt", "max")
         )
+
+
+def default_side(own: int | str) -> ShapeRange:
+    """Return the range for a height or width that is free (a name), or fixed in the model."""
+    return ShapeRange(own, own, own) if isinstance(own, int) else _FREE_SIDE
 
 
 def choose_backend(wanted: str) -> str:

@@ -25,8 +25,10 @@ class _OnnxRuntime:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads or 0
         available = ort.get_available_providers()
-        wanted = ["CUDAExecutionProvider"] if find_gpu() is not None else []
-        providers = [name for name in wanted if name in available] + ["CPUExecutionProvider"]
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if find_gpu() is not None and "CUDAExecutionProvider" in available:
+            # TF32 is on by default there: float32 would not be float32.
+            providers.insert(0, ("CUDAExecutionProvider", {"use_tf32": "0"}))
         try:
             self._session = ort.InferenceSession(
                 str(model.path), sess_options=options, providers=providers

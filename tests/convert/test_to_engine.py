@@ -1,11 +1,15 @@
 """Engines are really built here, by TensorRT-RTX, which needs no GPU for it."""
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
+from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend, default_side
 from unetrt.errors import BadInput, ReceiptError, ShapeError, UnsupportedModel
-from unetrt.tensors import ShapeRange
+from unetrt.files import sha256_of
+from unetrt.tensors import ShapeRange, TensorSpec
 
 pytest.importorskip("tensorrt_rtx")
 pytestmark = pytest.mark.tf
@@ -66,3 +70,25 @@ def test_a_file_the_parser_cannot_read_is_refused(tmp_path, road):
 def test_an_unknown_backend_is_bad_input():
     with pytest.raises(BadInput, match="got 'openvino', expected auto or tensorrt or"):
         choose_backend("openvino")
+
+
+def test_a_model_of_fixed_size_is_built_for_that_size_alone(tmp_path):
+    path = tmp_path / "fixed.onnx"
+    make = helper.make_node
+    nodes = [
+        make("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        make("Conv", ["t", "w"], ["c"], name="conv"),
+        make("Transpose", ["c"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    shapes = {"x": ("batch", 8, 16, 1), "y": ("batch", 8, 16, 2)}
+    tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    kernel = numpy_helper.from_array(np.ones((2, 1, 1, 1), np.float32), "w")
+    graph = helper.make_graph(nodes, "fixed", tensors[:1], tensors[1:], [kernel])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    specs = [TensorSpec(name, "float32", shape) for name, shape in shapes.items()]
+    model = OnnxModel(path, sha256_of(path), inputs=(specs[0],), outputs=(specs[1],))
+    with pytest.raises(ShapeError, match=r"has a fixed height: got 256:256:512, expected 8"):
+        build_engine(model, tmp_path / "m.engine")
+    height, width = (default_side(own) for own in shapes["x"][1:3])
+    engine = build_engine(model, tmp_path / "m.engine", EngineSpec(height=height, width=width))
+    assert engine.receipt["shape"] == [1, 8, 16, 1]

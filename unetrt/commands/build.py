@@ -18,7 +18,10 @@ def build(
     out: Annotated[Path, typer.Option("--out", help="Engine file to write.")],
     backend: Annotated[str, typer.Option(help="auto, tensorrt or tensorrt-rtx.")] = "auto",
     batch: Annotated[str, typer.Option(help="Images a run, N or MIN:OPT:MAX.")] = "1:1:8",
-    size: Annotated[str, typer.Option(help="Height and width.")] = "256:256:512",
+    size: Annotated[
+        str | None,
+        typer.Option(help="Height and width; by default 256:256:512, or the model's own."),
+    ] = None,
     tf32: Annotated[bool, typer.Option(help="Let FP32 convolutions use TF32.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -27,22 +30,17 @@ def build(
     Without a GPU, it is built for TensorRT-RTX. Shows what its convolutions compute in.
     """
     from unetrt.artifacts import OnnxModel
-    from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
+    from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend, default_side
     from unetrt.errors import BadInput
     from unetrt.tensors import ShapeRange
 
     if out.suffix != ".engine":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .engine")
     chosen = choose_backend(backend)
-    sides = ShapeRange.parse(size)
-    spec = EngineSpec(
-        backend=chosen,
-        batch=ShapeRange.parse(batch),
-        height=sides,
-        width=sides,
-        tf32=tf32,
-    )
+    images, sides = ShapeRange.parse(batch), ShapeRange.parse(size) if size else None
     onnx_model = OnnxModel.load(model)
+    height, width = (sides or default_side(own) for own in onnx_model.inputs[0].shape[1:3])
+    spec = EngineSpec(backend=chosen, batch=images, height=height, width=width, tf32=tf32)
     from unetrt.progress import Progress
 
     progress = Progress()
@@ -58,6 +56,7 @@ def build(
         ["TF32 allowed", "yes" if receipt["tf32"] else "no"],
         ["casts", str(receipt["casts"])],
         ["GFLOP a run", f"{receipt['convolution_flops'] / 1e9:.2f}"],
+        ["builder's warnings", str(len(engine.made_with["warnings"]))],
         ["size", f"{engine.path.stat().st_size / 2**20:.1f} MiB"],
     ]
     emit(

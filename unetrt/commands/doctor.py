@@ -11,7 +11,10 @@ __all__ = ["doctor"]
 
 @dataclass(frozen=True, slots=True)
 class _Ability:
-    """Something unetrt can do, the distributions it takes, and the extra that brings them."""
+    """Something unetrt can do, the distributions it takes, and the extra that brings them.
+
+    A need may name several distributions of which one is enough: "a|b".
+    """
 
     title: str
     needs: tuple[str, ...]
@@ -21,7 +24,7 @@ class _Ability:
 
 _ABILITIES = (
     _Ability("train, convert", ("tensorflow", "tf2onnx", "onnx-ir", "onnxscript"), "train"),
-    _Ability("run ONNX on the CPU", ("onnxruntime",), "cpu"),
+    _Ability("run ONNX on the CPU", ("onnxruntime|onnxruntime-gpu",), "cpu"),
     _Ability("run ONNX on the GPU", ("onnxruntime-gpu",), "gpu", gpu=True),
     _Ability("run ONNX with OpenVINO", ("openvino",), "openvino"),
     _Ability("build TensorRT-RTX engines", ("tensorrt-rtx",), "rtx"),
@@ -50,8 +53,10 @@ def doctor(as_json: AsJson = False) -> None:
     gpu = find_gpu()
     rows, report = [], {}
     for ability in _ABILITIES:
-        found = {name: vendor.version(name) for name in ability.needs}
-        missing = [name for name, version in found.items() if version is None]
+        found = {name: vendor.version(name) for need in ability.needs for name in need.split("|")}
+        missing = [
+            need for need in ability.needs if not any(found[name] for name in need.split("|"))
+        ]
         install = f"pip install 'unetrt[{ability.extra}]'" if missing else None
         no_gpu = ability.gpu and gpu is None
         works = not missing and not no_gpu

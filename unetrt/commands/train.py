@@ -68,10 +68,12 @@ def train(
 
 def train_into(run: Path, data: Dataset, spec: TrainSpec, progress: Progress) -> KerasFile:
     """Train, keeping RUN/model.keras and RUN/history.csv up to date after every epoch."""
+    from unetrt import vendor
     from unetrt.builder import UNetSpec, build_unet, save_model
     from unetrt.builder import train as train_model
 
-    keras = _keras()
+    (run / "metrics.json").unlink(missing_ok=True)  # it would describe another model
+    keras = vendor.keras()
     keras.utils.set_random_seed(spec.seed)
     mean, std = data.pixel_statistics()
     model = build_unet(UNetSpec.small(data.channels, len(data.classes), mean=mean, std=std))
@@ -138,9 +140,3 @@ def _write_history(path: Path, history: list[Epoch]) -> None:
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in history)
     write_text(path, text.getvalue())
-
-
-def _keras() -> Any:
-    from unetrt import vendor
-
-    return vendor.keras()
