@@ -12,7 +12,7 @@ OUT ?= demo-out
 # An NVIDIA driver decides which extras fit the machine.
 MACHINE := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 EXTRAS_cpu := train,cpu,rtx,openvino,demo,dev
-EXTRAS_gpu := train,gpu,tensorrt,rtx,openvino,demo,dev
+EXTRAS_gpu := train,gpu,rtx,openvino,demo,dev
 CONSTRAINTS := constraints/$(MACHINE).txt
 STAMP := .venv/installed-$(MACHINE)
 
@@ -26,6 +26,10 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) constraints/tools.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/tools.txt
 	.venv/bin/python -m uv pip install --quiet --python .venv/bin/python -c $(CONSTRAINTS) -e '.[$(EXTRAS_$(MACHINE))]'
+ifeq ($(MACHINE),gpu)
+	# By pip itself: TensorRT's source package calls pip to fetch its libraries from NVIDIA.
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[tensorrt]'
+endif
 	@touch $@
 
 demo: env

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from unetrt.errors import BadInput
+
 __all__ = ["Plan", "Samples", "measure"]
 
 
@@ -25,6 +27,14 @@ class Plan:
     warmup: int = 5
     run_length: int = 10
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.samples, self.run_length) < 1 or self.warmup < 0:
+            raise BadInput(
+                "Cannot measure by this plan",
+                got=str(self),
+                expected="at least one sample and one call a turn",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from unetrt.dice import DiceCounter
-from unetrt.padding import mirrored_to_multiple
+from unetrt.errors import UnsupportedModel
+from unetrt.padding import as_batch
 
 if TYPE_CHECKING:
     import keras
@@ -17,14 +17,30 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "size_multiple"]
 
+_MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
 
 def size_multiple(model: keras.Model) -> int:
-    """Return what height and width must be multiples of: the product of the pooling strides."""
-    multiple = 1
-    for layer in model.layers:
-        if "Pooling2D" in type(layer).__name__ and "Global" not in type(layer).__name__:
-            multiple *= max(layer.strides)
-    return multiple
+    """Return the smallest power of two whose multiples `model` gives back at the size they came in.
+
+    Asked of Keras' shape inference, so strides, poolings and branches of every kind count.
+
+    Raises:
+        UnsupportedModel: there is none up to 256, as for networks without padding.
+    """
+    _, height, width, channels = model.input_shape
+    if height is not None or width is not None:
+        return 1  # its one size is all that counts
+    for multiple in _MULTIPLES:
+        size = (3 * multiple, 5 * multiple)  # odd, so that nothing smaller passes
+        with suppress(ValueError):  # a skip that does not fit what it is joined to
+            if tuple(model.compute_output_shape((1, *size, channels)))[1:3] == size:
+                return multiple
+    raise UnsupportedModel(
+        f"Cannot find a size that {model.name!r} gives back",
+        got="another height or width at every multiple up to 256",
+        expected="a map as large as the image",
+    )
 
 
 def evaluate(
@@ -35,7 +51,6 @@ def evaluate(
     dice = DiceCounter(classes)
     for sample in samples:
         height, width = sample.label.shape
-        x = mirrored_to_multiple(sample.image, multiple)[np.newaxis].astype(np.float32)
-        probabilities = model.predict_on_batch(x)
+        probabilities = model.predict_on_batch(as_batch(sample.image, multiple))
         dice.add(sample.label, probabilities[0, :height, :width].argmax(axis=-1))
     return dice

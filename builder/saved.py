@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile
-from unetrt.errors import ArtifactError
-from unetrt.files import replacing, sha256_of
+from unetrt.errors import ArtifactError, UnsupportedModel
 
 from .evaluate import size_multiple
 from .losses import CrossEntropyDice
@@ -27,35 +27,63 @@ def save_model(
     made_with: dict[str, Any],
 ) -> KerasFile:
     """Write `model` to `path` (.keras), and the sidecar beside it."""
-    with replacing(path) as temporary:
-        model.save(temporary)
     versions = {name: vendor.version(name) for name in ("keras", "tensorflow", "unetrt")}
-    saved = KerasFile(
-        path, sha256_of(path), classes, size_multiple(model), source, made_with | versions
+    return KerasFile.write(
+        path,
+        model.save,
+        classes=classes,
+        size_multiple=size_multiple(model),
+        source=source,
+        made_with=made_with | versions,
     )
-    saved.save_sidecar()
-    return saved
 
 
 def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
     """Read a model and what is known about it; code inside the file is not run (safe mode).
 
+    Classes of a model from elsewhere are numbered.
+
     Raises:
         ArtifactError: the file is missing, damaged, not a Keras model, or not the one its
             sidecar describes.
+        UnsupportedModel: not one image in and one map of two or more classes out.
     """
     file = KerasFile.load(path)
     try:
         model = keras.saving.load_model(
             path, custom_objects={"CrossEntropyDice": CrossEntropyDice}, compile=False
         )
-    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+    except (OSError, ValueError, TypeError, KeyError, ImportError, BadZipFile) as error:
         raise ArtifactError(
             f"Cannot read {path}",
             got=(str(error).strip() or type(error).__name__).splitlines()[0],
             expected="a whole Keras model of built-in layers",
         ) from error
+    _check_segmentation(path, model)
     if not file.classes:
-        numbers = tuple(f"class{k}" for k in range(1, model.output_shape[-1] or 1))
+        numbers = tuple(f"class{k}" for k in range(1, model.output_shape[-1]))
         file = KerasFile(path, file.sha256, ("background", *numbers), size_multiple(model))
     return model, file
+
+
+def _check_segmentation(path: Path, model: keras.Model) -> None:
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UnsupportedModel(
+            f"Cannot use the model in {path}",
+            got=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            expected="one of each",
+        )
+    for what, shape in (("input", model.input_shape), ("output", model.output_shape)):
+        if len(shape) != 4 or shape[-1] is None:  # noqa: PLR2004
+            raise UnsupportedModel(
+                f"Cannot use the model in {path}",
+                got=f"an {what} of shape {shape}",
+                expected="[batch, height, width, channels] with the channels known",
+            )
+    if model.output_shape[-1] < 2:  # noqa: PLR2004
+        raise UnsupportedModel(
+            f"Cannot use the model in {path}",
+            got="one output channel",
+            expected="one for each class, the background included",
+            hint="for a sigmoid head p, put Concatenate()([1 - p, p]) behind it",
+        )

@@ -41,6 +41,10 @@ class UNetSpec:
                 got=self.n_classes,
                 expected="n_classes of at least 2, background included",
             )
+        if self.normalization not in ("none", "batch"):
+            raise BadInput(
+                "There is no such normalization", got=self.normalization, expected="none or batch"
+            )
         if not self.filters or min(*self.filters, self.bottleneck) < 1:
             raise BadInput(
                 "A U-Net needs filters in every block",

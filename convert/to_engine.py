@@ -8,8 +8,7 @@ from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.errors import BadInput, ShapeError, UnsupportedModel
-from unetrt.files import sha256_of, write_bytes
+from unetrt.errors import BadInput, NoDevice, ShapeError, UnsupportedModel
 from unetrt.gpu import find_gpu
 from unetrt.tensors import ShapeRange
 
@@ -78,6 +77,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
 
     Raises:
         MissingDependency: the backend is not installed.
+        NoDevice: TensorRT is asked for and there is no GPU.
         ShapeError: a size in the spec that the network cannot halve.
         UnsupportedModel: the parser or the builder refuses the network; holds their words.
         ReceiptError: the network does not compute in the model's precision.
@@ -85,6 +85,13 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
     spec = spec or EngineSpec()
     _check_sizes(model, spec)
     backend = choose_backend(spec.backend)
+    if backend == "tensorrt" and find_gpu() is None:
+        raise NoDevice(
+            "TensorRT cannot build here",
+            got="no NVIDIA GPU with a driver",
+            expected="the GPU that the engine is for",
+            hint="build there, or with --backend tensorrt-rtx, which needs none",
+        )
     trt = vendor.tensorrt(backend)
     log = build_log(trt)
     builder = trt.Builder(log)
@@ -103,11 +110,10 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         raise UnsupportedModel(
             f"{backend} {trt.__version__} cannot build {model.path}", got=log.last_error()
         )
-    write_bytes(path, memoryview(plan))
     gpu = find_gpu()
-    engine = Engine(
-        path=path,
-        sha256=sha256_of(path),
+    return Engine.write(
+        path,
+        lambda temporary: temporary.write_bytes(memoryview(plan)),
         classes=model.classes,
         size_multiple=model.size_multiple,
         source=model.as_source,
@@ -123,8 +129,6 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         backend_version=trt.__version__,
         receipt=receipt.to_json(),
     )
-    engine.save_sidecar()
-    return engine
 
 
 def _parsed(trt: Any, builder: Any, log: Any, model: OnnxModel) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
-from unetrt.padding import mirrored_to_multiple
+from unetrt.padding import as_batch
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The backend, its version, the device, and the precision computed in."""
+        """The backend, its version, the device, and the precision of the artifact's graph."""
         return {**self._backend.info, "precision": self.artifact.precision}
 
     def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -96,21 +96,21 @@ class Session:
         return self._backend.run(np.ascontiguousarray(x_nhwc))
 
     def segment(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Map one image [height, width, channels] of any size and number type to its classes.
+        """Map one image [height, width, channels] of any number type to its classes.
 
-        The image is mirrored out to what the network can halve, and the answer cut back.
+        The image is mirrored out to what the network can halve, and the answer cut back. ONNX
+        files of free height and width take any size, engines the range they were built for.
 
         Raises:
-            ShapeError: not an image, or of other channels than the network's.
+            ShapeError: not an image, of other channels than the network's, or out of its range.
         """
         if image.ndim != 3:  # noqa: PLR2004
             raise ShapeError(
                 "Cannot segment", got=f"shape {image.shape}", expected="[height, width, channels]"
             )
         height, width, _ = image.shape
-        whole = mirrored_to_multiple(image, self.artifact.size_multiple)
-        probabilities = self.run(whole[np.newaxis].astype(np.float32))
-        labels: NDArray[np.uint8] = probabilities[0, :height, :width].argmax(axis=-1)
+        probabilities = self.run(as_batch(image, self.artifact.size_multiple))
+        labels: NDArray[np.intp] = probabilities[0, :height, :width].argmax(axis=-1)
         return labels.astype(np.uint8)
 
     def close(self) -> None:
@@ -130,8 +130,9 @@ class Session:
                 f"The network of {self.artifact.path} cannot halve this image",
                 got=f"{x_nhwc.shape[1]} x {x_nhwc.shape[2]}",
                 expected=f"sides that are multiples of {multiple}",
-                hint="Session.segment takes any size",
+                hint="Session.segment mirrors an image out to such a size",
             )
+        self._checked = None  # until the backend has said yes, and allocated
         self._backend.check(x_nhwc.shape)
         self._checked = x_nhwc.shape
 

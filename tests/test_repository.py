@@ -1,8 +1,7 @@
 """The rules of the house that no single module can keep. Each guard first finds what it guards."""
 
 import ast
-import importlib
-import json
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -130,13 +129,6 @@ def test_constraints_pin_exactly_and_name_no_address(machine):
     assert all("==" in pin and "://" not in pin for pin in pins)
 
 
-def test_public_names_are_the_documented_ones():
-    for module in ("unetrt", "unetrt.runtime", "unetrt.benchmarks", "unetrt.data"):
-        namespace = importlib.import_module(module)
-        for name in namespace.__all__:
-            assert hasattr(namespace, name)
-
-
 def test_files_stay_short():
     long = {
         str(path.relative_to(ROOT)): count
@@ -145,11 +137,3 @@ def test_files_stay_short():
         if (count := len(path.read_text().splitlines())) > 300
     }
     assert not long
-
-
-def test_the_schema_is_json():
-    schema = json.loads((ROOT / "unetrt" / "report" / "summary.schema.json").read_text())
-    assert schema["properties"]["schema"] == {
-        "const": 1,
-        "description": schema["properties"]["schema"]["description"],
-    }

@@ -8,12 +8,13 @@ from a stored file, without the library that made it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
-from unetrt.files import sha256_of, write_text
+from unetrt.files import replacing, sha256_of
 from unetrt.tensors import TensorSpec
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
@@ -54,10 +55,23 @@ class Artifact:
         """What the next artifact says it was made from."""
         return {"file": self.path.name, "sha256": self.sha256}
 
-    def save_sidecar(self) -> None:
-        """Write the sidecar beside the file."""
-        fields = {"format": FORMAT, "kind": self.kind, **self._to_json()}
-        write_text(sidecar_of(self.path), json.dumps(fields, indent=1) + "\n")
+    @classmethod
+    def write(cls, path: Path, content: Callable[[Path], object], **fields: Any) -> Self:
+        """Let `content` write the file, then put it and its sidecar in place.
+
+        The two renames follow each other at once: an interrupted process leaves the old pair, the
+        new pair, or none. `fields` are the artifact's own.
+
+        Raises:
+            OutputError: either cannot be written.
+        """
+        with replacing(path) as temporary:
+            content(temporary)
+            artifact = cls(path=path, sha256=sha256_of(temporary), **fields)
+            text = {"format": FORMAT, "kind": cls.kind, **artifact._to_json()}
+            with replacing(sidecar_of(path)) as sidecar:
+                sidecar.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+        return artifact
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -88,7 +102,7 @@ class Artifact:
             raise ArtifactError(
                 f"Cannot read {sidecar}", got=repr(error), expected="what unetrt wrote"
             ) from error
-        if sha256_of(path) != artifact.sha256:
+        if _sha256(path) != artifact.sha256:
             raise ArtifactError(
                 f"{path} is not the file its sidecar describes",
                 got="another sha256",
@@ -127,7 +141,7 @@ class KerasFile(Artifact):
     def load(cls, path: Path) -> Self:
         """As Artifact.load, but a model from elsewhere needs no sidecar."""
         _must_exist(path)
-        return super().load(path) if sidecar_of(path).exists() else cls(path, sha256_of(path))
+        return super().load(path) if sidecar_of(path).exists() else cls(path, _sha256(path))
 
 
 @dataclass(frozen=True)
@@ -194,6 +208,13 @@ class Engine(_Network):
             "backend_version": str(fields["backend_version"]),
             "receipt": dict(fields["receipt"]),
         }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise ArtifactError(f"Cannot read {path}", got=error.strerror) from error
 
 
 def _must_exist(path: Path) -> None:

@@ -39,6 +39,7 @@ class UnetrtError(Exception):
 
     Attributes:
         got: what it got, for callers that list several failures.
+        result: what was found all the same, for `--json`.
     """
 
     exit_status = 1
@@ -60,6 +61,7 @@ class UnetrtError(Exception):
             sentence += f"; {hint}"
         super().__init__(sentence + ".")
         self.got = got
+        self.result: dict[str, object] = {}
 
 
 class BadInput(UnetrtError):  # noqa: N818  (it names the input, not the exception)

@@ -63,11 +63,11 @@ def output_folder(path: Path) -> Path:
     Raises:
         OutputError: it is a file, or cannot be made or written.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(
-            f"Cannot write into {path}", got="a file", expected="a folder or a new name"
-        )
     try:
+        if path.exists() and not path.is_dir():
+            raise OutputError(
+                f"Cannot write into {path}", got="a file", expected="a folder or a new name"
+            )
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["mirrored_to_multiple", "mirrored_to_size"]
+__all__ = ["as_batch", "mirrored_to_multiple", "mirrored_to_size"]
 
 T = TypeVar("T", bound=np.generic)
 
@@ -23,6 +23,15 @@ def mirrored_to_size(image: NDArray[T], height: int, width: int) -> NDArray[T]:
     return np.pad(
         image, ((0, grow[0]), (0, grow[1]), *[(0, 0)] * (image.ndim - 2)), mode="symmetric"
     )
+
+
+def as_batch(image: NDArray[Any], multiple: int) -> NDArray[np.float32]:
+    """Return an image [height, width, channels] as a network takes it: float32, a batch of one.
+
+    It is mirrored out at its lower and right edges until both sides are multiples of `multiple`;
+    what belongs to it in the answer is [0, :height, :width].
+    """
+    return mirrored_to_multiple(image, multiple)[np.newaxis].astype(np.float32)
 
 
 def mirrored_to_multiple(image: NDArray[T], multiple: int) -> NDArray[T]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from unetrt.data.dataset import Sample
 from unetrt.dice import DiceCounter
-from unetrt.errors import ParityError
-from unetrt.padding import mirrored_to_multiple
+from unetrt.errors import BadInput, ParityError
+from unetrt.padding import as_batch
 
 __all__ = ["TOLERANCES", "Parity", "Predict", "Tolerance", "compare"]
 
@@ -36,6 +36,8 @@ class Tolerance:
 TOLERANCES = {
     # The same arithmetic in another order.
     "fp32": Tolerance(max_abs_diff=1e-4, dice=1e-4),
+    # Inputs of each product rounded to 10 bits.
+    "tf32": Tolerance(max_abs_diff=0.1, dice=1e-3),
     # One pixel on a border may tip far; the Dice may not move.
     "fp16": Tolerance(max_abs_diff=0.1, dice=1e-3),
 }
@@ -83,12 +85,18 @@ def compare(
     size_multiple: int,
     on_sample: Callable[[int], None] = lambda _done: None,
 ) -> dict[str, Parity]:
-    """Run all of them over `samples`, image by image; the reference comes first in the result."""
+    """Run all of them over `samples`, image by image; the reference comes first in the result.
+
+    Raises:
+        BadInput: a candidate bears the reference's name.
+    """
+    if reference[0] in candidates:
+        raise BadInput("Two artifacts to compare have one name", got=reference[0])
     predictors: dict[str, Predict] = dict((reference, *candidates.items()))
     dice = {name: DiceCounter(classes) for name in predictors}
     difference = dict.fromkeys(predictors, 0.0)
     for number, sample in enumerate(samples, start=1):
-        x = mirrored_to_multiple(sample.image, size_multiple)[np.newaxis].astype(np.float32)
+        x = as_batch(sample.image, size_multiple)
         expected: NDArray[Any] | None = None
         for name, predict in predictors.items():
             probabilities = _checked(name, predict(x), x, len(classes))

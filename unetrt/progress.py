@@ -19,9 +19,9 @@ _PLAIN_INTERVAL_S = 10.0
 class Progress:
     """Says what is being done and for how long; keeps the seconds each step took."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._console = Console(file=sys.stderr, quiet=quiet, highlight=False, soft_wrap=True)
+        self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._live: progress.Progress | None = None
         self._title = ""
         self._began = time.monotonic()
@@ -52,7 +52,7 @@ class Progress:
 
     @contextmanager
     def _shown(self, title: str) -> Iterator[None]:
-        if not self._console.is_terminal or self._console.quiet:
+        if not self._console.is_terminal:
             self.say(f"{title} ...")
             yield
             return

@@ -28,10 +28,12 @@ __all__ = [
     "jinja2",
     "keras",
     "matplotlib_figure",
+    "need",
     "nilearn_datasets",
     "onnxruntime",
     "openvino",
     "pycuda_driver",
+    "tensorflow_without_tf32",
     "tensorrt",
     "version",
 ]
@@ -64,10 +66,15 @@ def keras() -> Any:
     return module
 
 
+def tensorflow_without_tf32() -> None:
+    """Keep TensorFlow's float32 what it says; on a GPU it rounds to TF32 by default."""
+    tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
+    tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+
+
 def exporter() -> None:
-    """Import what conversion to ONNX stands on: tf2onnx, onnx-ir and onnxscript."""
-    for name in ("tf2onnx", "onnx_ir", "onnxscript"):
-        _module(name, extra="train", purpose="Converting to ONNX")
+    """See that what conversion to ONNX stands on is installed: tf2onnx, onnx-ir, onnxscript."""
+    need("tf2onnx", "onnx_ir", "onnxscript", extra="train", purpose="Converting to ONNX")
 
 
 def jinja2() -> Any:
@@ -115,8 +122,18 @@ def matplotlib_figure() -> Any:
 
 
 def installed(module: str) -> bool:
-    """Whether a top-level module can be imported; imports nothing."""
-    return importlib.util.find_spec(module) is not None
+    """Whether a module is there to be imported; imports at most its parent package."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # no such parent
+        return False
+
+
+def need(*modules: str, extra: str, purpose: str) -> None:
+    """Raise MissingDependency unless all of `modules` are installed; imports none of them."""
+    for module in modules:
+        if not installed(module):
+            raise MissingDependency(module, extra=extra, purpose=purpose)
 
 
 def version(package: str) -> str | None:
@@ -154,3 +171,7 @@ def _module(name: str, *, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = (error.name or name).partition(".")[0]
         raise MissingDependency(missing, extra=extra, purpose=purpose) from error
+    except (ImportError, OSError) as error:
+        raise BadInput(
+            f"{purpose} needs {name}, which is installed but does not load", got=error
+        ) from error

@@ -62,17 +62,19 @@ def _convolution_and_constant(node: ir.Node) -> tuple[ir.Node, NDArray[Any]] | N
         conv, constant = value.producer(), constant_of(other)
         if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or constant is None:
             continue
-        rank = constant_of(conv.inputs[1])
-        spatial = constant.shape[-(rank.ndim - 2) :] if rank is not None else ()
-        if len(value.uses()) == 1 and (constant.size == 1 or _per_channel(constant, spatial)):
+        kernel = constant_of(conv.inputs[1])
+        alone = len(value.uses()) == 1 and not value.is_graph_output()
+        if kernel is not None and alone and _per_channel(constant, kernel.ndim):
             return conv, constant.ravel()
     return None
 
 
-def _per_channel(constant: NDArray[Any], spatial: tuple[int, ...]) -> bool:
-    """Whether the constant's only axis longer than one is the channels, NCHW."""
-    axis = constant.ndim - len(spatial) - 1
-    return axis >= 0 and constant.size == constant.shape[axis]
+def _per_channel(constant: NDArray[Any], rank: int) -> bool:
+    """Whether the constant broadcasts along no axis of NCHW but the channels."""
+    if constant.ndim > rank:
+        return False
+    full = (1,) * (rank - constant.ndim) + constant.shape
+    return constant.size == full[1]
 
 
 def _groups(conv: ir.Node) -> int:

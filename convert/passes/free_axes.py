@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
+from .nodes import constant_of
+
 __all__ = ["FreeAxes"]
 
 _SIZELESS = {
@@ -12,7 +14,8 @@ _SIZELESS = {
     "Div", "Elu", "HardSigmoid", "Identity", "LeakyRelu", "MaxPool", "Mul", "Relu", "Selu",
     "Sigmoid", "Softmax", "Softplus", "Sub", "Tanh", "Transpose",
 }  # fmt: skip
-"""Nodes that do to every size the same; Reshape, Resize and Slice may hold a fixed size."""
+"""Nodes that do to every size the same; Reshape, Resize and Slice may hold a fixed size, and so
+may a constant with more than one long axis."""
 
 
 class FreeAxes(ir.passes.InPlacePass):  # type: ignore[misc]
@@ -24,11 +27,14 @@ class FreeAxes(ir.passes.InPlacePass):  # type: ignore[misc]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
+        edges = (*graph.inputs, *graph.outputs)
         if any(not _is_sizeless(node) for node in graph):
+            for value in edges:
+                batch, *sides = value.shape
+                value.shape = ir.Shape([batch if isinstance(batch, int) else "batch", *sides])
             return ir.passes.PassResult(model, modified=False)
-        for value in (*graph.inputs, *graph.outputs):
-            channels = value.shape[-1] if value.shape is not None else None
-            value.shape = ir.Shape(["batch", "height", "width", channels])
+        for value in edges:
+            value.shape = ir.Shape(["batch", "height", "width", value.shape[-1]])
         for node in graph:
             for value in node.outputs:
                 if not value.is_graph_output():
@@ -38,4 +44,9 @@ class FreeAxes(ir.passes.InPlacePass):  # type: ignore[misc]
 
 
 def _is_sizeless(node: ir.Node) -> bool:
-    return node.op_type in _SIZELESS and "output_shape" not in node.attributes
+    if node.op_type not in _SIZELESS or "output_shape" in node.attributes:
+        return False
+    if node.op_type in ("Conv", "ConvTranspose", "BatchNormalization"):
+        return True  # what they hold is per channel
+    constants = [array for value in node.inputs if (array := constant_of(value)) is not None]
+    return all(sum(side > 1 for side in array.shape) <= 1 for array in constants)

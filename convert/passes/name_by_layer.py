@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import onnx_ir as ir
 
@@ -17,15 +17,16 @@ _INPUT_NAMES = {("Conv", 1): "kernel", ("Conv", 2): "bias"} | {
 
 
 class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
-    """`down1_conv1_1/convolution` becomes `down1_conv1`, its weights `down1_conv1/kernel`.
+    """`layer3x_1/convolution` becomes `down1_conv1`, its weights `down1_conv1/kernel`.
 
     A layer's main node has the layer's name; what else it needs is `layer/op`. Node names
-    reappear in engines, profiles and reports, where a reader looks for the layer.
+    reappear in engines, profiles and reports, where a reader looks for the layer. `layers` maps
+    the first part of a traced name, without TensorFlow's count, to the layer's name.
     """
 
-    def __init__(self, layers: Collection[str]) -> None:
+    def __init__(self, layers: Mapping[str, str]) -> None:
         super().__init__()
-        self._layers = set(layers)
+        self._layers = dict(layers)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -45,10 +46,8 @@ class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
         return ir.passes.PassResult(model, modified=True)
 
     def _layer_of(self, name: str) -> str:
-        scope = name.partition("/")[0]
-        # Keras calls a model once to build it and once to trace it; TensorFlow counts the scopes.
-        once = re.sub(r"_\d+$", "", scope)
-        return scope if scope in self._layers or once not in self._layers else once
+        scope = re.sub(r"_\d+$", "", name.partition("/")[0])
+        return self._layers.get(scope, scope)
 
 
 def _free(wanted: str, taken: set[str]) -> str:

@@ -26,12 +26,18 @@ def sizes_of(value: ir.Value) -> tuple[int | None, ...] | None:
 
 
 def perm_of(node: ir.Node) -> tuple[int, ...]:
-    """Return the permutation of a Transpose."""
-    return tuple(node.attributes["perm"].as_ints())
+    """Return the permutation of a Transpose; without one it reverses the axes."""
+    if "perm" in node.attributes:
+        return tuple(node.attributes["perm"].as_ints())
+    return tuple(reversed(range(len(node.inputs[0].shape))))
 
 
 def set_constant(node: ir.Node, index: int, array: NDArray[Any], name: str) -> None:
-    """Give a node a constant of its own as input `index`."""
+    """Give a node a constant of its own as input `index`; others may read the old one."""
+    number, wanted = 1, name
+    while name in node.graph.initializers:
+        number += 1
+        name = f"{wanted}_{number}"
     value = ir.Value(
         name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.tensor(array).dtype)
     )

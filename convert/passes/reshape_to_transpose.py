@@ -21,7 +21,8 @@ class ReshapeToTranspose(ir.passes.InPlacePass):  # type: ignore[misc]
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
         for node in list(model.graph):
-            if node.op_type == "Reshape" and _moves_single_channel(node):
+            ends = node.outputs[0].is_graph_output()
+            if node.op_type == "Reshape" and not ends and _moves_single_channel(node):
                 moved = ir.Node(
                     "", "Transpose", [node.inputs[0]], [ir.AttrInt64s("perm", _TO_NCHW)]
                 )

@@ -1,4 +1,4 @@
-"""Give weights and activations the type float16, but for the nodes that are to keep float32."""
+"""Give weights and activations the type float16, but for the nodes that need float32."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ __all__ = ["ToFloat16"]
 _LAYOUT = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 """Nodes that compute nothing: they take the type of what they move, so that no Cast is needed."""
 
+_COMPUTES = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+_PRECISE = {"Softmax", "LogSoftmax"}
+_DECLARES = {"Cast", "Constant", "ConstantOfShape", "RandomNormal", "RandomUniform"}
+
 _STAYS_FLOAT32 = {"Resize": (1, 2)}
 """Inputs that ONNX wants in float32 whatever the node computes in."""
 
@@ -22,19 +26,27 @@ _STAYS_FLOAT32 = {"Resize": (1, 2)}
 class ToFloat16(ir.passes.InPlacePass):  # type: ignore[misc]
     """Type the graph for half precision; its inputs and outputs stay as they are.
 
+    Float32 stay, besides the nodes named: everything before the first convolution or matrix
+    product, since the pixels of a 16-bit camera exceed float16, and the softmax, whose exp does.
     A Cast stands only where a float16 node meets a float32 one. Values below float16's smallest
     are rounded to zero, as hardware does; one above its largest, 65504, is an error.
     """
 
-    def __init__(self, keep: Collection[str]) -> None:
+    def __init__(self, keep: Collection[str] = ()) -> None:
         super().__init__()
         self._keep = tuple(keep)
         self._cast: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         outputs = [value for value in model.graph.outputs if value.dtype == ir.DataType.FLOAT]
+        computed: set[ir.Value] = set()
         for node in list(model.graph):
-            kept = any(fnmatch(node.name or "", pattern) for pattern in self._keep)
+            if node.op_type in _COMPUTES or computed.intersection(node.inputs):
+                computed.update(node.outputs)
+            if node.op_type in _DECLARES:
+                continue  # the type of their output is an attribute of their own
+            kept = node.op_type in _PRECISE or not computed.issuperset(node.outputs)
+            kept = kept or any(fnmatch(node.name or "", pattern) for pattern in self._keep)
             wanted = ir.DataType.FLOAT if kept else ir.DataType.FLOAT16
             if node.op_type in _LAYOUT and node.inputs[0].dtype == ir.DataType.FLOAT:
                 wanted = ir.DataType.FLOAT
@@ -44,7 +56,7 @@ class ToFloat16(ir.passes.InPlacePass):  # type: ignore[misc]
                     value.dtype = wanted
         for value in outputs:
             _cast_output(model, value)
-        return ir.passes.PassResult(model, modified=True)
+        return ir.passes.PassResult(model, modified=bool(computed))
 
     def _type_inputs(self, node: ir.Node, wanted: ir.DataType) -> None:
         for index, value in enumerate(node.inputs):
@@ -74,7 +86,7 @@ def _half(value: ir.Value) -> ir.Value:
             f"{value.name} does not fit float16",
             got=f"values up to {np.abs(full).max():g}",
             expected="at most 65504",
-            hint="keep its layer in float32",
+            hint="keep its layer in float32 with --keep",
         )
     graph = value.graph
     new = ir.Value(

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 unless the ONNX file says otherwise."""
+"""OpenVINO on the CPU, computing in float32."""
 
 from __future__ import annotations
 

@@ -48,14 +48,14 @@ class _TensorRT:
         self._device = device
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         self._engine = self._runtime.deserialize_cuda_engine(engine.path.read_bytes())
-        if self._engine is None:
-            gpu = find_gpu()
+        self._context = self._engine and self._engine.create_execution_context()
+        if self._context is None:
+            device.close()
             raise NoDevice(
                 f"{engine.backend} {engine.backend_version} refuses {engine.path}",
-                got=str(gpu),
-                hint="build it again on this machine",
+                got=str(find_gpu()),
+                hint="see its message above; build the engine again on this machine",
             )
-        self._context = self._engine.create_execution_context()
         self._name = engine.inputs[0].name
         self._output = engine.outputs[0].name
         self._range = self._engine.get_tensor_profile_shape(self._name, 0)

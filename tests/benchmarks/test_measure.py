@@ -4,6 +4,7 @@ import pytest
 
 from unetrt.benchmarks import Plan, Samples, measure, summarize
 from unetrt.benchmarks.stats import FEWEST_SAMPLES
+from unetrt.errors import BadInput
 
 
 def test_every_candidate_is_called_as_planned_and_its_warm_up_kept_apart():
@@ -29,6 +30,12 @@ def test_turns_alternate_in_an_order_that_the_seed_fixes():
 
     assert order(1) == order(1) != order(2)
     assert "a" * 20 not in "".join(order(1))
+
+
+@pytest.mark.parametrize("fields", [{"samples": 0}, {"run_length": 0}, {"warmup": -1}])
+def test_a_plan_that_measures_nothing_is_refused(fields):
+    with pytest.raises(BadInput, match="Cannot measure by this plan"):
+        Plan(**fields)
 
 
 def test_a_call_that_sleeps_is_as_long_as_it_sleeps():

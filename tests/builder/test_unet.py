@@ -71,6 +71,7 @@ def test_a_side_that_cannot_be_halved_names_the_nearest_that_can():
         ({"n_classes": 1}, "n_classes of at least 2"),
         ({"n_classes": 2, "filters": ()}, "needs filters in every block"),
         ({"n_classes": 2, "filters": (8, 0)}, "needs filters in every block"),
+        ({"n_classes": 2, "normalization": "instance"}, "no such normalization: got instance"),
         ({"n_classes": 2, "pixel_std": 0.0}, "Cannot normalise pixels"),
     ],
 )

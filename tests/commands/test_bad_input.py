@@ -1,15 +1,17 @@
 """Each mistake ends in one sentence and exit status 2: no traceback, nothing half-written."""
 
+import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from unetrt import vendor
-from unetrt.errors import MissingDependency
+from unetrt.data import read_image
+from unetrt.gpu import find_gpu
 
 pytestmark = pytest.mark.tf
 
@@ -52,13 +54,24 @@ def test_an_out_that_cannot_be_written(unetrt, tmp_path, disc_folder):
     assert "Cannot write into" in sentence
 
 
-def test_a_missing_extra_is_told_before_any_work(unetrt, tmp_path, monkeypatch):
-    def missing():
-        raise MissingDependency("jinja2", extra="demo", purpose="Writing the report")
+@pytest.mark.parametrize("out", ["/proc/unetrt/out", "n" * 300])
+def test_an_out_that_no_one_can_write(unetrt, tmp_path, monkeypatch, disc_folder, out):
+    monkeypatch.chdir(tmp_path)
+    assert "Cannot write into" in said(unetrt("demo", "--data", disc_folder, "--out", out))
 
-    monkeypatch.setattr(vendor, "jinja2", missing)
+
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("tensorflow", "train"), ("tf2onnx", "train"), ("jinja2", "demo"), ("onnxruntime", "cpu")],
+)
+def test_a_missing_extra_is_told_before_any_work(unetrt, tmp_path, monkeypatch, package, extra):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == package else found(name, *a)
+    )
+    monkeypatch.setitem(sys.modules, package, None)
     sentence = said(unetrt("demo", "--out", tmp_path / "out"))
-    assert "pip install 'unetrt[demo]'" in sentence
+    assert f"pip install 'unetrt[{extra}]'" in sentence
     assert not (tmp_path / "out").exists()
 
 
@@ -92,13 +105,38 @@ def test_a_truncated_model(unetrt, tmp_path, road):
     assert list(tmp_path.iterdir()) == [broken]
 
 
-def test_a_model_of_other_classes_than_the_data(unetrt, road, tmp_path, disc_folder):
-    (disc_folder / "dataset.json").write_text(
-        json.dumps({"classes": ["a", "b", "c"], "labels": "instances"})
-    )
-    model = road / "model.fp32.onnx"
-    sentence = said(unetrt("verify", model, model, "--data", disc_folder))
+def test_a_model_of_other_classes_than_the_data(unetrt, road, disc_folder):
+    for path in (disc_folder / "labels").iterdir():
+        Image.fromarray(read_image(path)[:, :, 0] // 255).save(path)
+    (disc_folder / "dataset.json").write_text(json.dumps({"classes": ["a", "b", "c"]}))
+    models = (road / "model.fp32.onnx", road / "model.fp16.onnx")
+    sentence = said(unetrt("verify", *models, "--data", disc_folder))
     assert "got 2 classes, expected 3 (a, b, c)" in sentence
+    assert "named twice" in said(unetrt("verify", models[0], models[0], "--data", disc_folder))
+
+
+def test_images_of_other_channels_than_the_model(unetrt, road, disc_folder):
+    for path in (disc_folder / "images").iterdir():
+        Image.new("RGB", (56, 48), 9).save(path)
+    for command in (("verify", road / "model.keras"), ("bench",)):
+        words = (*command, road / "model.fp32.onnx", "--data", disc_folder)
+        assert "got 1 channels, expected 3" in said(unetrt(*words))
+
+
+def test_brackets_in_names_are_printed_as_they_are(unetrt, road, tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    out = tmp_path / "o[/b]"
+    result = unetrt("predict", road / "model.fp32.onnx", tmp_path / "a.png", "--out", out)
+    assert result.exit_code == 0
+    assert "o[/b]" in result.stdout
+
+
+def test_tensorrt_without_a_gpu(unetrt, road, tmp_path):
+    if find_gpu() is not None:
+        pytest.skip("there is a GPU")
+    words = ("--out", tmp_path / "m.engine", "--backend", "tensorrt", "--size", "64")
+    sentence = said(unetrt("build", road / "model.fp32.onnx", *words))
+    assert "or with --backend tensorrt-rtx" in sentence
 
 
 def test_as_json_the_error_is_json_too(unetrt):
@@ -116,8 +154,15 @@ def test_one_unreadable_image_does_not_stop_the_rest(unetrt, road, tmp_path):
     Image.new("RGB", (30, 20)).save(tmp_path / "d.png")
     result = unetrt("predict", road / "model.fp32.onnx", tmp_path, "--out", tmp_path / "out")
     assert "2 of 4 images could not be segmented" in said(result)
-    assert "d.png" in result.output
-    assert sorted(p.name for p in (tmp_path / "out" / "labels").iterdir()) == ["a.png", "c.png"]
+    assert "skipped d.png" in result.output
+    words = ("predict", road / "model.fp32.onnx", tmp_path, "--out", tmp_path / "out", "--json")
+    report = json.loads(unetrt(*words).stdout)
+    assert report["type"] == "DataError"
+    assert report["result"]["images"] == 2
+    assert sorted(p.name for p in (tmp_path / "out" / "predictions").iterdir()) == [
+        "a.png",
+        "c.png",
+    ]
 
 
 def test_two_images_of_one_name_are_refused(unetrt, road, tmp_path):

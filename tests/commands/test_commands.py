@@ -58,6 +58,7 @@ def test_convert_build_verify_predict_bench(unetrt, trained, folder, tmp_path):
     assert (nodes["Conv"], nodes["ConvTranspose"]) == (23, 5)
     converted = result_of(unetrt("convert", fp32, "--out", fp16, "--precision", "fp16", "--json"))
     assert converted["precision"] == "fp16"
+    assert set(json.loads((tmp_path / "m16.onnx.json").read_text())["source"]) == {"file", "sha256"}
     words = ("--backend", "tensorrt-rtx", "--size", "64:64:128", "--json")
     built = result_of(unetrt("build", fp16, "--out", engine, *words))
     assert built["receipt"]["convolution_share"] == {"fp16": 1.0}
@@ -69,7 +70,7 @@ def test_convert_build_verify_predict_bench(unetrt, trained, folder, tmp_path):
     out = tmp_path / "predicted"
     predicted = result_of(unetrt("predict", fp32, folder / "images", "--out", out, "--json"))
     assert (predicted["images"], predicted["failed"]) == (6, {})
-    assert read_image(out / "labels" / "disc0.png").shape == (48, 56, 1)
+    assert read_image(out / "predictions" / "disc0.png").shape == (48, 56, 1)
     assert read_image(out / "overlays" / "disc0.png").shape == (48, 56, 3)
 
     words = ("--data", folder, "--samples", "3", "--json")
@@ -84,24 +85,41 @@ def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path
     from onnx import numpy_helper
 
     from unetrt.artifacts import OnnxModel
-    from unetrt.files import sha256_of
 
     proto = onnx.load(road / "model.fp32.onnx")
     for weight in proto.graph.initializer:
         if weight.name == "logits/bias":
             weight.CopyFrom(numpy_helper.from_array(np.float32([3, -3]), weight.name))
-    onnx.save(proto, tmp_path / "wrong.onnx")
-    import dataclasses
-
     good = OnnxModel.load(road / "model.fp32.onnx")
-    wrong = tmp_path / "wrong.onnx"
-    dataclasses.replace(good, path=wrong, sha256=sha256_of(wrong)).save_sidecar()
+    wrong = tmp_path / "model.fp32.onnx"  # of the same name as the good one
+    OnnxModel.write(
+        wrong,
+        lambda temporary: onnx.save(proto, temporary),
+        size_multiple=good.size_multiple,
+        inputs=good.inputs,
+        outputs=good.outputs,
+    )
+    assert unetrt("verify", good.path, wrong, "--data", disc_folder).exit_code == 1
+    told = unetrt("verify", good.path, wrong, "--data", disc_folder, "--json")
+    failure = json.loads(told.stdout)
+    assert failure["type"] == "ParityError"
+    assert failure["result"][str(wrong)]["max_abs_diff"] > 0.1
     result = unetrt("verify", road / "model.keras", wrong, "--data", disc_folder)
     assert result.exit_code == 1
     assert (
-        "error: wrong.onnx disagrees with the reference: got a probability off by" in result.output
+        "error: model.fp32.onnx disagrees with the reference: got a probability off by"
+        in result.output
     )
     assert unetrt("bench", road / "model.keras", wrong, "--data", disc_folder).exit_code == 1
+
+
+def test_fp16_straight_from_keras_names_keras_as_its_source(unetrt, trained, tmp_path):
+    model, out = trained[0] / "model.keras", tmp_path / "m.onnx"
+    result_of(unetrt("convert", model, "--out", out, "--precision", "fp16", "--json"))
+    assert json.loads((tmp_path / "m.onnx.json").read_text())["source"]["file"] == "model.keras"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.json"]
+    again = unetrt("convert", out, "--out", tmp_path / "n.onnx", "--precision", "fp16")
+    assert (again.exit_code, "got fp16, expected fp32" in again.output) == (2, True)
 
 
 def test_doctor_names_the_install_command_of_what_is_missing(unetrt):

@@ -1,43 +1,11 @@
 """Each pass on the smallest graph that shows it: the nodes it leaves, and the same answer."""
 
 import numpy as np
-import onnx_ir as ir
-import onnxruntime as ort
 import pytest
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import helper
 
+from tests.convert.graphs import model_of, operators, rand, run
 from unetrt.convert import passes
-from unetrt.errors import UnsupportedModel
-
-RANDOM = np.random.default_rng(0)
-
-
-def model_of(nodes, inputs, outputs, constants=None):
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs.items()],
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(proto, full_check=True)
-    return ir.from_proto(proto)
-
-
-def operators(model):
-    return [node.op_type for node in model.graph]
-
-
-def run(model, feeds):
-    proto = ir.to_proto(model)
-    checker.check_model(proto, full_check=True)
-    session = ort.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    return session.run(None, feeds)[0]
-
-
-def rand(*shape):
-    return RANDOM.normal(size=shape).astype(np.float32)
 
 
 def batch_norm_in_nhwc(constant_shape=(3,)):
@@ -163,51 +131,62 @@ def test_names_come_from_the_layers():
     model = batch_norm_in_nhwc()
     passes.SinkTranspose()(model)
     passes.FoldAffine()(model)
-    model.graph.node("conv/convolution").name = "conv_1/convolution"
-    passes.NameByLayer(["conv", "norm", "relu", "pool"])(model)
-    assert [node.name for node in model.graph] == ["conv", "relu/relu"]
-    assert set(model.graph.initializers) >= {"conv/kernel", "conv/bias"}
+    model.graph.node("conv/convolution").name = "layer0x_1/convolution"
+    model.graph.node("relu/Relu").name = "layer2x/Relu"
+    passes.NameByLayer({"layer0x": "conv2d", "layer1x": "conv2d_1", "layer2x": "relu"})(model)
+    assert [node.name for node in model.graph] == ["conv2d", "relu/relu"]
+    assert set(model.graph.initializers) >= {"conv2d/kernel", "conv2d/bias"}
 
 
-def conv_then_softmax():
+def test_fold_affine_leaves_a_convolution_whose_result_is_an_output():
     make = helper.make_node
     nodes = [
-        make("Mul", ["x", "s"], ["n"], name="normalize/mul"),
-        make("Conv", ["n", "w"], ["c"], name="logits"),
-        make("Softmax", ["c"], ["p"], name="probabilities", axis=1),
-        make("Transpose", ["p"], ["y"], name="logits/transpose", perm=[0, 2, 3, 1]),
+        make("Conv", ["x", "w"], ["c"]),
+        make("Mul", ["c", "s"], ["m"]),
+        make("Relu", ["m"], ["y"]),
     ]
-    constants = {"s": np.float32(1 / 65535), "w": rand(3, 2, 1, 1)}
-    model = model_of(nodes, {"x": [1, 2, 4, 4]}, {"y": [1, 4, 4, 3]}, constants)
-    ir.passes.common.ShapeInferencePass()(model)
-    return model
+    shape = [1, 2, 3, 3]
+    constants = {"w": rand(2, 2, 1, 1), "s": rand(2, 1, 1)}
+    model = model_of(nodes, {"x": shape}, {"y": shape, "c": shape}, constants)
+    passes.FoldAffine()(model)
+    assert operators(model) == ["Conv", "Mul", "Relu"]
 
 
-def test_to_float16_casts_only_where_types_meet():
-    model = conv_then_softmax()
-    x = {"x": np.full((1, 2, 4, 4), 65535, np.float32)}
+def test_fold_affine_leaves_grouped_convolutions():
+    make = helper.make_node
+    nodes = [
+        make("Conv", ["x", "w"], ["c"], group=2),
+        make("Mul", ["c", "s"], ["m"]),
+        make("Relu", ["m"], ["y"]),
+    ]
+    shape = [1, 2, 3, 3]
+    model = model_of(nodes, {"x": shape}, {"y": shape}, {"w": rand(2, 1, 1, 1), "s": rand(2, 1, 1)})
+    passes.FoldAffine()(model)
+    assert operators(model) == ["Conv", "Mul", "Relu"]
+
+
+def test_sink_transpose_gives_each_node_a_constant_of_its_own():
+    make = helper.make_node
+    nodes = [
+        make("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]),
+        make("Mul", ["t", "s"], ["m"]),
+        make("Mul", ["m", "s"], ["n"]),
+        make("Transpose", ["n"], ["u"], perm=[0, 3, 1, 2]),
+        make("Relu", ["u"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": [1, 3, 4, 5]}, {"y": [1, 3, 4, 5]}, {"s": rand(3)})
+    x = {"x": rand(1, 3, 4, 5)}
     before = run(model, x)
-    passes.ToFloat16(("normalize*", "probabilities*"))(model)
-    ir.passes.common.RemoveUnusedNodesPass()(model)
-    assert operators(model) == ["Mul", "Cast", "Conv", "Cast", "Softmax", "Transpose"]
-    assert model.graph.node("logits").inputs[1].dtype == ir.DataType.FLOAT16
-    after = run(model, x)
-    assert after.dtype == np.float32
-    np.testing.assert_allclose(after, before, atol=2e-3)
+    passes.SinkTranspose()(model)
+    assert operators(model) == ["Mul", "Mul", "Relu"]
+    np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
 
-def test_to_float16_keeps_the_output_s_name_and_type_when_nothing_is_kept():
-    model = conv_then_softmax()
-    passes.ToFloat16(())(model)
-    assert operators(model)[-1] == "Cast"
-    assert model.graph.outputs[0].name == "y"
-    assert run(model, {"x": rand(1, 2, 4, 4)}).dtype == np.float32
-
-
-def test_a_weight_beyond_float16_is_an_error_that_names_it():
-    nodes = [helper.make_node("Mul", ["x", "huge"], ["y"], name="layer")]
-    model = model_of(nodes, {"x": [1]}, {"y": [1]}, {"huge": np.array([1e6], np.float32)})
-    with pytest.raises(
-        UnsupportedModel, match=r"huge does not fit float16: got values up to 1e\+06"
-    ):
-        passes.ToFloat16(())(model)
+def test_free_axes_leaves_a_graph_whose_constant_differs_by_position():
+    model = model_of(
+        [helper.make_node("Add", ["x", "map"], ["y"])],
+        {"x": ["n", 4, 4, 1]},
+        {"y": ["n", 4, 4, 1]},
+        {"map": rand(1, 4, 4, 1)},
+    )
+    assert not passes.FreeAxes()(model).modified

@@ -81,7 +81,7 @@ def test_a_model_that_is_not_of_images_is_refused_and_leaves_no_file(tmp_path, k
     from unetrt.convert.to_onnx import export_onnx
 
     dense = keras.Sequential([keras.Input((4,), name="features"), keras.layers.Dense(2)])
-    with pytest.raises(UnsupportedModel, match=r"input 'features' has shape \(None, 4\)"):
+    with pytest.raises(UnsupportedModel, match=r"tensor 'features' has shape \(None, 4\)"):
         export_onnx(dense, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
     assert not list(tmp_path.iterdir())
 
@@ -94,3 +94,38 @@ def test_a_model_of_two_outputs_is_refused(tmp_path, keras):
     two = keras.Model(x, [layers.Conv2D(1, 1)(x), layers.Conv2D(2, 1)(x)], name="two")
     with pytest.raises(UnsupportedModel, match="'two': got 1 inputs and 2 outputs"):
         export_onnx(two, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
+
+
+def test_layers_of_keras_own_names_keep_them(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    keras.backend.clear_session()  # names count from the start
+    x = inputs = keras.Input((16, 16, 1))
+    for _ in range(3):
+        x = keras.layers.Conv2D(2, 3, padding="same", activation="relu")(x)
+    model = keras.Model(inputs, keras.layers.Softmax()(x))
+    names = [layer.name for layer in model.layers]
+    export_onnx(model, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
+    assert convolutions == names[1:4] == ["conv2d", "conv2d_1", "conv2d_2"]
+    assert [layer.name for layer in model.layers] == names
+
+
+def test_a_layer_that_holds_a_size_leaves_the_size_fixed(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    x = inputs = keras.Input((None, None, 1))
+    x = keras.layers.UpSampling2D()(keras.layers.MaxPooling2D()(x))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x))
+    made = export_onnx(model, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
+    assert made.inputs[0].shape == ("batch", 256, 256, 1)
+
+
+def test_mixed_precision_is_refused(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    inputs = keras.Input((8, 8, 1))
+    half = keras.Model(inputs, keras.layers.Conv2D(2, 1, dtype="mixed_float16")(inputs))
+    with pytest.raises(UnsupportedModel, match="layers that compute in float16"):
+        export_onnx(half, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))

@@ -163,6 +163,22 @@ def test_a_size_outside_the_profile_is_refused(device, engine):
         assert session.run(np.zeros((1, 8, 8, 1), np.float32)).shape == (1, 8, 8, 2)
 
 
+def test_out_of_memory_leaves_the_session_usable(device, engine, monkeypatch):
+    with open_session(engine) as session:
+        good = np.zeros((1, 8, 8, 1), np.float32)
+        session.run(good)
+        allocate = device.allocate
+
+        def refuse(_nbytes):
+            raise NoDevice("A CUDA call failed", got="cudaErrorMemoryAllocation")
+
+        monkeypatch.setattr(device, "allocate", refuse)
+        with pytest.raises(NoDevice, match="MemoryAllocation"):
+            session.run(np.zeros((1, 32, 32, 1), np.float32))
+        monkeypatch.setattr(device, "allocate", allocate)
+        assert session.run(good).shape == (1, 8, 8, 2)
+
+
 def test_an_engine_of_another_version_is_refused_before_it_is_read(device, engine, monkeypatch):
     import dataclasses
 
@@ -174,8 +190,9 @@ def test_an_engine_of_another_version_is_refused_before_it_is_read(device, engin
 
 def test_an_engine_the_library_refuses_names_the_gpu(device, engine, monkeypatch):
     monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: fake_trt(device, refuses=True))
-    with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*fake.*build it again"):
+    with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*fake.*build the engine again"):
         open_session(engine)
+    assert device.closed
 
 
 @pytest.mark.parametrize("version", sorted(SURFACES))

@@ -4,17 +4,15 @@ import pytest
 
 from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError
-from unetrt.files import sha256_of
 from unetrt.tensors import TensorSpec
 
 
 @pytest.fixture
 def engine(tmp_path):
     path = tmp_path / "m.engine"
-    path.write_bytes(b"an engine")
-    made = Engine(
-        path=path,
-        sha256=sha256_of(path),
+    return Engine.write(
+        path,
+        lambda temporary: temporary.write_bytes(b"an engine"),
         classes=("background", "cell"),
         size_multiple=16,
         source={"file": "m.onnx", "sha256": "1" * 64},
@@ -26,8 +24,17 @@ def engine(tmp_path):
         backend_version="1.7.1",
         receipt={"convolution_share": {"fp16": 1.0}},
     )
-    made.save_sidecar()
-    return made
+
+
+def test_a_write_that_fails_leaves_the_old_pair(engine):
+    def fail(temporary):
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Engine.write(engine.path, fail)
+    assert Engine.load(engine.path) == engine
+    assert sorted(p.name for p in engine.path.parent.iterdir()) == ["m.engine", "m.engine.json"]
 
 
 def test_what_is_saved_loads_back_equal(engine):

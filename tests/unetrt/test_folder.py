@@ -161,3 +161,30 @@ def test_an_unusable_index(disc_folder, text):
 def test_hidden_files_do_not_count(disc_folder):
     shutil.copy(disc_folder / "images" / "disc0.png", disc_folder / "images" / "._disc0.png")
     assert len(load(disc_folder).train) == 4
+
+
+def test_numpy_class_maps_of_any_integer_type_are_classes(tmp_path):
+    folder = write_folder(tmp_path / "d", on=2)
+    for path in (folder / "labels").iterdir():
+        np.save(path.with_suffix(".npy"), np.array(Image.open(path)).astype(np.int64))
+        path.unlink()
+    assert load(folder).classes == ("background", "class1", "class2")
+
+
+def test_dataset_json_can_name_a_mask_s_classes(disc_folder):
+    (disc_folder / "dataset.json").write_text('{"classes": ["air", "cell"], "labels": "mask"}')
+    data = load(disc_folder)
+    assert data.classes == ("air", "cell")
+    assert set(np.unique(data.train[0].label)) == {0, 1}
+
+
+def test_instances_of_three_classes_make_no_sense(disc_folder):
+    (disc_folder / "dataset.json").write_text('{"classes": ["a", "b", "c"], "labels": "instances"}')
+    with pytest.raises(DataError, match="got 3 classes for labels that are 'instances'"):
+        load(disc_folder)
+
+
+def test_two_images_of_one_stem(disc_folder):
+    Image.new("L", (56, 48)).save(disc_folder / "images" / "disc0.bmp")
+    with pytest.raises(DataError, match=r"have one name: got disc0.bmp and disc0.png"):
+        load(disc_folder)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unetrt.data import Sample
-from unetrt.errors import ParityError
+from unetrt.errors import BadInput, ParityError
 from unetrt.parity import TOLERANCES, Tolerance, compare
 
 CLASSES = ("background", "cell")
@@ -56,6 +56,11 @@ def test_nan_never_passes():
 
     with pytest.raises(ParityError, match="off by nan"):
         parity_of(broken).check(TOLERANCES["fp16"])
+
+
+def test_two_of_one_name_are_refused():
+    with pytest.raises(BadInput, match="have one name: got keras"):
+        compare(("keras", reference), {"keras": reference}, SAMPLES, CLASSES, 4)
 
 
 def test_another_shape_is_named():

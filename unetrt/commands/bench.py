@@ -24,30 +24,30 @@ def bench(
 
     On one real image; what disagrees with the first artifact is not timed.
     """
-    import numpy as np
-
     from unetrt.benchmarks import Plan, describe_machine, measure, summarize
-    from unetrt.commands.predictors import opened
+    from unetrt.commands.predictors import check_fit, common_multiple, open_all
     from unetrt.data import load_dataset
-    from unetrt.padding import mirrored_to_multiple
+    from unetrt.padding import as_batch
     from unetrt.parity import TOLERANCES, compare
     from unetrt.progress import Progress
 
     progress = Progress()
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
-            predictors = [stack.enter_context(opened(path)) for path in artifacts]
+            predictors = open_all(stack, artifacts)
         with progress.step("data", f"Reading {data}"):
             dataset = load_dataset(data)
+        check_fit(predictors, dataset)
         sample = dataset.test[0]
         first, *others = predictors
-        x = mirrored_to_multiple(sample.image, first.size_multiple)[np.newaxis].astype(np.float32)
+        multiple = common_multiple(predictors)
+        x = as_batch(sample.image, multiple)
         parities = compare(
             (first.name, first.predict),
             {other.name: other.predict for other in others},
             [sample],
             dataset.classes,
-            first.size_multiple,
+            multiple,
         )
         for other in others:
             parities[other.name].check(TOLERANCES[other.precision])

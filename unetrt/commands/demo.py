@@ -73,6 +73,8 @@ def _need_everything() -> None:
     from unetrt import vendor
     from unetrt.convert.to_engine import choose_backend
 
+    vendor.need("tensorflow", extra="train", purpose="Training")
+    vendor.exporter()
     vendor.jinja2()
     vendor.matplotlib_figure()
     vendor.onnxruntime()
@@ -117,7 +119,7 @@ def _verify_and_time(
 ) -> dict[str, Any]:
     """Open all that can run here once; check it on every test image, then time what passed."""
     from unetrt.benchmarks import describe_machine
-    from unetrt.commands.predictors import opened
+    from unetrt.commands.predictors import common_multiple, opened
     from unetrt.parity import TOLERANCES, compare
 
     with ExitStack() as stack:
@@ -130,7 +132,7 @@ def _verify_and_time(
                 {other.name: other.predict for other in others},
                 data.test,
                 data.classes,
-                keras.size_multiple,
+                common_multiple([keras, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(data.test)} images"),
             )
             for other in others:
@@ -189,13 +191,12 @@ def _open_candidates(
 def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
-    import numpy as np
-
     from unetrt.benchmarks import measure, summarize
-    from unetrt.padding import mirrored_to_multiple
+    from unetrt.commands.predictors import common_multiple
+    from unetrt.padding import as_batch
 
     image = data.test[len(data.test) // 2].image
-    x = mirrored_to_multiple(image, predictors[0].size_multiple)[np.newaxis].astype(np.float32)
+    x = as_batch(image, common_multiple(predictors))
     with progress.step("bench", "Timing"):
         calls = {p.name: (lambda p=p: p.predict(x)) for p in predictors}
         samples = measure(calls, on_run=progress.tick)

@@ -63,7 +63,7 @@ def doctor(as_json: AsJson = False) -> None:
         versions = ", ".join(f"{name} {version}" for name, version in found.items() if version)
         state = "yes" if works else "no: needs an NVIDIA GPU" if no_gpu else "no"
         advice = install if install and not no_gpu else ""
-        rows.append([ability.title, state, versions or "-", (advice or "").replace("[", r"\[")])
+        rows.append([ability.title, state, versions or "-", advice or ""])
         report[ability.title] = {"works": works, "packages": found, "install": install}
     shown = "none" if gpu is None else f"{gpu.name}, compute capability {gpu.compute_capability}"
     machine = describe_machine()

@@ -16,7 +16,7 @@ __all__ = ["predict"]
 def predict(
     artifact: Annotated[Path, typer.Argument(help="ONNX file or engine.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images and folders of images.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for labels/ and overlays/.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for predictions/ and overlays/.")],
     backend: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +43,7 @@ def predict(
             try:
                 image = read_image(path)
                 label = session.segment(image)
-                write_image(out / "labels" / f"{path.stem}.png", label)
+                write_image(out / "predictions" / f"{path.stem}.png", label)
                 write_image(out / "overlays" / f"{path.stem}.png", overlay(image, label))
             except OutputError:
                 raise
@@ -53,16 +53,16 @@ def predict(
             progress.tick(f"{number}/{len(files)} images")
         info = session.info
     done = len(files) - len(failed)
+    failure = DataError(
+        f"{len(failed)} of {len(files)} images could not be segmented",
+        got=next(iter(failed.values()), "").rstrip("."),
+    )
     emit(
         {"images": done, "failed": failed, "out": str(out), "session": info},
         as_json=as_json,
         shown=[f"Segmented {done} of {len(files)} images into {out} with {info['backend']}"],
+        failure=failure if failed else None,
     )
-    if failed:
-        raise DataError(
-            f"{len(failed)} of {len(files)} images could not be segmented",
-            got=next(iter(failed.values())).rstrip("."),
-        )
 
 
 def _files(inputs: list[Path]) -> list[Path]:

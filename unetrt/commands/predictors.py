@@ -1,17 +1,21 @@
-"""Any artifact as a function from pixels to probabilities, for verify and bench."""
+"""Any artifact as a function from pixels to probabilities, for verify, bench and the demo."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from unetrt.artifacts import Engine, OnnxModel
+    from unetrt.data import Dataset
     from unetrt.parity import Predict
 
-__all__ = ["Predictor", "opened"]
+__all__ = ["Predictor", "check_fit", "common_multiple", "open_all", "opened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Predictor:
     name: str
     predict: Predict
     precision: str
-    classes: tuple[str, ...]
+    channels: int | str
+    n_classes: int | str
     size_multiple: int
 
 
@@ -29,21 +34,7 @@ class Predictor:
 def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterator[Predictor]:
     """Open a .keras, .onnx or .engine file for the length of the block."""
     if path.suffix == ".keras":
-        from unetrt import vendor
-        from unetrt.artifacts import KerasFile
-
-        KerasFile.load(path)  # before TensorFlow takes its seconds
-        vendor.keras()
-        from unetrt.builder import load_model
-
-        model, file = load_model(path)
-        yield Predictor(
-            name or path.name,
-            model.predict_on_batch,
-            "fp32",
-            file.classes,
-            file.size_multiple,
-        )
+        yield _keras_predictor(path, name or path.name)
         return
     from unetrt.runtime import SessionSpec, open_session
 
@@ -52,7 +43,74 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
         yield Predictor(
             name or path.name,
             session.run,
-            artifact.precision,
-            artifact.classes,
+            _precision(artifact),
+            artifact.inputs[0].shape[-1],
+            artifact.outputs[0].shape[-1],
             artifact.size_multiple,
         )
+
+
+def open_all(stack: ExitStack, paths: Sequence[Path]) -> list[Predictor]:
+    """Open several, named by file name, or by path where two files share a name."""
+    from unetrt.errors import BadInput
+
+    counts = Counter(path.name for path in paths)
+    names = [path.name if counts[path.name] == 1 else str(path) for path in paths]
+    if len(set(names)) < len(names):
+        raise BadInput("The same file is named twice", got=", ".join(names))
+    return [
+        stack.enter_context(opened(path, name=name))
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def check_fit(predictors: Sequence[Predictor], data: Dataset) -> None:
+    """Raise BadInput where one takes other channels or tells other classes apart than the data."""
+    from unetrt.errors import BadInput
+
+    for predictor in predictors:
+        for what, own, wanted in (
+            ("channels", predictor.channels, data.channels),
+            ("classes", predictor.n_classes, len(data.classes)),
+        ):
+            if isinstance(own, int) and own != wanted:
+                raise BadInput(
+                    f"{predictor.name} does not fit the data {data.name!r}",
+                    got=f"{own} {what}",
+                    expected=f"{wanted}"
+                    + (f" ({', '.join(data.classes)})" if what == "classes" else ""),
+                    hint="choose other data with --data",
+                )
+
+
+def common_multiple(predictors: Sequence[Predictor]) -> int:
+    """Return what height and width must be multiples of for all of them."""
+    return math.lcm(*(predictor.size_multiple for predictor in predictors))
+
+
+def _keras_predictor(path: Path, name: str) -> Predictor:
+    from unetrt import vendor
+    from unetrt.artifacts import KerasFile
+
+    KerasFile.load(path)  # before TensorFlow takes its seconds
+    vendor.keras()
+    vendor.tensorflow_without_tf32()  # a reference must not round
+    from unetrt.builder import load_model
+
+    model, file = load_model(path)
+    return Predictor(
+        name,
+        model.predict_on_batch,
+        "fp32",
+        model.input_shape[-1],
+        model.output_shape[-1],
+        file.size_multiple,
+    )
+
+
+def _precision(artifact: OnnxModel | Engine) -> str:
+    """Return the artifact's precision, "tf32" for a float32 engine that may round to it."""
+    from unetrt.artifacts import Engine
+
+    rounds = isinstance(artifact, Engine) and artifact.receipt.get("tf32", False)
+    return "tf32" if rounds and artifact.precision == "fp32" else artifact.precision

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
@@ -15,9 +16,10 @@ from unetrt.errors import UnetrtError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["AsJson", "emit", "figure", "guarded", "table"]
+__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "guarded", "table"]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 
@@ -34,8 +36,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except UnetrtError as error:
             if kwargs.get("as_json"):
                 failure = {"error": str(error), "type": type(error).__name__}
-                sys.stdout.write(json.dumps(failure) + "\n")
-            _complain(f"[bold red]error:[/] {_escaped(error)}")
+                _print_json(failure | error.result)
+            _complain(f"[bold red]error:[/] {escaped(str(error))}")
             raise typer.Exit(error.exit_status) from None
         except KeyboardInterrupt:
             _complain("interrupted; what was finished is kept")
@@ -44,27 +46,53 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def emit(result: dict[str, Any], *, as_json: bool, shown: list[Table | str]) -> None:
-    """Print `result` as JSON, or what is `shown` of it to a person, on stdout."""
+def first_failure(check: Callable[[T], None], things: Iterable[T]) -> UnetrtError | None:
+    """Return the error of the first of `things` that `check` refuses, or None."""
+    for thing in things:
+        try:
+            check(thing)
+        except UnetrtError as error:
+            return error
+    return None
+
+
+def emit(
+    result: dict[str, Any],
+    *,
+    as_json: bool,
+    shown: list[Table | str],
+    failure: UnetrtError | None = None,
+) -> None:
+    """Print `result` as one JSON document, or what is `shown` of it to a person, on stdout.
+
+    With a `failure`, the document is the error's, with `result` in it; then the error is raised.
+    """
     if as_json:
-        sys.stdout.write(json.dumps(result, indent=1) + "\n")
-        return
+        if failure is None:
+            _print_json(result)
+            return
+        failure.result = {"result": result}
+        raise failure
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
     for part in shown:
-        console.print(part)
+        console.print(escaped(part) if isinstance(part, str) else part)
+    if failure is not None:
+        raise failure
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
     """Return a table with its first column to the left and the others to the right."""
     from rich.table import Table
 
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table(title=escaped(title), title_justify="left")
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        drawn.add_column(
+            escaped(column), justify="left" if index == 0 else "right", overflow="fold"
+        )
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(escaped, row))
     return drawn
 
 
@@ -79,5 +107,21 @@ def _complain(line: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(line)
 
 
-def _escaped(error: UnetrtError) -> str:
-    return str(error).replace("[", r"\[")
+def escaped(text: str) -> str:
+    """Return text as Rich prints it to the letter: paths and class names may hold brackets."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with None for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -49,6 +49,7 @@ def train(
     from unetrt.progress import Progress
 
     progress = Progress()
+    vendor.need("tensorflow", extra="train", purpose="Training")
     with progress.step("data", f"Reading {data}"):
         dataset = load_dataset(data)
     output_folder(out)
@@ -106,13 +107,11 @@ def train_into(run: Path, data: Dataset, spec: TrainSpec, progress: Progress) ->
 
 def evaluate_into(run: Path, file: KerasFile, data: Dataset, progress: Progress) -> dict[str, Any]:
     """Write RUN/metrics.json and RUN/overlays/: how the best model does on unseen images."""
-    import numpy as np
-
     from unetrt.builder import evaluate, load_model
     from unetrt.data import write_image
     from unetrt.data.overlay import panels
     from unetrt.files import write_text
-    from unetrt.padding import mirrored_to_multiple
+    from unetrt.padding import as_batch
 
     with progress.step("evaluate", "Evaluating the best epoch"):
         model, _ = load_model(file.path)
@@ -122,9 +121,9 @@ def evaluate_into(run: Path, file: KerasFile, data: Dataset, progress: Progress)
         }
         write_text(run / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         for sample in data.test[:: max(1, len(data.test) // _OVERLAYS)][:_OVERLAYS]:
-            x = mirrored_to_multiple(sample.image, file.size_multiple)[np.newaxis]
             height, width = sample.label.shape
-            classes = model.predict_on_batch(x.astype(np.float32))[0].argmax(axis=-1)
+            x = as_batch(sample.image, file.size_multiple)
+            classes = model.predict_on_batch(x)[0].argmax(axis=-1)
             write_image(
                 run / "overlays" / f"{sample.name}.png",
                 panels(sample.image, sample.label, classes[:height, :width]),

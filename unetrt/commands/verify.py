@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.commands.shell import AsJson, emit, first_failure, guarded, table
 
 __all__ = ["verify"]
 
@@ -25,33 +25,25 @@ def verify(
 
     Dice per class, and the largest difference of a probability; exit status 1 if one is off.
     """
-    from unetrt.commands.predictors import opened
+    from unetrt.commands.predictors import check_fit, common_multiple, open_all
     from unetrt.data import load_dataset
-    from unetrt.errors import BadInput
     from unetrt.parity import TOLERANCES, compare
     from unetrt.progress import Progress
 
     progress = Progress()
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
-            first = stack.enter_context(opened(reference))
-            others = [stack.enter_context(opened(path)) for path in candidates]
+            first, *others = open_all(stack, [reference, *candidates])
         with progress.step("data", f"Reading {data}"):
             dataset = load_dataset(data)
-        for predictor in (first, *others):
-            if len(predictor.classes) != len(dataset.classes):
-                raise BadInput(
-                    f"{predictor.name} does not fit the data {dataset.name!r}",
-                    got=f"{len(predictor.classes)} classes",
-                    expected=f"{len(dataset.classes)} ({', '.join(dataset.classes)})",
-                )
+        check_fit([first, *others], dataset)
         with progress.step("verify", f"Comparing on {len(dataset.test)} images"):
             parities = compare(
                 (first.name, first.predict),
                 {other.name: other.predict for other in others},
                 dataset.test,
                 dataset.classes,
-                first.size_multiple,
+                common_multiple([first, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(dataset.test)} images"),
             )
     keys = list(parities[first.name].dice)
@@ -63,6 +55,7 @@ def verify(
         {name: asdict(parity) for name, parity in parities.items()},
         as_json=as_json,
         shown=[table("Dice and largest difference", ["", *keys, "max |diff|"], rows)],
+        failure=first_failure(
+            lambda other: parities[other.name].check(TOLERANCES[other.precision]), others
+        ),
     )
-    for other in others:
-        parities[other.name].check(TOLERANCES[other.precision])

@@ -2,11 +2,12 @@
 
 Beside them may lie
 
-- `dataset.json`: {"classes": ["background", "nucleus"], "labels": "classes" | "instances"};
+- `dataset.json`: {"classes": ["background", "nucleus"], "labels": "classes"}, where the labels
+  may also be a "mask" (nothing and something) or number "instances";
 - `index.csv` with the columns `file` and `split` (train, val or test).
 
-Without `dataset.json` the labels' meaning is read off them: 16-bit labels number instances,
-8-bit labels of 0 and 255 are one mask, and 8-bit labels that are all small are classes.
+Without `dataset.json` the labels' meaning is read off them: 16-bit labels number instances, labels
+of 0 and 255 are a mask, and others that are all small are classes.
 """
 
 from __future__ import annotations
@@ -73,8 +74,7 @@ def _paired(folder: Path) -> list[tuple[Path, Path]]:
                 got=f"no folder {name}/ in it",
                 expected="images/ and labels/ side by side, or the word brain",
             )
-    images = {path.stem: path for path in image_files(folder / "images")}
-    labels = {path.stem: path for path in image_files(folder / "labels")}
+    images, labels = (_by_stem(folder / name) for name in ("images", "labels"))
     if len(images) < _FEWEST_IMAGES:
         raise DataError(
             f"There are not enough images in {folder / 'images'}",
@@ -90,6 +90,19 @@ def _paired(folder: Path) -> list[tuple[Path, Path]]:
                 expected=f"a file named {alone[0]}.* in {folder / (what + 's')}",
             )
     return [(images[stem], labels[stem]) for stem in images]
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in image_files(folder):
+        other = files.setdefault(path.stem, path)
+        if other != path:
+            raise DataError(
+                f"Two files in {folder} have one name",
+                got=f"{other.name} and {path.name}",
+                expected="names that differ before the suffix",
+            )
+    return files
 
 
 def _read_label(path: Path) -> NDArray[np.integer[Any]]:
@@ -119,17 +132,24 @@ def _description(folder: Path) -> dict[str, Any]:
             got=f"classes {classes!r}",
             expected="a list of two or more different names, the background first",
         )
-    if described.get("labels", "classes") not in ("classes", "instances"):
+    meaning = described.get("labels", "classes")
+    if meaning not in ("classes", "instances", "mask"):
         raise DataError(
             f"Cannot use {path}",
-            got=f"labels {described['labels']!r}",
-            expected='"classes" or "instances"',
+            got=f"labels {meaning!r}",
+            expected='"classes", "instances" or "mask"',
         )
-    return {"labels": "classes", **described}
+    if meaning != "classes" and len(classes) != 2:  # noqa: PLR2004
+        raise DataError(
+            f"Cannot use {path}",
+            got=f"{len(classes)} classes for labels that are {meaning!r}",
+            expected="two, the background and what the labels show",
+        )
+    return {**described, "labels": meaning}
 
 
 def _meaning(folder: Path, labels: dict[str, NDArray[Any]]) -> str:
-    if any(label.dtype.itemsize > 1 for label in labels.values()):
+    if any(label.dtype == np.uint16 for label in labels.values()):
         return "instances"
     seen = np.unique(np.concatenate([np.unique(label) for label in labels.values()]))
     if set(seen.tolist()) <= {0, 255}:
@@ -138,7 +158,7 @@ def _meaning(folder: Path, labels: dict[str, NDArray[Any]]) -> str:
         return "classes"
     raise DataError(
         f"Cannot tell what the labels in {folder / 'labels'} mean",
-        got=f"8-bit values up to {seen[-1]}",
+        got=f"values up to {seen[-1]}",
         expected=f"16-bit instances, a mask of 0 and 255, or classes below {_MOST_CLASSES}",
         hint=f"say it in {folder / 'dataset.json'}: "
         '{"classes": ["background", "cell"], "labels": "instances"}',

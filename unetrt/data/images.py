@@ -23,11 +23,14 @@ _CONVERTED = {"1": "L", "LA": "L", "P": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files of a folder in the order of their names; hidden files do not count."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+    except OSError as error:
+        raise DataError(f"Cannot read the folder {folder}", got=error.strerror) from error
 
 
 def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
