@@ -52,3 +52,10 @@ def test_every_command_runs(tmp_path):
             [program, *words[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert run.returncode == 0, f"{line}\n{run.stderr}"
+    (tmp_path / "cells" / "images" / "disc0.png").rename(tmp_path / "cell.png")
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    shown = f"{example}\nprint(labels.dtype, labels.shape)"
+    run = subprocess.run(
+        [sys.executable, "-c", shown], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.stdout == "uint8 (64, 80)\n", run.stderr
