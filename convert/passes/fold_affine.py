@@ -31,24 +31,23 @@ def _fold(node: ir.Node) -> bool:
     found = _convolution_and_constant(node)
     if found is None or node.outputs[0].is_graph_output():
         return False
-    conv, per_channel = found
-    kernel = constant_of(conv.inputs[1])
-    if kernel is None or (has_bias(conv) and constant_of(conv.inputs[2]) is None):
+    conv, kernel, per_channel = found
+    bias = constant_of(conv.inputs[2]) if _has_bias(conv) else np.zeros(1)
+    if bias is None:
         return False
     out_axis = 0 if conv.op_type == "Conv" else 1
     channels = kernel.shape[out_axis]
     if per_channel.size not in (1, channels) or _groups(conv) != 1:
         return False
     values = np.broadcast_to(per_channel, (channels,)).astype(np.float64)
-    bias = constant_of(conv.inputs[2]) if has_bias(conv) else None
-    new_bias = np.zeros(channels) if bias is None else bias.astype(np.float64)
+    new_bias = np.broadcast_to(bias, (channels,)).astype(np.float64)
     if node.op_type == "Mul":
         along = values.reshape([-1 if axis == out_axis else 1 for axis in range(kernel.ndim)])
         set_constant(conv, 1, (kernel * along).astype(kernel.dtype), f"{node.name}/kernel")
         new_bias = new_bias * values
     else:
         new_bias = new_bias + values
-    if not has_bias(conv):
+    if not _has_bias(conv):
         conv.resize_inputs(3)
     set_constant(conv, 2, new_bias.astype(kernel.dtype), f"{node.name}/bias")
     node.outputs[0].replace_all_uses_with(conv.outputs[0])
@@ -56,8 +55,10 @@ def _fold(node: ir.Node) -> bool:
     return True
 
 
-def _convolution_and_constant(node: ir.Node) -> tuple[ir.Node, NDArray[Any]] | None:
-    """Return the convolution that only `node` reads, and the constant as [channels] or [1]."""
+def _convolution_and_constant(
+    node: ir.Node,
+) -> tuple[ir.Node, NDArray[Any], NDArray[Any]] | None:
+    """Return the convolution that only `node` reads, its kernel, and the constant, flat."""
     for value, other in (node.inputs, reversed(node.inputs)):
         conv, constant = value.producer(), constant_of(other)
         if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or constant is None:
@@ -65,7 +66,7 @@ def _convolution_and_constant(node: ir.Node) -> tuple[ir.Node, NDArray[Any]] | N
         kernel = constant_of(conv.inputs[1])
         alone = len(value.uses()) == 1 and not value.is_graph_output()
         if kernel is not None and alone and _per_channel(constant, kernel.ndim):
-            return conv, constant.ravel()
+            return conv, kernel, constant.ravel()
     return None
 
 
@@ -82,6 +83,6 @@ def _groups(conv: ir.Node) -> int:
     return int(group.as_int()) if group is not None else 1
 
 
-def has_bias(conv: ir.Node) -> bool:
+def _has_bias(conv: ir.Node) -> bool:
     """Whether a convolution has its optional third input."""
     return len(conv.inputs) > 2 and conv.inputs[2] is not None  # noqa: PLR2004
