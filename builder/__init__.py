@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .evaluate import evaluate, size_multiple
 from .losses import CrossEntropyDice
-from .saved import load_model, save_model
+from .saved import load_model, read_model, save_model
 from .spec import TrainSpec, UNetSpec
 from .train import Epoch, TrainResult, train
 from .unet import build_unet, build_unet_model
@@ -19,6 +19,7 @@ __all__ = [
     "build_unet_model",
     "evaluate",
     "load_model",
+    "read_model",
     "save_model",
     "size_multiple",
     "train",

@@ -13,9 +13,10 @@ from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
 
 from .evaluate import size_multiple
+from .foreign_layers import explain
 from .losses import CrossEntropyDice
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "read_model", "save_model"]
 
 
 def save_model(
@@ -38,15 +39,14 @@ def save_model(
     )
 
 
-def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
-    """Read a model and what is known about it; code inside the file is not run (safe mode).
+def read_model(path: Path) -> tuple[keras.Model, KerasFile]:
+    """Read any Keras model, .keras or .h5; code inside the file is not run (safe mode).
 
-    Classes of a model from elsewhere are numbered.
+    Classes of a model from elsewhere are unknown.
 
     Raises:
-        ArtifactError: the file is missing, damaged, not a Keras model, or not the one its
-            sidecar describes.
-        UnsupportedModel: not one image in and one map of two or more classes out.
+        ArtifactError: the file is missing, damaged, has layers that are not Keras' own, or is not
+            the one its sidecar describes.
     """
     file = KerasFile.load(path)
     try:
@@ -56,9 +56,23 @@ def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
     except (OSError, ValueError, TypeError, KeyError, ImportError, BadZipFile) as error:
         raise ArtifactError(
             f"Cannot read {path}",
-            got=(str(error).strip() or type(error).__name__).splitlines()[0],
+            got=explain(path, error),
             expected="a whole Keras model of built-in layers",
+            hint="a model with layers of your own can be exported from Python, where it is built",
         ) from error
+    return model, file
+
+
+def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
+    """Read a segmentation model and what is known about it, as `read_model` does.
+
+    Classes of a model from elsewhere are numbered.
+
+    Raises:
+        ArtifactError: see `read_model`.
+        UnsupportedModel: not one image in and one map of two or more classes out.
+    """
+    model, file = read_model(path)
     _check_segmentation(path, model)
     if not file.classes:
         numbers = tuple(f"class{k}" for k in range(1, model.output_shape[-1]))

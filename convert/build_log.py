@@ -22,6 +22,11 @@ def build_log(trt: Any) -> Any:
             elif severity == trt.ILogger.Severity.WARNING and message not in self.warnings:
                 self.warnings.append(message)
 
+        def keep(self, message: str | None) -> None:
+            """Keep a warning of our own, if there is one."""
+            if message is not None:
+                self.warnings.append(message)
+
         def last_error(self) -> str:
             return self.errors[-1] if self.errors else "no reason given"
 

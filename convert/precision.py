@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+from onnx_ir.passes.common import (
+    LiftConstantsToInitializersPass,
+    RemoveUnusedNodesPass,
+    ShapeInferencePass,
+)
+from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
-from unetrt.errors import BadInput
+from unetrt.errors import BadInput, UnsupportedModel
 
 from . import passes
+from .calibration import CalibrationData, clips, feeds_of
+from .layers import matching
+from .onnx_file import read_graph, write_onnx
+from .overflow import check_float16
+from .passes.to_half import COMPUTES
+from .quantizable import quantizable
 
-__all__ = ["PrecisionSpec", "to_precision"]
+__all__ = ["PRECISIONS", "PrecisionSpec", "to_precision"]
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
+_HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+
+_BFLOAT16_OPSET = 22
+"""The first in which convolutions and pooling may be bfloat16."""
+
+_HALF_SCALES_OPSET = 19
+"""The first in which QuantizeLinear takes float16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +46,34 @@ class PrecisionSpec:
     """Which type a network computes in, and which of its nodes stay in float32.
 
     Attributes:
-        precision: "fp16".
-        keep: patterns of names of further nodes that stay in float32, as the pixels'
-            normalisation and the softmax always do.
+        precision: "fp32" (a copy), "fp16", "bf16" or "int8".
+        keep: names, or patterns of names, of nodes that stay in float32, besides those that
+            always do: see `passes.ToHalf`; for int8, the first convolutions and all
+            transposed ones are not quantised, see `quantizable`.
+        rest: of an int8 network, the type of what is not quantised: "fp32" or "fp16".
+        images: how many calibration images are looked at, at most.
     """
 
     precision: str = "fp16"
     keep: tuple[str, ...] = ()
+    rest: str = "fp32"
+    images: int = 32
 
     def __post_init__(self) -> None:
-        if self.precision != "fp16":
-            raise BadInput("Cannot convert the precision", got=self.precision, expected="fp16")
+        if self.precision not in PRECISIONS:
+            raise BadInput(
+                "Cannot convert the precision",
+                got=self.precision,
+                expected=" or ".join((", ".join(PRECISIONS[:-1]), PRECISIONS[-1])),
+            )
+        if self.rest not in ("fp32", "fp16"):
+            raise BadInput("Cannot leave the rest in this", got=self.rest, expected="fp32 or fp16")
+        if self.rest != "fp32" and self.precision != "int8":
+            raise BadInput(f"Only int8 leaves a rest, {self.precision} does not", got=self.rest)
+        if self.keep and self.precision == "fp32":
+            raise BadInput("fp32 keeps every layer in float32", got=f"keep {', '.join(self.keep)}")
+        if self.images < 1:
+            raise BadInput("Cannot look at so few images", got=self.images, expected="at least 1")
 
 
 def to_precision(
@@ -42,29 +81,118 @@ def to_precision(
     path: Path,
     spec: PrecisionSpec | None = None,
     *,
+    data: CalibrationData | None = None,
     source: dict[str, Any] | None = None,
 ) -> OnnxModel:
-    """Write `model` to `path` with weights and activations in float16; inputs stay float32.
+    """Write `model` to `path` in another precision; its inputs and outputs stay as they are.
 
-    Since TensorRT 11 an engine computes in the types its graph has, and in no others. `source` is
-    what to say the file was made from, where `model` is but a step on the way.
+    Since TensorRT 11 an engine computes in the types its graph has, and in no others.
+
+    Args:
+        model: a float32 ONNX file.
+        path: the file to write.
+        spec: which precision; float16 without it.
+        data: real images. int8 takes its ranges from them; float16 looks for overflow on them.
+        source: what to say the file was made from, where `model` is but a step on the way.
 
     Raises:
-        BadInput: `model` is not float32.
-        UnsupportedModel: a weight does not fit float16; names its layer.
+        BadInput: `model` is not float32; int8 without data; a pattern that matches no layer.
+        DataError: the data cannot be used; see `feeds_of`.
+        ShapeError: an array of the data does not fit its input.
+        UnsupportedModel: weights, or values on these images, do not fit float16 (names the layers
+            and the --keep that mends it); or nothing in the model computes in the type.
     """
     spec = spec or PrecisionSpec()
     if model.precision != "fp32":
         raise BadInput(f"Cannot retype {model.path}", got=model.precision, expected="fp32")
-    graph = ir.load(model.path)
-    passes.Sequential(ShapeInferencePass(), passes.ToFloat16(spec.keep), RemoveUnusedNodesPass())(
-        graph
-    )
-    fields = {field.name: getattr(model, field.name) for field in dataclass_fields(model)}
-    fields |= {
-        "source": source or model.as_source,
-        "made_with": {"spec": asdict(spec), "onnx-ir": vendor.version("onnx-ir")},
-        "precision": spec.precision,
+    if spec.precision == "int8" and data is None:
+        raise BadInput(
+            f"Cannot quantise {model.path} without images",
+            expected="real ones, to take the ranges of its layers from",
+            hint="give them with --data",
+        )
+    half = _HALF.get(spec.rest if spec.precision == "int8" else spec.precision)
+    graph = _read(model, half, spec.precision)
+    keep = matching(spec.keep, [node.name for node in graph.graph])
+    feeds = [] if data is None or spec.precision == "fp32" else feeds_of(model, data, spec.images)
+    targets = quantizable(graph.graph, keep) if spec.precision == "int8" else {}
+    ranges = clips(model.path, feeds, targets.values()) if targets else {}
+    if half is not None:
+        typed = passes.ToHalf(half, keep)
+        typed(graph)
+        if half == ir.DataType.FLOAT16 and feeds:
+            check_float16(model.path, feeds, typed.read, typed.fillers)
+    passes.Quantize({node: ranges[value] for node, value in targets.items()})(graph)
+    RemoveUnusedNodesPass()(graph)
+    kept = _kept(model, graph.graph, half, targets, spec)
+    made_with = {
+        "spec": asdict(spec),
+        "kept": kept,
+        "images": len(feeds),
+        **{name: vendor.version(name) for name in ("onnx-ir", "unetrt")},
     }
-    del fields["path"], fields["sha256"]
-    return OnnxModel.write(path, lambda temporary: ir.save(graph, temporary), **fields)
+    return write_onnx(
+        graph,
+        path,
+        about={},
+        classes=model.classes,
+        size_multiple=model.size_multiple,
+        source=source or model.as_source,
+        made_with=made_with,
+        precision=spec.precision,
+        layout=model.layout,
+    )
+
+
+def _read(model: OnnxModel, half: ir.DataType | None, precision: str) -> ir.Model:
+    """Load the graph whole, in an opset that has what is wanted, every node with a name."""
+    graph = read_graph(model)
+    ir.external_data.load_to_model(graph)
+    wanted = _BFLOAT16_OPSET if half == ir.DataType.BFLOAT16 else 0
+    wanted = _HALF_SCALES_OPSET if half is not None and precision == "int8" else wanted
+    if graph.opset_imports[""] < wanted:
+        # It tells which of its two converters it takes, which is nothing to the user.
+        logging.getLogger("onnxscript.version_converter").setLevel(logging.ERROR)
+        convert_version(graph, wanted, fallback=True)
+    if graph.opset_imports[""] < wanted:
+        raise UnsupportedModel(
+            f"Cannot bring {model.path} to the operators that {precision} needs",
+            got=f"opset {graph.opset_imports['']}",
+            expected=f"opset {wanted}",
+            hint="export it in that opset",
+        )
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
+    ShapeInferencePass()(graph)
+    taken = {node.name for node in graph.graph}
+    for number, node in enumerate(graph.graph):
+        if not node.name:
+            node.name = f"{node.op_type}_{number}"
+            while node.name in taken:
+                node.name += "_"
+    return graph
+
+
+def _kept(
+    model: OnnxModel,
+    graph: ir.Graph,
+    half: ir.DataType | None,
+    targets: Collection[str],
+    spec: PrecisionSpec,
+) -> list[str]:
+    """Return the convolutions and products that compute in another type than asked for."""
+    if spec.precision == "fp32":
+        return []
+    computes = [node for node in graph if node.op_type in COMPUTES]
+    if spec.precision == "int8":
+        kept = [node.name for node in computes if node.name not in targets]
+    else:
+        kept = [node.name for node in computes if node.inputs[0].dtype != half]
+    if len(kept) == len(computes):
+        raise UnsupportedModel(
+            f"Nothing in {model.path} would compute in {spec.precision}",
+            got=f"{len(computes)} convolutions and matrix products, none of which can"
+            if computes
+            else "no convolution and no matrix product",
+            hint="keep fewer layers, or choose another precision",
+        )
+    return kept

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from math import prod
 from typing import Any
 
 from unetrt.errors import ReceiptError
 
-__all__ = ["Receipt", "read_receipt"]
+__all__ = ["Reading", "Receipt", "read_receipt"]
 
 _TYPE_NAMES = {
     "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
 }  # fmt: skip
+_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,19 @@ class Receipt:
     """What an engine computes in.
 
     Attributes:
-        convolution_share: share of the convolutions' floating-point operations in each type.
+        convolution_share: share of the convolutions' floating-point operations in each type;
+            "int8" where images and weights both come dequantised.
         convolution_flops: all of them, for one run at `shape`; a multiply-add counts twice.
-        shape: the input at which they were counted.
+        shape: the first input at which they were counted.
         convolutions: how many layers that is, transposed ones included.
+        matmul_share: as convolution_share, of matrix products; empty where there are none.
         casts: layers that change one floating-point type into another.
         layers: all layers of the network, before the builder fuses them.
         tf32: whether float32 convolutions were allowed to round their inputs to TF32.
+        kept: the convolutions that compute in another type than asked for because the model says
+            so, each with its type.
+        reformats: layers of the engine that only move data; None where no inspector could run.
+        engine: what the inspector told of the engine itself, see inspection.py; None likewise.
     """
 
     convolution_share: dict[str, float]
@@ -37,55 +46,115 @@ class Receipt:
     casts: int
     layers: int
     tf32: bool
-
-    def check(self, precision: str) -> None:
-        """Raise ReceiptError unless all convolutions compute in `precision`.
-
-        An "FP16" engine that is FP32 is the worst bug of TensorRT 11's users: it builds with one
-        warning and runs at a quarter of the speed.
-        """
-        if not self.convolution_share:
-            raise ReceiptError("The engine's network has no convolution", expected="a U-Net")
-        share = self.convolution_share.get(precision, 0.0)
-        if share < 1:
-            raise ReceiptError(
-                f"The engine is not what was asked for, {precision}",
-                got=", ".join(f"{s:.1%} {name}" for name, s in self.convolution_share.items()),
-                expected=f"100% of the convolutions in {precision}",
-                hint="convert the ONNX file's precision first: unetrt convert --precision",
-            )
+    matmul_share: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    reformats: int | None = None
+    engine: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         return {**asdict(self), "shape": list(self.shape)}
 
 
-def read_receipt(trt: Any, network: Any, shape: tuple[int, ...], *, tf32: bool) -> Receipt:
-    """Read the receipt off a parsed network, its one input held at `shape` meanwhile."""
-    tensor = network.get_input(0)
-    free = tuple(tensor.shape)
-    tensor.shape = shape
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A receipt as it was read, and the type of each convolution by its layer's name."""
+
+    receipt: Receipt
+    types: dict[str, str]
+
+    def check(
+        self, precision: str, promised: Mapping[str, str], keep: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Return the convolutions kept in another type than `precision`, or refuse the network.
+
+        An "FP16" engine that is FP32 is the worst bug of TensorRT 11's users: it builds with one
+        warning and runs at a quarter of the speed. So every convolution must compute in the type
+        that the ONNX file gives it, and that must be `precision`, but for the layers whose names
+        match a pattern in `keep`.
+
+        Raises:
+            ReceiptError: some convolution does not; names the first few.
+        """
+        broken = {
+            name: f"{own}, not {promised[name]}"
+            for name, own in self.types.items()
+            if promised.get(name, own) != own
+        }
+        if broken:
+            raise ReceiptError(
+                "The engine does not compute in the types of its ONNX file",
+                got=_listed(broken),
+                hint="this is a fault of the library's parser; try another version of it",
+            )
+        others = {name: own for name, own in self.types.items() if own != precision}
+        share = self.receipt.convolution_share or self.receipt.matmul_share
+        unasked = {
+            name: own
+            for name, own in others.items()
+            if name not in keep and not any(fnmatch(name, pattern) for pattern in keep)
+        }
+        computed = {*self.receipt.convolution_share, *self.receipt.matmul_share}
+        if unasked or precision not in computed:
+            raise ReceiptError(
+                f"The engine is not what was asked for, {precision}",
+                got=", ".join(f"{part:.1%} {name}" for name, part in share.items())
+                + (f" ({_listed(unasked)})" if unasked and len(share) > 1 else ""),
+                expected=f"100% of the convolutions in {precision}"
+                + (", or in a type that --keep names" if len(share) > 1 else ""),
+                hint="convert the ONNX file's precision first: unetrt convert --precision",
+            )
+        return others
+
+
+def read_receipt(
+    trt: Any,
+    network: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    shape: tuple[int, ...],
+    tf32: bool,
+) -> Reading:
+    """Read the receipt off a parsed network, its inputs held at `shapes` meanwhile.
+
+    `shape` is what to call the shape of the first input.
+    """
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    free = [tuple(tensor.shape) for tensor in inputs]
+    for tensor in inputs:
+        tensor.shape = shapes[tensor.name]
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    quantized = {
+        layer.get_output(0).name: _type_name(layer.get_input(0).dtype)
+        for layer in layers
+        if layer.type == trt.LayerType.DEQUANTIZE
+    }
     flops: dict[str, int] = defaultdict(int)
-    convolutions = casts = 0
-    for index in range(network.num_layers):
-        layer = network.get_layer(index)
+    products: dict[str, int] = defaultdict(int)
+    types: dict[str, str] = {}
+    casts = 0
+    for layer in layers:
         if layer.type == trt.LayerType.CAST:
-            types = _type_name(layer.get_input(0).dtype), _type_name(layer.get_output(0).dtype)
-            casts += types[0] != types[1] and set(types) <= set(_TYPE_NAMES.values())
+            ends = _type_name(layer.get_input(0).dtype), _type_name(layer.get_output(0).dtype)
+            casts += ends[0] != ends[1] and set(ends) <= set(_TYPE_NAMES.values())
         elif layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION):
-            convolutions += 1
-            flops[_type_name(layer.get_input(0).dtype)] += _flops(trt, layer)
-    tensor.shape = free
-    total = sum(flops.values())
-    return Receipt(
-        convolution_share={name: count / total for name, count in flops.items()},
-        convolution_flops=total,
+            types[layer.name] = _computes_in(layer, quantized)
+            flops[types[layer.name]] += _convolution_flops(trt, layer)
+        elif layer.type == trt.LayerType.MATRIX_MULTIPLY:
+            products[_computes_in(layer, quantized)] += _product_flops(trt, layer)
+    for tensor, own in zip(inputs, free, strict=True):
+        tensor.shape = own
+    receipt = Receipt(
+        convolution_share=_shares(flops),
+        convolution_flops=sum(flops.values()),
         shape=shape,
-        convolutions=convolutions,
+        convolutions=len(types),
         casts=casts,
-        layers=network.num_layers,
+        layers=len(layers),
         tf32=tf32,
+        matmul_share=_shares(products),
     )
+    return Reading(receipt, types)
 
 
 def _type_name(dtype: Any) -> str:
@@ -93,7 +162,15 @@ def _type_name(dtype: Any) -> str:
     return _TYPE_NAMES.get(name, name.lower())
 
 
-def _flops(trt: Any, layer: Any) -> int:
+def _computes_in(layer: Any, quantized: Mapping[str, str]) -> str:
+    """Return the layer's type; a quantised one reads two dequantised tensors in its network."""
+    sources = [layer.get_input(index).name for index in range(min(2, layer.num_inputs))]
+    if len(sources) > 1 and all(name in quantized for name in sources):
+        return quantized[sources[1]]
+    return _type_name(layer.get_input(0).dtype)
+
+
+def _convolution_flops(trt: Any, layer: Any) -> int:
     """Count 2 x positions x kernel x input channels x output channels / groups."""
     forward = layer.type == trt.LayerType.CONVOLUTION
     layer.__class__ = trt.IConvolutionLayer if forward else trt.IDeconvolutionLayer
@@ -101,4 +178,29 @@ def _flops(trt: Any, layer: Any) -> int:
     # A transposed convolution multiplies its kernel once for each input position.
     batch, _, *positions = made if forward else given
     kernel = prod(layer.kernel_size_nd)
-    return int(2 * batch * prod(positions) * kernel * given[1] * made[1] // layer.num_groups)
+    return _known(2 * batch * prod(positions) * kernel * given[1] * made[1] // layer.num_groups)
+
+
+def _product_flops(trt: Any, layer: Any) -> int:
+    """Count 2 x output elements x the axis summed over."""
+    layer.__class__ = trt.IMatrixMultiplyLayer
+    given = tuple(layer.get_input(0).shape)
+    across = layer.op0 == trt.MatrixOperation.TRANSPOSE
+    summed = given[-2 if across else -1]
+    return _known(2 * prod(layer.get_output(0).shape) * summed)
+
+
+def _known(flops: int) -> int:
+    """Return at least 1: sizes that depend on the data read -1, and their layer still counts."""
+    return max(flops, 1)
+
+
+def _shares(flops: Mapping[str, int]) -> dict[str, float]:
+    total = sum(flops.values())
+    return {name: count / total for name, count in flops.items()}
+
+
+def _listed(found: Mapping[str, str]) -> str:
+    first = [f"{name}: {own}" for name, own in list(found.items())[:_NAMED]]
+    more = len(found) - len(first)
+    return ", ".join(first) + (f" and {more} more" if more else "")

@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.errors import BadInput, NoDevice, ShapeError, UnsupportedModel
-from unetrt.gpu import find_gpu
-from unetrt.tensors import ShapeRange
+from unetrt.caches import cache_file
+from unetrt.errors import BadInput, NoDevice
+from unetrt.gpu import Gpu, find_gpu
 
+from .build_config import configure
 from .build_log import build_log
+from .build_refusal import builder_refusal, parser_refusal
+from .byte_pairs import with_byte_pairs
+from .engine_spec import EngineSpec
+from .inspection import Inspection, inspect_engine
+from .onnx_graph import OnnxContent, architecture, convolution_types, read_content
+from .profiles import Profile, input_profiles
 from .receipt import read_receipt
+from .timing_cache import begin_timing, keep_timing
 
-__all__ = ["EngineSpec", "build_engine", "choose_backend", "default_side"]
-
-
-_FREE_SIDE = ShapeRange(256, 256, 512)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSpec:
-    """What an engine is built for.
-
-    Attributes:
-        backend: "tensorrt", "tensorrt-rtx" (builds without a GPU), or "auto": TensorRT where it
-            and a GPU are present, else TensorRT-RTX.
-        batch: images a run.
-        height: pixels; the model's size multiple must divide all three.
-        width: likewise.
-        tf32: let float32 convolutions round their inputs to TF32 on tensor cores.
-    """
-
-    backend: str = "auto"
-    batch: ShapeRange = ShapeRange(1, 1, 8)
-    height: ShapeRange = _FREE_SIDE
-    width: ShapeRange = _FREE_SIDE
-    tf32: bool = False
-
-    def shapes(self, channels: int) -> tuple[tuple[int, int, int, int], ...]:
-        """Return the smallest, the most usual and the largest input, NHWC."""
-        return tuple(
-            (
-                getattr(self.batch, end),
-                getattr(self.height, end),
-                getattr(self.width, end),
-                channels,
-            )
-            for end in ("min", "opt", "max")
-        )
-
-
-def default_side(own: int | str) -> ShapeRange:
-    """Return the range for a height or width that is free (a name), or fixed in the model."""
-    return ShapeRange(own, own, own) if isinstance(own, int) else _FREE_SIDE
+__all__ = ["EngineSpec", "build_engine", "choose_backend", "parser_input"]
 
 
 def choose_backend(wanted: str) -> str:
@@ -77,40 +45,54 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
 
     Raises:
         MissingDependency: the backend is not installed.
-        NoDevice: TensorRT is asked for and there is no GPU.
+        NoDevice: TensorRT is asked for, or what only a GPU can build, and there is no GPU.
+        BadInput: an option that the backend has not got.
+        ArtifactError: the file is no ONNX file, or keeps weights outside its folder.
         ShapeError: a size in the spec that the network cannot halve.
-        UnsupportedModel: the parser or the builder refuses the network; holds their words.
+        UnsupportedModel: the parser or the builder refuses the network; names the layer.
         ReceiptError: the network does not compute in the model's precision.
     """
     spec = spec or EngineSpec()
-    _check_sizes(model, spec)
-    backend = choose_backend(spec.backend)
-    if backend == "tensorrt" and find_gpu() is None:
+    profiles = input_profiles(model, spec)
+    spec = replace(spec, backend=choose_backend(spec.backend))
+    spec.check(spec.backend)
+    gpu = find_gpu()
+    if spec.backend == "tensorrt" and gpu is None:
         raise NoDevice(
             "TensorRT cannot build here",
             got="no NVIDIA GPU with a driver",
             expected="the GPU that the engine is for",
             hint="build there, or with --backend tensorrt-rtx, which needs none",
         )
-    trt = vendor.tensorrt(backend)
+    trt = vendor.tensorrt(spec.backend)
+    what = f"{spec.backend} {trt.__version__}"
     log = build_log(trt)
     builder = trt.Builder(log)
-    network = _parsed(trt, builder, log, model)
-    config = builder.create_builder_config()
-    if not spec.tf32:
-        config.clear_flag(trt.BuilderFlag.TF32)  # on by default, and silent about it
-    shapes = spec.shapes(network.get_input(0).shape[-1])
-    profile = builder.create_optimization_profile()
-    profile.set_shape(network.get_input(0).name, *shapes)
-    config.add_optimization_profile(profile)
-    receipt = read_receipt(trt, network, shapes[1], tf32=spec.tf32)
-    receipt.check(model.precision)
+    read = read_content(model)
+    network = _parsed(trt, builder, log, model, read)
+    bound = {name: _bound(network, name, shapes) for name, shapes in profiles.items()}
+    config = configure(trt, builder, spec, bound, gpu)
+
+    usual = profiles[model.inputs[0].name].opt
+    shapes = {name: profile.opt for name, profile in bound.items()}
+    reading = read_receipt(trt, network, shapes, shape=usual, tf32=spec.tf32)
+    kept = reading.check(model.precision, convolution_types(read.proto), _kept_patterns(model))
+
+    timings = _timing_file(spec, trt.__version__, gpu)
+    if timings is not None:
+        log.keep(begin_timing(config, timings))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise UnsupportedModel(
-            f"{backend} {trt.__version__} cannot build {model.path}", got=log.last_error()
-        )
-    gpu = find_gpu()
+        raise builder_refusal(model, spec, what, network, trt, log, gpu)
+    if timings is not None:
+        log.keep(keep_timing(config, timings))
+    inspected = None if gpu is None else _inspected(trt, log, plan, spec)
+    receipt = replace(
+        reading.receipt,
+        kept=kept,
+        reformats=None if inspected is None else inspected.reformats,
+        engine=None if inspected is None else asdict(inspected),
+    )
     return Engine.write(
         path,
         lambda temporary: temporary.write_bytes(memoryview(plan)),
@@ -118,46 +100,69 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         size_multiple=model.size_multiple,
         source=model.as_source,
         made_with={
-            "spec": asdict(spec) | {"backend": backend},
+            "spec": asdict(spec) | {"targets": list(spec.targets)},
+            "profiles": {name: list(map(list, shapes)) for name, shapes in profiles.items()},
             "gpu": None if gpu is None else gpu.to_json(),
             "warnings": log.warnings,
+            "architecture": architecture(read.proto),
         },
         inputs=model.inputs,
         outputs=model.outputs,
         precision=model.precision,
-        backend=backend,
+        backend=spec.backend,
         backend_version=trt.__version__,
         receipt=receipt.to_json(),
+        layout=model.layout,
     )
 
 
-def _parsed(trt: Any, builder: Any, log: Any, model: OnnxModel) -> Any:
+def parser_input(read: OnnxContent) -> bytes:
+    """Return the file as TensorRT's parser can take it."""
+    paired = with_byte_pairs(read.proto)
+    return read.content if paired is None else bytes(paired.SerializeToString())
+
+
+def _parsed(trt: Any, builder: Any, log: Any, model: OnnxModel, read: OnnxContent) -> Any:
     # TensorRT 10 types strongly only when asked; 11 always does, and may drop the flag.
     strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(model.path.read_bytes()):
-        errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        raise UnsupportedModel(
-            f"TensorRT's parser refuses {model.path}",
-            got="; ".join(f"{e.node_name() or 'the file'}: {e.desc()}" for e in errors)
-            or log.last_error(),
-        )
+    # The path tells where weights outside the file are.
+    if not parser.parse(parser_input(read), str(model.path)):
+        raise parser_refusal(model, parser, log)
     return network
 
 
-def _check_sizes(model: OnnxModel, spec: EngineSpec) -> None:
-    for axis, sizes in (("height", spec.height), ("width", spec.width)):
-        for size in (sizes.min, sizes.opt, sizes.max):
-            if size % model.size_multiple:
-                nearest = -(-size // model.size_multiple) * model.size_multiple
-                raise ShapeError(
-                    f"{model.path} cannot halve this {axis}",
-                    got=size,
-                    expected=f"a multiple of {model.size_multiple}",
-                    hint=f"the next that works is {nearest}",
-                )
-    fixed = model.inputs[0].shape[1:3]
-    for axis, own, sizes in zip(("height", "width"), fixed, (spec.height, spec.width), strict=True):
-        if isinstance(own, int) and sizes != ShapeRange(own, own, own):
-            raise ShapeError(f"{model.path} has a fixed {axis}", got=str(sizes), expected=f"{own}")
+def _bound(network: Any, name: str, profile: Profile) -> Profile:
+    """Return the profile with a last axis of two bytes where the input is one of 16 bits."""
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    rank = next(len(tensor.shape) for tensor in inputs if tensor.name == name)
+    pair = (2,) * (rank - len(profile.opt))
+    return Profile(*(shape + pair for shape in profile))
+
+
+def _kept_patterns(model: OnnxModel) -> tuple[str, ...]:
+    """Return the names and patterns of what the model's conversion left in another type."""
+    spec = model.made_with.get("spec") or {}
+    return (*spec.get("keep", ()), *model.made_with.get("kept", ()))
+
+
+def _timing_file(spec: EngineSpec, version: str, gpu: Gpu | None) -> Path | None:
+    """TensorRT-RTX times nothing: its timing cache does nothing, and may ask for a GPU."""
+    if gpu is None or spec.backend != "tensorrt":
+        return None
+    return cache_file("timing", backend=spec.backend, version=version, gpu=gpu)
+
+
+def _inspected(trt: Any, log: Any, plan: Any, spec: EngineSpec) -> Inspection | None:
+    """Inspect the engine where this GPU can open it."""
+    runtime = trt.Runtime(log)
+    if spec.version_compatible:
+        runtime.engine_host_code_allowed = True  # it was built a moment ago, here
+    engine = runtime.deserialize_cuda_engine(plan)
+    try:
+        return None if engine is None else inspect_engine(trt, engine)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # It is JSON that changes between versions, and the engine is built: tell, and go on.
+        log.keep(f"Cannot read what the engine inspector of {trt.__version__} says: {error!r}")
+        return None

@@ -2,199 +2,143 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import onnx_ir as ir
-import tensorflow as tf
-import tf2onnx
+from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
+from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.errors import UnsupportedModel
-from unetrt.tensors import TensorSpec
 
 from . import passes
+from .export_spec import ExportSpec
+from .keras_source import keras_source
+from .onnx_file import write_onnx
+from .size_multiple import size_multiple
+from .trace import Source, trace
+from .twins import are_twins
 
 __all__ = ["ExportSpec", "export_onnx"]
 
-_TRACE_SIDE = 256
-"""Height and width while tracing where the model leaves them free: halves eight times."""
+_TRACED_OPSET = 18
+"""The newest that tf2onnx writes; a newer one is made of it."""
 
-_PROTOBUF_LIMIT = 2**31 - 2**20
+_STEP = 128
+"""By how much a second trace is larger: still halved seven times."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSpec:
-    """How a model is written as ONNX.
-
-    Attributes:
-        opset: version of the operators; 17 is understood by every TensorRT since 8.5.
-    """
-
-    opset: int = 17
+_PIXELS = {"uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}
 
 
 def export_onnx(
-    model: keras.Model, path: Path, spec: ExportSpec | None = None, *, origin: KerasFile
+    model: keras.Model | Source,
+    path: Path,
+    spec: ExportSpec | None = None,
+    *,
+    origin: KerasFile | None = None,
 ) -> OnnxModel:
-    """Write `model` to `path` as ONNX, NHWC at the edges, height and width free where they can be.
+    """Write `model` to `path` as ONNX, height and width free where they can be.
 
-    `origin` is the file the model was read from: its classes travel on.
+    Inputs, outputs and nodes bear the names of Keras' layers. Weights over 2 GiB go into
+    `NAME.onnx.data` beside it. `origin` is the file the model was read from: its classes, its
+    training and its checksum travel on. A SavedModel comes from `read_saved_model(folder)`.
+    Classes of unknown names are numbered.
 
     Raises:
-        UnsupportedModel: several inputs or outputs, not images, mixed precision, a layer tf2onnx
-            cannot convert, or weights over 2 GiB.
+        UnsupportedModel: see `read_signature`; or a layer that tf2onnx cannot convert.
+        OutputError: `path` cannot be written.
     """
     spec = spec or ExportSpec()
-    _check(model)
-    graph = _traced(model, spec)
-    weights = {f"w{k}": np.asarray(variable) for k, variable in enumerate(_variables(model))}
-    graph.graph.name = model.name
-    graph.graph.outputs[0].name = model.layers[-1].name
+    source = keras_source(model) if isinstance(model, keras.Model) else model
+    graph = _traced(source, spec)
+    if _is_free(source, graph, spec):
+        passes.FreeAxes()(graph)
+    classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
+    passes.Sequential(passes.NameBatch(), *_edges(spec), ShapeInferencePass())(graph)
+    if spec.opset > _TRACED_OPSET:
+        convert_version(graph, spec.opset)
+    made_with = {
+        "spec": asdict(spec),
+        **{name: vendor.version(name) for name in ("keras", "tensorflow", "tf2onnx", "unetrt")},
+    }
+    weights_sha256 = _sha256_of(source.weights)
+    training = origin.made_with if origin else {}
+    return write_onnx(
+        graph,
+        path,
+        about={"normalization": source.normalization, "training": training},
+        classes=classes,
+        size_multiple=size_multiple(graph),
+        source=origin.as_source if origin else {"model": source.name, "sha256": weights_sha256},
+        made_with=made_with | {"weights_sha256": weights_sha256},
+        precision="fp32",
+        layout=spec.layout,
+    )
+
+
+def _traced(source: Source, spec: ExportSpec) -> ir.Model:
+    graph = trace(source, min(spec.opset, _TRACED_OPSET), spec.size)
     passes.Sequential(
-        passes.BindWeights(weights),
+        passes.BindWeights(source.weights),
         passes.FoldConstants(),
         ShapeInferencePass(),
+        passes.KeepReducedAxes(),
         passes.ReshapeToTranspose(),
         passes.SinkTranspose(),
         passes.FoldAffine(),
         passes.FoldConstants(),
-        passes.FreeAxes(),
-        passes.NameByLayer({_alias(k): layer.name for k, layer in enumerate(model.layers)}),
+        passes.NameByLayer(source.owner),
     )(graph)
-    multiple = _size_multiple(graph)
-    graph.metadata_props.update(
-        {
-            "unetrt.classes": json.dumps(origin.classes),
-            "unetrt.size_multiple": str(multiple),
-            "unetrt.source_sha256": origin.sha256,
-        }
-    )
-    return OnnxModel.write(
-        path,
-        lambda temporary: ir.save(graph, temporary),
-        classes=origin.classes,
-        size_multiple=multiple,
-        source=origin.as_source,
-        made_with={
-            "spec": asdict(spec),
-            **{name: vendor.version(name) for name in ("keras", "tensorflow", "tf2onnx")},
-        },
-        inputs=tuple(map(_tensor_spec, graph.graph.inputs)),
-        outputs=tuple(map(_tensor_spec, graph.graph.outputs)),
-        precision="fp32",
-    )
+    return graph
 
 
-def _check(model: keras.Model) -> None:
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise UnsupportedModel(
-            f"Cannot convert the model {model.name!r}",
-            got=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            expected="one of each",
-        )
-    for tensor in (model.inputs[0], model.outputs[0]):
-        if len(tensor.shape) != 4 or tensor.shape[-1] is None:  # noqa: PLR2004
-            raise UnsupportedModel(
-                f"Cannot convert a model whose tensor {tensor.name!r} has shape {tensor.shape}",
-                expected="[batch, height, width, channels] with the channels known",
-            )
-    half = {layer.compute_dtype for layer in model.layers} - {"float32"}
-    if half:
-        raise UnsupportedModel(
-            f"Cannot convert the model {model.name!r}",
-            got=f"layers that compute in {', '.join(sorted(half))}",
-            expected="float32",
-            hint="set every layer's dtype policy to float32; float16 is chosen when converting",
-        )
-    size = sum(int(np.prod(variable.shape)) * 4 for variable in _variables(model))
-    if size > _PROTOBUF_LIMIT:
-        raise UnsupportedModel(
-            f"Cannot write the model {model.name!r} as one ONNX file",
-            got=f"{size / 2**30:.1f} GiB of weights",
-            expected="less than 2 GiB",
-        )
+def _is_free(source: Source, graph: ir.Model, spec: ExportSpec) -> bool:
+    """Whether the graph is the network's at every height and width, not only where it was traced.
 
-
-def _variables(model: keras.Model) -> list[Any]:
-    return [*model.trainable_variables, *model.non_trainable_variables]
-
-
-def _traced(model: keras.Model, spec: ExportSpec) -> ir.Model:
-    variables = _variables(model)
-    trainable = len(model.trainable_variables)
-
-    def call(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        y, _ = model.stateless_call(weights[:trainable], weights[trainable:], x, training=False)
-        return y
-
-    signature = [_input_signature(model.inputs[0])]
-    signature += [tf.TensorSpec(v.shape, v.dtype, f"w{k}") for k, v in enumerate(variables)]
-    try:
-        with _aliased(model):
-            proto, _ = tf2onnx.convert.from_function(
-                tf.function(call), input_signature=signature, opset=spec.opset
-            )
-    except (ValueError, TypeError, RuntimeError, NotImplementedError, KeyError) as error:
-        words = str(error).strip() or type(error).__name__
-        raise UnsupportedModel(
-            f"tf2onnx cannot convert the model {model.name!r}", got=words.splitlines()[0]
-        ) from error
-    return ir.from_proto(proto)
-
-
-def _alias(index: int) -> str:
-    return f"layer{index}x"
-
-
-@contextmanager
-def _aliased(model: keras.Model) -> Iterator[None]:
-    """Name the layers by number while tracing.
-
-    Keras opens a layer's scope more than once and TensorFlow counts the repeats, so that the
-    second scope of `conv2d` is `conv2d_1`, which is another layer's name. An alias with its
-    count taken off is unmistakable.
+    Nodes of kinds that hold no size prove it; else a second trace at another size that gives the
+    very same graph does.
     """
-    names = [layer.name for layer in model.layers]
-    try:
-        for index, layer in enumerate(model.layers):
-            layer._name = _alias(index)  # noqa: SLF001  (Keras has no public way to rename)
-        yield
-    finally:
-        for layer, name in zip(model.layers, names, strict=True):
-            layer._name = name  # noqa: SLF001
+    images = [port for port in source.inputs if port.is_image]
+    if not images or passes.holds_no_size(graph):
+        return bool(images)
+    if any(side is not None for port in images for side in port.shape[1:3]):
+        return False  # it can be traced at no other
+    height, width = spec.size
+    other = replace(spec, size=(height + _STEP, width + 2 * _STEP))
+    return are_twins(graph, _traced(source, other))
 
 
-def _input_signature(tensor: Any) -> tf.TensorSpec:
-    shape = list(tensor.shape)
-    shape[1:3] = [side or _TRACE_SIDE for side in shape[1:3]]
-    return tf.TensorSpec([None, *shape[1:]], tensor.dtype, name=tensor.name)
+def _numbered(graph: ir.Model) -> tuple[str, ...]:
+    """Return names for the classes of the one image that comes out; none where there are more."""
+    outputs = list(graph.graph.outputs)
+    if len(outputs) != 1 or outputs[0].shape is None or len(outputs[0].shape) != 4:  # noqa: PLR2004
+        return ()
+    channels = outputs[0].shape[3]
+    count = max(2, channels) if isinstance(channels, int) else 0  # one channel is a sigmoid's
+    return ("background", *(f"class{k}" for k in range(1, count)))
 
 
-def _tensor_spec(value: ir.Value) -> TensorSpec:
-    names = ("batch", "height", "width", "channels")
-    shape = tuple(
-        size if isinstance(size, int) else (size.value or name)
-        for size, name in zip(value.shape, names, strict=True)
-    )
-    return TensorSpec(value.name, value.dtype.numpy().name, shape)
+def _edges(spec: ExportSpec) -> list[ir.passes.InPlacePass]:
+    """Return the passes that give the graph the inputs and outputs asked for."""
+    wanted: list[ir.passes.InPlacePass] = []
+    if spec.pixels in _PIXELS:
+        wanted.append(passes.IntegerInput(_PIXELS[spec.pixels]))
+    if spec.answer != "probabilities":
+        wanted.append(passes.LabelOutput(only=spec.answer == "labels"))
+    if spec.layout == "NCHW":
+        wanted.append(passes.EdgesToNchw())
+    return wanted
 
 
-def _size_multiple(model: ir.Model) -> int:
-    """Return what height and width must be multiples of: the deepest product of strides."""
-    scale: dict[ir.Value, int] = {}
-    for node in model.graph:
-        reached = max((scale.get(v, 1) for v in node.inputs if v is not None), default=1)
-        strides = node.attributes.get("strides")
-        stride = max(strides.as_ints()) if strides is not None else 1
-        reached = max(1, reached // stride) if node.op_type == "ConvTranspose" else reached * stride
-        scale.update(dict.fromkeys(node.outputs, reached))
-    return max(scale.values(), default=1)
+def _sha256_of(weights: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for array in weights.values():
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .image_port import ImagePort
 from .session import Session, SessionSpec, open_session
 
-__all__ = ["Session", "SessionSpec", "open_session"]
+__all__ = ["ImagePort", "Session", "SessionSpec", "open_session"]

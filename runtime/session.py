@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
-from unetrt.padding import as_batch
+from unetrt.padding import mirrored_to_multiple
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
+from .image_port import ImagePort
 
 __all__ = ["Session", "SessionSpec", "open_session"]
+
+_IMAGE_RANK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +64,13 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
 class Session:
     """An opened artifact; a context manager.
 
-    `run` is the hot path: one comparison of shapes, then the backend.
+    `run` is the hot path: one comparison of shapes and types, then the backend.
     """
 
     def __init__(self, artifact: OnnxModel | Engine, backend: Backend) -> None:
         self.artifact = artifact
         self._backend = backend
-        self._input = artifact.inputs[0]
-        self._checked: tuple[int, ...] | None = None
+        self._checked: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
         self._closed = False
 
     @property
@@ -84,16 +88,34 @@ class Session:
         """The backend, its version, the device, and the precision of the artifact's graph."""
         return {**self._backend.info, "precision": self.artifact.precision}
 
-    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map pixels float32 [batch, height, width, channels] to class probabilities.
+    @overload
+    def run(self, inputs: NDArray[Any]) -> NDArray[Any]: ...
+    @overload
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+
+    def run(
+        self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]
+    ) -> NDArray[Any] | dict[str, NDArray[Any]]:
+        """Run the network on tensors of the shapes and types that `inputs` of the session say.
+
+        An array goes in and an array comes out of a network of one input and one output; a
+        mapping by name goes into any, and a dict comes out.
 
         Raises:
-            ShapeError: another type, rank or channel count, or sides the network cannot halve.
-            BadInput: the session is closed.
+            ShapeError: a tensor of another type or shape, or sides the network cannot halve.
+            BadInput: the session is closed, or an array where there are several tensors.
         """
-        if x_nhwc.shape != self._checked or x_nhwc.dtype != np.float32:
-            self._check(x_nhwc)
-        return self._backend.run(np.ascontiguousarray(x_nhwc))
+        if isinstance(inputs, Mapping):
+            arrays = self._by_name(inputs)
+            made = self._run(arrays)
+            return {tensor.name: y for tensor, y in zip(self.outputs, made, strict=True)}
+        if len(self.inputs) != 1 or len(self.outputs) != 1:
+            raise BadInput(
+                f"{self.artifact.path} does not map one tensor to one",
+                got="one array",
+                expected=f"inputs by name: {', '.join(t.name for t in self.inputs)}",
+            )
+        return self._run((inputs,))[0]
 
     def segment(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Map one image [height, width, channels] of any number type to its classes.
@@ -109,9 +131,11 @@ class Session:
                 "Cannot segment", got=f"shape {image.shape}", expected="[height, width, channels]"
             )
         height, width, _ = image.shape
-        probabilities = self.run(as_batch(image, self.artifact.size_multiple))
-        labels: NDArray[np.intp] = probabilities[0, :height, :width].argmax(axis=-1)
-        return labels.astype(np.uint8)
+        port = self._port
+        x = mirrored_to_multiple(image, self.artifact.size_multiple)[np.newaxis]
+        answer = port.answer(self.run(port.feed(x)))
+        labels: NDArray[np.uint8] = port.labels(answer)[0, :height, :width]
+        return labels
 
     def close(self) -> None:
         """Give back what the backend holds; a closed session cannot run."""
@@ -120,21 +144,47 @@ class Session:
             self._checked = None
             self._backend.close()
 
-    def _check(self, x_nhwc: NDArray[Any]) -> None:
+    @cached_property
+    def _port(self) -> ImagePort:
+        return ImagePort(self.artifact)
+
+    def _by_name(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        names = [tensor.name for tensor in self.inputs]
+        if set(inputs) != set(names):
+            raise BadInput(
+                f"{self.artifact.path} takes other inputs",
+                got=", ".join(sorted(inputs)) or "none",
+                expected=", ".join(names),
+            )
+        return tuple(inputs[name] for name in names)
+
+    def _run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        if [(array.shape, array.dtype) for array in arrays] != self._checked:
+            self._check(arrays)
+        return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+
+    def _check(self, arrays: tuple[NDArray[Any], ...]) -> None:
         if self._closed:
             raise BadInput("The session is closed", hint="open it again with open_session")
-        self._input.check(x_nhwc.shape, x_nhwc.dtype.name)
+        for tensor, array in zip(self.inputs, arrays, strict=True):
+            # Swapped bytes have the same name.
+            tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)
+            if len(tensor.shape) == _IMAGE_RANK:
+                self._check_sides(array)
+        self._checked = None  # until the backend has said yes, and allocated
+        self._backend.check(tuple(array.shape for array in arrays))
+        self._checked = [(array.shape, array.dtype) for array in arrays]
+
+    def _check_sides(self, array: NDArray[Any]) -> None:
         multiple = self.artifact.size_multiple
-        if any(side % multiple for side in x_nhwc.shape[1:3]):
+        sides = array.shape[2:] if self.artifact.layout == "NCHW" else array.shape[1:3]
+        if any(side % multiple for side in sides):
             raise ShapeError(
                 f"The network of {self.artifact.path} cannot halve this image",
-                got=f"{x_nhwc.shape[1]} x {x_nhwc.shape[2]}",
+                got=" x ".join(map(str, sides)),
                 expected=f"sides that are multiples of {multiple}",
                 hint="Session.segment mirrors an image out to such a size",
             )
-        self._checked = None  # until the backend has said yes, and allocated
-        self._backend.check(x_nhwc.shape)
-        self._checked = x_nhwc.shape
 
     def __enter__(self) -> Self:
         return self

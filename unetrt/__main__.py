@@ -13,6 +13,7 @@ from unetrt.commands.convert import convert
 from unetrt.commands.demo import demo
 from unetrt.commands.doctor import doctor
 from unetrt.commands.predict import predict
+from unetrt.commands.refit import refit
 from unetrt.commands.train import train
 from unetrt.commands.verify import verify
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help takes 0.3 s to import; results and progress use Rich
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, convert, build, verify, predict, bench, doctor):
+for command in (demo, train, convert, build, refit, verify, predict, bench, doctor):
     app.command()(command)
 
 

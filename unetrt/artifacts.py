@@ -19,7 +19,7 @@ from unetrt.tensors import TensorSpec
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the sidecar; a reader refuses one it does not know."""
 
 
@@ -146,11 +146,19 @@ class KerasFile(Artifact):
 
 @dataclass(frozen=True)
 class _Network(Artifact):
-    """An artifact that runs: what goes in, what comes out, in which precision it computes."""
+    """An artifact that runs.
+
+    Attributes:
+        inputs: what goes in.
+        outputs: what comes out: float32 probabilities, or uint8 labels without a channel axis.
+        precision: what it computes in.
+        layout: "NHWC" or "NCHW", of the inputs and outputs that are images.
+    """
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     precision: str = "fp32"
+    layout: str = "NHWC"
 
     def _to_json(self) -> dict[str, Any]:
         return {
@@ -158,6 +166,7 @@ class _Network(Artifact):
             "inputs": [tensor.to_json() for tensor in self.inputs],
             "outputs": [tensor.to_json() for tensor in self.outputs],
             "precision": self.precision,
+            "layout": self.layout,
         }
 
     @classmethod
@@ -167,14 +176,54 @@ class _Network(Artifact):
             "inputs": tuple(map(TensorSpec.from_json, fields["inputs"])),
             "outputs": tuple(map(TensorSpec.from_json, fields["outputs"])),
             "precision": str(fields["precision"]),
+            "layout": str(fields["layout"]),
         }
 
 
 @dataclass(frozen=True)
 class OnnxModel(_Network):
-    """An ONNX file."""
+    """An ONNX file.
+
+    Attributes:
+        external_data: name and sha256 of the file beside it that holds weights over 2 GiB.
+    """
 
     kind = "onnx"
+    external_data: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """As Artifact.load; the external data is checked too.
+
+        Raises:
+            ArtifactError: it is missing, altered, or not in the file's own folder.
+        """
+        model = super().load(path)
+        for name, sha256 in model.external_data.items():
+            if Path(name).name != name:
+                raise ArtifactError(
+                    f"{sidecar_of(path)} names weights outside of its folder",
+                    got=name,
+                    expected="a file beside it",
+                    hint="do not use it: it was altered",
+                )
+            data = path.with_name(name)
+            _must_exist(data)
+            if _sha256(data) != sha256:
+                raise ArtifactError(
+                    f"{data} does not hold the weights of {path}",
+                    got="another sha256",
+                    expected=f"{sha256[:12]}...",
+                    hint="it was cut short or changed; make both again",
+                )
+        return model
+
+    def _to_json(self) -> dict[str, Any]:
+        return {**super()._to_json(), "external_data": self.external_data}
+
+    @classmethod
+    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return {**super()._from_json(fields), "external_data": dict(fields["external_data"])}
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ __all__ = [
     "matplotlib_figure",
     "need",
     "nilearn_datasets",
+    "onnx",
     "onnxruntime",
     "openvino",
     "pycuda_driver",
@@ -40,6 +41,8 @@ __all__ = [
 
 TENSORRT_EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 """Each TensorRT backend, and the extra that brings it."""
+
+_OLDEST_TENSORRT = {"tensorrt": (10, 12), "tensorrt-rtx": (1, 7)}
 
 
 def keras() -> Any:
@@ -82,6 +85,11 @@ def jinja2() -> Any:
     return _module("jinja2", extra="demo", purpose="Writing the report")
 
 
+def onnx() -> Any:
+    """Import onnx, which reads ONNX files."""
+    return _module("onnx", extra="rtx", purpose="Reading an ONNX file")
+
+
 def onnxruntime() -> Any:
     """Import ONNX Runtime."""
     return _module("onnxruntime", extra="cpu", purpose="Running an ONNX file")
@@ -93,12 +101,24 @@ def openvino() -> Any:
 
 
 def tensorrt(backend: str) -> Any:
-    """Import the library of a TensorRT backend: "tensorrt" or "tensorrt-rtx"."""
-    return _module(
-        backend.replace("-", "_"),
-        extra=TENSORRT_EXTRAS[backend],
-        purpose=f"Working with {backend} engines",
+    """Import the library of a TensorRT backend: "tensorrt" or "tensorrt-rtx".
+
+    Raises:
+        BadInput: it is older than what the engines' code is written for.
+    """
+    extra = TENSORRT_EXTRAS[backend]
+    module = _module(
+        backend.replace("-", "_"), extra=extra, purpose=f"Working with {backend} engines"
     )
+    oldest = _OLDEST_TENSORRT[backend]
+    if tuple(int(part) for part in module.__version__.split(".")[:2]) < oldest:
+        raise BadInput(
+            f"Working with {backend} engines needs a newer {backend}",
+            got=module.__version__,
+            expected=f"{oldest[0]}.{oldest[1]} or newer",
+            hint=f"install it with: pip install -U 'unetrt[{extra}]'",
+        )
+    return module
 
 
 def cuda_runtime() -> Any:

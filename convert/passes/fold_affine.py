@@ -35,9 +35,11 @@ def _fold(node: ir.Node) -> bool:
     bias = constant_of(conv.inputs[2]) if _has_bias(conv) else np.zeros(1)
     if bias is None:
         return False
+    if conv.op_type == "ConvTranspose" and _groups(conv) != 1:
+        return False  # its kernel's second axis has only one group's channels
     out_axis = 0 if conv.op_type == "Conv" else 1
     channels = kernel.shape[out_axis]
-    if per_channel.size not in (1, channels) or _groups(conv) != 1:
+    if per_channel.size not in (1, channels):
         return False
     values = np.broadcast_to(per_channel, (channels,)).astype(np.float64)
     new_bias = np.broadcast_to(bias, (channels,)).astype(np.float64)

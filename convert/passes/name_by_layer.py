@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import onnx_ir as ir
 
@@ -20,20 +19,25 @@ class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
     """`layer3x_1/convolution` becomes `down1_conv1`, its weights `down1_conv1/kernel`.
 
     A layer's main node has the layer's name; what else it needs is `layer/op`. Node names
-    reappear in engines, profiles and reports, where a reader looks for the layer. `layers` maps
-    the first part of a traced name, without TensorFlow's count, to the layer's name.
+    reappear in engines, profiles and reports, where a reader looks for the layer. `owner` gives
+    the name of the layer that a traced node's name belongs to; a node of none is named after the
+    layer whose result it reads.
     """
 
-    def __init__(self, layers: Mapping[str, str]) -> None:
+    def __init__(self, owner: Callable[[str], str | None]) -> None:
         super().__init__()
-        self._layers = dict(layers)
+        self._owner = owner
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         taken: set[str] = {value.name for value in (*graph.inputs, *graph.outputs)}
+        taken |= {value.name for value in graph.initializers.values() if len(value.uses()) > 1}
         node_names: set[str] = set()
+        layers = {value: value.name for value in graph.inputs}
         for node in graph:
-            layer = self._layer_of(node.name or "")
+            read = next((layers[value] for value in node.inputs if value in layers), graph.name)
+            layer = self._owner(node.name or "") or read
+            layers.update(dict.fromkeys(node.outputs, layer))
             wanted = layer if node.op_type in _MAIN else f"{layer}/{node.op_type.lower()}"
             node.name = _free(wanted, node_names)
             for index, value in enumerate(node.inputs):
@@ -44,10 +48,6 @@ class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
                 if not value.is_graph_output():
                     value.name = _free(node.name, taken)
         return ir.passes.PassResult(model, modified=True)
-
-    def _layer_of(self, name: str) -> str:
-        scope = re.sub(r"_\d+$", "", name.partition("/")[0])
-        return self._layers.get(scope, scope)
 
 
 def _free(wanted: str, taken: set[str]) -> str:

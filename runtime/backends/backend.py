@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Backend"]
@@ -17,11 +16,11 @@ class Backend(Protocol):
     def info(self) -> dict[str, Any]:
         """The library, its version, and the device."""
 
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise ShapeError where an input of `shape` cannot be run; allocate what it needs."""
+    def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
+        """Raise ShapeError where inputs of `shapes` cannot be run; allocate what they need."""
 
-    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map an input that was checked to the output."""
+    def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        """Map inputs that were checked to the outputs, both in the artifact's order."""
 
     def close(self) -> None:
         """Give back everything."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetrt import vendor
@@ -35,17 +34,16 @@ class _OnnxRuntime:
             )
         except Exception as error:  # ONNX Runtime's own errors share no base but Exception
             raise ArtifactError(f"ONNX Runtime cannot open {model.path}", got=error) from error
-        self._input = model.inputs[0].name
-        self._output = [model.outputs[0].name]
+        self._inputs = [tensor.name for tensor in model.inputs]
+        self._outputs = [tensor.name for tensor in model.outputs]
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         self.info = {"backend": "onnxruntime", "version": ort.__version__, "device": provider}
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         """Any shape that fits the network will do."""
 
-    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = self._session.run(self._output, {self._input: x_nhwc})[0]
-        return result
+    def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        return tuple(self._session.run(self._outputs, dict(zip(self._inputs, arrays, strict=True))))
 
     def close(self) -> None:
         del self._session

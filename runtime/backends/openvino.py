@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetrt import vendor
@@ -29,16 +28,20 @@ class _OpenVino:
             compiled = ov.Core().compile_model(str(model.path), "CPU", config)
         except RuntimeError as error:
             raise ArtifactError(f"OpenVINO cannot open {model.path}", got=error) from error
+        self._inputs = [tensor.name for tensor in model.inputs]
+        self._outputs = [tensor.name for tensor in model.outputs]
         self._request = compiled.create_infer_request()
         self.info = {"backend": "openvino", "version": ov.__version__, "device": "CPU"}
 
-    def check(self, shape: tuple[int, ...]) -> None:
+    def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         """Any shape that fits the network will do."""
 
-    def run(self, x_nhwc: NDArray[np.float32]) -> NDArray[np.float32]:
-        # The result's memory is the request's own; the next run would overwrite it.
-        result: NDArray[np.float32] = self._request.infer([x_nhwc], share_inputs=True)[0].copy()
-        return result
+    def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        results = self._request.infer(
+            dict(zip(self._inputs, arrays, strict=True)), share_inputs=True
+        )
+        # A result's memory is the request's own; the next run would overwrite it.
+        return tuple(results[name].copy() for name in self._outputs)
 
     def close(self) -> None:
         del self._request

@@ -71,3 +71,39 @@ def test_an_unpadded_network_has_no_size_it_gives_back(keras):
     x = keras.Input((None, None, 1))
     with pytest.raises(UnsupportedModel, match="a map as large as the image"):
         size_multiple(keras.Model(x, keras.layers.Conv2D(2, 3)(x)))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_layer_that_is_not_keras_own_is_named(keras, tmp_path, suffix):
+    from unetrt.builder import read_model
+
+    class Mine(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    x = keras.Input((8, 8, 1))
+    path = tmp_path / f"m{suffix}"
+    keras.Model(x, Mine(name="my_layer")(x)).save(path)
+    with pytest.raises(ArtifactError, match="layer 'my_layer' of class Mine, which is not one of"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_code_of_a_lambda_is_not_run(keras, tmp_path, suffix):
+    from unetrt.builder import read_model
+
+    x = keras.Input((8, 8, 1))
+    path = tmp_path / f"m{suffix}"
+    keras.Model(x, keras.layers.Lambda(lambda t: t + 1, name="sly")(x)).save(path)
+    with pytest.raises(ArtifactError, match="layer 'sly' of class Lambda, whose code would have"):
+        read_model(path)
+
+
+def test_the_older_format_is_read(keras, tmp_path):
+    from unetrt.builder import load_model
+
+    model = head(keras, 2)
+    model.save(tmp_path / "m.h5")
+    again, file = load_model(tmp_path / "m.h5")
+    assert file.classes == ("background", "class1")
+    assert again.output_shape == model.output_shape

@@ -104,8 +104,12 @@ def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path
     failure = json.loads(told.stdout)
     assert failure["type"] == "ParityError"
     assert failure["result"][str(wrong)]["max_abs_diff"] > 0.1
+    parted = failure["result"][str(wrong)]["parted"]
+    assert parted["layer"] == "logits"
+    assert parted["before"] > 20
     result = unetrt("verify", road / "model.keras", wrong, "--data", disc_folder)
     assert result.exit_code == 1
+    assert "model.fp32.onnx parts at layer 'logits', off by" in result.output
     assert (
         "error: model.fp32.onnx disagrees with the reference: got a probability off by"
         in result.output

@@ -8,7 +8,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 RANDOM = np.random.default_rng(0)
 
 
-def model_of(nodes, inputs, outputs, constants=None):
+def model_of(nodes, inputs, outputs, constants=None, opset=17):
     graph = helper.make_graph(
         nodes,
         "test",
@@ -16,7 +16,7 @@ def model_of(nodes, inputs, outputs, constants=None):
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
     )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     checker.check_model(proto, full_check=True)
     return ir.from_proto(proto)
 

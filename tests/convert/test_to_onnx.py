@@ -6,7 +6,8 @@ import onnx
 import pytest
 
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.errors import UnsupportedModel
+from unetrt.convert.export_spec import ExportSpec
+from unetrt.errors import BadInput, UnsupportedModel
 
 pytestmark = pytest.mark.tf
 
@@ -17,6 +18,24 @@ def keras():
     from unetrt import vendor
 
     return vendor.keras()
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+
+
+def agree(model, made, feeds, atol=1e-5):
+    """Assert that ONNX Runtime gives what Keras gives."""
+    import keras
+
+    from unetrt.runtime import open_session
+
+    x = feeds if len(feeds) > 1 else next(iter(feeds.values()))
+    expected = keras.tree.flatten(model(x))
+    with open_session(made.path) as session:
+        answers = session.run(feeds)
+    for tensor, wanted in zip(made.outputs, expected, strict=True):
+        np.testing.assert_allclose(answers[tensor.name], np.asarray(wanted), rtol=1e-4, atol=atol)
 
 
 def nodes_of(path):
@@ -47,7 +66,15 @@ def test_nodes_and_weights_carry_the_layers_names(road):
 def test_the_file_itself_says_its_classes_and_where_it_comes_from(road):
     props = {p.key: p.value for p in onnx.load(road / "model.fp32.onnx").metadata_props}
     assert json.loads(props["unetrt.classes"]) == ["background", "disc"]
-    assert props["unetrt.source_sha256"] == KerasFile.load(road / "model.keras").sha256
+    assert (
+        json.loads(props["unetrt.source"])["sha256"] == KerasFile.load(road / "model.keras").sha256
+    )
+    assert json.loads(props["unetrt.made_with"])["spec"]["layout"] == "NHWC"
+    assert len(json.loads(props["unetrt.made_with"])["weights_sha256"]) == 64
+    assert json.loads(props["unetrt.normalization"])["layer"] == "normalize"
+    assert "unetrt" in json.loads(props["unetrt.training"])
+    half = {p.key: p.value for p in onnx.load(road / "model.fp16.onnx").metadata_props}
+    assert half["unetrt.precision"] == "fp16"
 
 
 @pytest.mark.parametrize("size", [(1, 64, 64), (3, 32, 96)])
@@ -77,25 +104,6 @@ def test_the_article_s_network_has_no_stray_node(tmp_path, keras):
     }  # fmt: skip
 
 
-def test_a_model_that_is_not_of_images_is_refused_and_leaves_no_file(tmp_path, keras):
-    from unetrt.convert.to_onnx import export_onnx
-
-    dense = keras.Sequential([keras.Input((4,), name="features"), keras.layers.Dense(2)])
-    with pytest.raises(UnsupportedModel, match=r"tensor 'features' has shape \(None, 4\)"):
-        export_onnx(dense, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_model_of_two_outputs_is_refused(tmp_path, keras):
-    from unetrt.convert.to_onnx import export_onnx
-
-    x = keras.Input((8, 8, 1))
-    layers = keras.layers
-    two = keras.Model(x, [layers.Conv2D(1, 1)(x), layers.Conv2D(2, 1)(x)], name="two")
-    with pytest.raises(UnsupportedModel, match="'two': got 1 inputs and 2 outputs"):
-        export_onnx(two, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
-
-
 def test_layers_of_keras_own_names_keep_them(tmp_path, keras):
     from unetrt.convert.to_onnx import export_onnx
 
@@ -112,20 +120,143 @@ def test_layers_of_keras_own_names_keep_them(tmp_path, keras):
     assert [layer.name for layer in model.layers] == names
 
 
+def test_up_sampling_is_one_node_of_free_size(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    x = inputs = keras.Input((None, None, 1))
+    x = keras.layers.UpSampling2D((2, 3))(keras.layers.MaxPooling2D((2, 3))(x))
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(keras.layers.MaxPooling2D()(x))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x))
+    made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(96, 96)))
+    assert nodes_of(made.path)["Resize"] == 2
+    assert made.inputs[0].shape == ("batch", "height", "width", 1)
+    agree(model, made, {made.inputs[0].name: pixels(2, 24, 36, 1)})
+    assert model.layers[2].call.__self__ is model.layers[2]  # as it was
+
+
 def test_a_layer_that_holds_a_size_leaves_the_size_fixed(tmp_path, keras):
     from unetrt.convert.to_onnx import export_onnx
 
     x = inputs = keras.Input((None, None, 1))
-    x = keras.layers.UpSampling2D()(keras.layers.MaxPooling2D()(x))
+    x = keras.layers.Conv2D(3, 3, strides=2, padding="same")(x)
+    x = keras.layers.Resizing(24, 40)(x)
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x))
-    made = export_onnx(model, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
-    assert made.inputs[0].shape == ("batch", 256, 256, 1)
+    made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(48, 80)))
+    assert made.inputs[0].shape == ("batch", 48, 80, 1)
+    assert made.size_multiple == 1
+    agree(model, made, {made.inputs[0].name: pixels(1, 48, 80, 1)})
 
 
-def test_mixed_precision_is_refused(tmp_path, keras):
+def test_a_second_trace_frees_what_the_kinds_of_nodes_do_not_prove(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    x = inputs = keras.Input((None, None, 3))
+    scale = keras.layers.GlobalAveragePooling2D()(x)
+    scale = keras.layers.Dense(3, activation="sigmoid")(scale)
+    x = keras.layers.Multiply()([x, keras.layers.Reshape((1, 1, 3))(scale)])
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(64, 64)))
+    assert "Gemm" in nodes_of(made.path) or "MatMul" in nodes_of(made.path)
+    assert made.inputs[0].shape == ("batch", "height", "width", 3)
+    agree(model, made, {made.inputs[0].name: pixels(2, 30, 50, 3)})
+
+
+def test_mixed_precision_is_written_in_float32_and_left_as_it_was(tmp_path, keras):
     from unetrt.convert.to_onnx import export_onnx
 
     inputs = keras.Input((8, 8, 1))
-    half = keras.Model(inputs, keras.layers.Conv2D(2, 1, dtype="mixed_float16")(inputs))
-    with pytest.raises(UnsupportedModel, match="layers that compute in float16"):
-        export_onnx(half, tmp_path / "m.onnx", origin=KerasFile(tmp_path / "m.keras", "0"))
+    half = keras.layers.Conv2D(2, 1, dtype="mixed_float16", name="half")
+    model = keras.Model(inputs, half(inputs))
+    made = export_onnx(model, tmp_path / "m.onnx")
+    assert half.compute_dtype == "float16"
+    assert half.name == "half"
+    assert "Cast" not in nodes_of(made.path)
+    agree(model, made, {made.inputs[0].name: pixels(1, 8, 8, 1) / 255}, atol=2e-3)
+
+
+def test_weights_in_half_precision_are_refused(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1, dtype="float16", name="half")(inputs))
+    with pytest.raises(UnsupportedModel, match="weights half/kernel in float16, expected float32"):
+        export_onnx(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_without_an_onnx_equivalent_is_named(tmp_path, keras):
+    import tensorflow as tf
+
+    from unetrt.convert.to_onnx import export_onnx
+
+    class Odd(keras.layers.Layer):
+        def call(self, x):
+            return tf.raw_ops.Lgamma(x=x)
+
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, Odd(name="odd_one")(inputs), name="m")
+    with pytest.raises(UnsupportedModel, match="equivalent: Lgamma in odd_one"):
+        export_onnx(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_exact_gelu_converts(tmp_path, keras):
+    from unetrt.convert.to_onnx import export_onnx
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Activation("gelu")(inputs)
+    model = keras.Model(inputs, keras.layers.Conv2D(2, 1)(x))
+    made = export_onnx(model, tmp_path / "m.onnx")
+    x = (pixels(1, 8, 8, 1) - 128) / 20
+    agree(model, made, {made.inputs[0].name: x})
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("answer", ["probabilities", "labels", "both"])
+def test_the_edges_are_as_asked(road, keras, tmp_path, layout, answer):
+    from unetrt.builder import load_model
+    from unetrt.convert.to_onnx import export_onnx
+    from unetrt.runtime import open_session
+
+    model, file = load_model(road / "model.keras")
+    spec = ExportSpec(layout=layout, answer=answer, pixels="uint8")
+    made = export_onnx(model, tmp_path / "m.onnx", spec, origin=file)
+    assert nodes_of(made.path).get("Transpose", 0) <= (2 if layout == "NHWC" else 0)
+    image = pixels(32, 48, 1).astype(np.uint8)
+    expected = model.predict_on_batch(image[np.newaxis].astype(np.float32))
+    with open_session(made.path) as session:
+        assert session.inputs[0].dtype == "uint8"
+        np.testing.assert_array_equal(session.segment(image), expected[0].argmax(axis=-1))
+    names = {"probabilities": ["probabilities"], "labels": ["labels"]}
+    wanted = names.get(answer, ["probabilities", "labels"])
+    assert [tensor.name for tensor in made.outputs] == wanted
+    assert made.outputs[-1].dtype == ("float32" if answer == "probabilities" else "uint8")
+
+
+@pytest.mark.parametrize("opset", [17, 18, 20, 23])
+def test_every_opset_gives_the_same_answer(road, keras, tmp_path, opset):
+    from unetrt.builder import load_model
+    from unetrt.convert.to_onnx import export_onnx
+
+    model, file = load_model(road / "model.keras")
+    made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(opset=opset), origin=file)
+    proto = onnx.load(made.path)
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.opset_import[0].version == opset
+    assert nodes_of(made.path) == nodes_of(road / "model.fp32.onnx")
+    agree(model, made, {"image": pixels(1, 32, 32, 1)})
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"opset": 16}, "got 16, expected 17 to 23"),
+        ({"layout": "CHW"}, "this layout: got CHW, expected one of NHWC, NCHW"),
+        ({"pixels": "int8"}, "this pixels: got int8"),
+        ({"answer": "logits"}, "this answer: got logits"),
+        ({"size": (0, 8)}, "expected positive sides"),
+    ],
+)
+def test_an_unknown_choice_is_bad_input(choice, words):
+    with pytest.raises(BadInput, match=words):
+        ExportSpec(**choice)

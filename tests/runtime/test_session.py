@@ -63,6 +63,7 @@ def test_info_names_backend_version_device_and_precision(session):
         (np.zeros((1, 8, 8, 3), np.float32), r"got float32\[1, 8, 8, 3\], expected float32\[batch"),
         (np.zeros((8, 8, 1), np.float32), r"got float32\[8, 8, 1\]"),
         (np.zeros((1, 8, 8, 1), np.uint8), r"got uint8\[1, 8, 8, 1\]"),
+        (np.zeros((1, 8, 8, 1), ">f4"), r"got >f4\[1, 8, 8, 1\]"),
         (np.zeros((1, 8, 9, 1), np.float32), "got 8 x 9, expected sides that are multiples of 4"),
     ],
 )
@@ -125,3 +126,49 @@ def test_an_engine_agrees_with_onnx_runtime(road):
         open_session(road / "model.fp32.engine") as engine,
     ):
         np.testing.assert_allclose(engine.run(x), onnx.run(x), atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def edges(road, tmp_path_factory):
+    """The road's model with bytes in, probabilities and labels out, channels first."""
+    from unetrt import vendor
+
+    vendor.keras()
+    from unetrt.builder import load_model
+    from unetrt.convert.to_onnx import ExportSpec, export_onnx
+
+    model, file = load_model(road / "model.keras")
+    spec = ExportSpec(layout="NCHW", pixels="uint8", answer="both")
+    path = tmp_path_factory.mktemp("edges") / "m.onnx"
+    return export_onnx(model, path, spec, origin=file).path
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_several_outputs_come_by_name(road, edges, backend):
+    x = image(32, 48)[np.newaxis]
+    with (
+        open_session(edges, SessionSpec(backend=backend)) as session,
+        open_session(road / "model.fp32.onnx") as plain,
+    ):
+        answers = session.run({"image": x.transpose(0, 3, 1, 2)})
+        expected = plain.run(x.astype(np.float32))
+    assert list(answers) == ["probabilities", "labels"]
+    np.testing.assert_allclose(answers["probabilities"].transpose(0, 2, 3, 1), expected, atol=1e-5)
+    np.testing.assert_array_equal(answers["labels"], expected.argmax(axis=-1))
+
+
+def test_segment_knows_bytes_channels_first_and_labels(road, edges):
+    with open_session(edges) as session, open_session(road / "model.fp32.onnx") as plain:
+        np.testing.assert_array_equal(session.segment(image(33, 50)), plain.segment(image(33, 50)))
+        with pytest.raises(ShapeError, match=r"cannot hold these pixels: got float64.*fit uint8"):
+            session.segment(image(8, 8).astype(np.float64) + 0.5)
+
+
+def test_an_array_does_not_do_where_there_are_several_outputs(edges):
+    with open_session(edges) as session:
+        with pytest.raises(BadInput, match="expected inputs by name: image"):
+            session.run(np.zeros((1, 1, 8, 8), np.uint8))
+        with pytest.raises(BadInput, match="takes other inputs: got picture, expected image"):
+            session.run({"picture": np.zeros((1, 1, 8, 8), np.uint8)})
+        with pytest.raises(ShapeError, match="got 8 x 9, expected sides"):
+            session.run({"image": np.zeros((1, 1, 8, 9), np.uint8)})

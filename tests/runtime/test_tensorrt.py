@@ -1,210 +1,281 @@
 """The TensorRT backend over a fake library and a fake device: the order of its calls.
 
-The fake has no member that TensorRT's Python API lacks in any version we support.
+The library wears each version's surface: a member that TensorRT's API lacks in one of them is
+not there, and the backend fails.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.runtime.fake_tensorrt import A10, RTX, SURFACES, World
 from unetrt.artifacts import Engine
+from unetrt.engine_fit import HOST_CODE
 from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.gpu import Gpu
 from unetrt.runtime import open_session
 from unetrt.runtime.backends import tensorrt as backend
-from unetrt.tensors import TensorSpec
-
-SURFACES = json.loads((Path(__file__).parent / "tensorrt_surfaces.json").read_text())
-
-
-class FakeDevice:
-    """Device memory is a dict of NumPy arrays by address; the stream is a list of what it did."""
-
-    name, stream = "fake", 7
-
-    def __init__(self):
-        self.memory, self.done, self.closed = {}, [], False
-
-    def allocate(self, nbytes):
-        address = 1000 + len(self.done)
-        self.memory[address] = np.zeros(nbytes, np.uint8)
-        self.done.append("allocate")
-        return address
-
-    def free(self, address):
-        del self.memory[address]
-
-    def copy_in(self, address, array):
-        self.memory[address][:] = array.view(np.uint8).ravel()
-        self.done.append("in")
-
-    def copy_out(self, array, address):
-        array.view(np.uint8).reshape(-1)[:] = self.memory[address]
-        self.done.append("out")
-
-    def synchronize(self):
-        self.done.append("synchronize")
-
-    def close(self):
-        self.closed = True
-
-
-class FakeContext:
-    def __init__(self, device):
-        self._device, self._addresses, self._shape = device, {}, None
-
-    def set_input_shape(self, name, shape):
-        assert name == "image"
-        self._shape = shape
-        return True
-
-    def get_tensor_shape(self, name):
-        assert name == "probabilities"
-        return (*self._shape[:3], 2)
-
-    def set_tensor_address(self, name, address):
-        self._addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream):
-        """Answer with the pixels and one minus the pixels."""
-        assert stream == self._device.stream
-        memory = self._device.memory
-        x = memory[self._addresses["image"]].view(np.float32)
-        memory[self._addresses["probabilities"]][:] = (
-            np.stack([x, 1 - x], axis=-1).view(np.uint8).ravel()
-        )
-        self._device.done.append("execute")
-        return True
-
-
-class FakeEngine:
-    def __init__(self, device):
-        self._device = device
-
-    def create_execution_context(self):
-        return FakeContext(self._device)
-
-    def get_tensor_profile_shape(self, name, index):
-        assert (name, index) == ("image", 0)
-        return [(1, 8, 8, 1), (1, 16, 16, 1), (4, 32, 32, 1)]
-
-
-def fake_trt(device, *, refuses=False):
-    class FakeRuntime:
-        def __init__(self, logger):
-            pass
-
-        def deserialize_cuda_engine(self, plan):
-            assert plan == b"plan"
-            return None if refuses else FakeEngine(device)
-
-    class FakeLogger:
-        ERROR = 1
-
-        def __init__(self, severity):
-            pass
-
-    class FakeLibrary:
-        __version__ = "1.7.1"
-        Runtime, Logger = FakeRuntime, FakeLogger
-
-    return FakeLibrary
 
 
 @pytest.fixture
-def device(monkeypatch):
-    fake = FakeDevice()
-    monkeypatch.setattr(backend, "find_gpu", lambda: Gpu("fake", "9.0", "13.0"))
-    monkeypatch.setattr(backend, "open_device", lambda: fake)
-    monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: fake_trt(fake))
-    return fake
+def world_of(monkeypatch, tmp_path):
+    def make(version=RTX, gpu=A10):
+        world = World(tmp_path, version)
+        monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
+        monkeypatch.setattr(backend, "open_device", lambda: world.device)
+        monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: world.trt)
+        return world
+
+    monkeypatch.setenv("UNETRT_CACHE", str(tmp_path / "cache"))
+    return make
 
 
 @pytest.fixture
-def engine(tmp_path):
-    path = tmp_path / "m.engine"
-    path.write_bytes(b"plan")
-    return Engine(
-        path=path,
-        sha256="",
-        size_multiple=8,
-        inputs=(TensorSpec("image", "float32", ("batch", "height", "width", 1)),),
-        outputs=(TensorSpec("probabilities", "float32", ("batch", "height", "width", 2)),),
-        backend="tensorrt-rtx",
-        backend_version="1.7.1",
-    )
+def world(world_of):
+    return world_of()
 
 
-def test_run_copies_in_launches_copies_out_and_waits(device, engine):
-    x = np.random.default_rng(0).random((1, 8, 16, 1)).astype(np.float32)
-    with open_session(engine) as session:
-        y = session.run(x)
-        np.testing.assert_allclose(y, np.concatenate([x, 1 - x], axis=-1))
-        device.done.clear()
-        session.run(x)
-        assert device.done == ["in", "execute", "out", "synchronize"]  # and nothing allocated
+def image(*shape, dtype=np.float32):
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
 
 
-def test_memory_follows_the_shape_and_is_all_given_back(device, engine):
-    with open_session(engine) as session:
-        for side in (8, 32, 16):
-            session.run(np.zeros((1, side, side, 1), np.float32))
-            assert sum(array.nbytes for array in device.memory.values()) == side * side * 4 * 3
-    assert (device.memory, device.closed) == ({}, True)
+@pytest.mark.parametrize("version", SURFACES)
+def test_run_copies_in_launches_copies_out_and_waits_in_every_version(world_of, version):
+    world = world_of(version)
+    opened, x = world.open(), image(1, 8, 16, 1)
+    opened.check((x.shape,))
+    (y,) = opened.run((x,))
+    np.testing.assert_array_equal(y, x)
+    world.device.done.clear()
+    opened.run((x,))
+    assert world.device.done == ["in", "execute", "out", "synchronize"]  # and nothing allocated
+    opened.close()
+    assert (world.device.memory, world.device.closed) == ({}, True)
+    touched = world.trt.surface.touched
+    assert ("IExecutionContext", "execute_async_v3") in touched
+    assert (("IRuntimeConfig", "set_runtime_cache") in touched) == (version == RTX)
+    assert (("Runtime", "get_engine_validity") in touched) == (version == RTX)
 
 
-def test_a_size_outside_the_profile_is_refused(device, engine):
-    with open_session(engine) as session:
-        with pytest.raises(ShapeError, match=r"not built for this size: got \(1, 40, 8, 1\)"):
-            session.run(np.zeros((1, 40, 8, 1), np.float32))
-        assert session.run(np.zeros((1, 8, 8, 1), np.float32)).shape == (1, 8, 8, 2)
+def test_several_inputs_and_outputs_keep_their_order_and_types(world):
+    world.types = {"image": "uint8", "mask": "float32", "sum": "float32", "labels": "uint8"}
+    opened = world.open()
+    a, b = image(2, 8, 8, 1, dtype=np.uint8), image(2, 8, 8, 1)
+    opened.check((a.shape, b.shape))
+    total, labels = opened.run((a, b))
+    np.testing.assert_array_equal(total, a + b)
+    assert (labels.dtype, labels.shape) == (np.uint8, (2, 8, 8))
+    np.testing.assert_array_equal(labels, (a + b)[..., 0] > 100)
 
 
-def test_out_of_memory_leaves_the_session_usable(device, engine, monkeypatch):
-    with open_session(engine) as session:
-        good = np.zeros((1, 8, 8, 1), np.float32)
-        session.run(good)
-        allocate = device.allocate
-
-        def refuse(_nbytes):
-            raise NoDevice("A CUDA call failed", got="cudaErrorMemoryAllocation")
-
-        monkeypatch.setattr(device, "allocate", refuse)
-        with pytest.raises(NoDevice, match="MemoryAllocation"):
-            session.run(np.zeros((1, 32, 32, 1), np.float32))
-        monkeypatch.setattr(device, "allocate", allocate)
-        assert session.run(good).shape == (1, 8, 8, 2)
+def test_a_session_runs_an_engine_by_array_or_by_name(world):
+    x = image(1, 8, 16, 1)
+    with open_session(world.engine()) as session:
+        np.testing.assert_array_equal(session.run(x), x)
+        np.testing.assert_array_equal(session.run({"image": x})["sum"], x)
+        with pytest.raises(ShapeError, match=r"got \(1, 40, 8, 1\), expected between"):
+            session.run(image(1, 40, 8, 1))
+        assert session.run(x).shape == x.shape
+    assert world.device.closed
 
 
-def test_an_engine_of_another_version_is_refused_before_it_is_read(device, engine, monkeypatch):
-    import dataclasses
+def test_sixteen_bits_go_in_as_they_lie_in_memory(world):
+    world.types = {"image": "uint16", "sum": "float32"}
+    opened, x = world.open(), image(1, 8, 8, 1, dtype=np.uint16) * 300
+    opened.check((x.shape,))
+    np.testing.assert_array_equal(opened.run((x,))[0], x.astype(np.float32))
+    with pytest.raises(ShapeError, match=r"got \(1, 40, 8, 1\), expected between \(1, 8, 8, 1\)"):
+        opened.check(((1, 40, 8, 1),))
 
-    older = dataclasses.replace(engine, backend_version="1.6.0")
+
+def test_memory_follows_the_shape_and_is_all_given_back(world):
+    opened = world.open()
+    for side in (8, 32, 16):
+        opened.check(((1, side, side, 1),))
+        assert sum(array.nbytes for array in world.device.memory.values()) == side * side * 4 * 2
+    opened.close()
+    assert (world.device.memory, world.device.closed) == ({}, True)
+
+
+def test_a_size_outside_the_profile_is_refused(world):
+    opened = world.open()
+    with pytest.raises(
+        ShapeError, match=r"not built for this size of 'image': got \(1, 40, 8, 1\)"
+    ):
+        opened.check(((1, 40, 8, 1),))
+    opened.check(((1, 8, 8, 1),))
+    assert opened.run((image(1, 8, 8, 1),))[0].shape == (1, 8, 8, 1)
+
+
+def test_out_of_memory_leaves_the_backend_usable(world, monkeypatch):
+    opened = world.open()
+    opened.check(((1, 8, 8, 1),))
+    allocate = world.device.allocate
+
+    def refuse(_nbytes):
+        raise NoDevice("A CUDA call failed", got="cudaErrorMemoryAllocation")
+
+    monkeypatch.setattr(world.device, "allocate", refuse)
+    with pytest.raises(NoDevice, match="MemoryAllocation"):
+        opened.check(((1, 32, 32, 1),))
+    monkeypatch.setattr(world.device, "allocate", allocate)
+    opened.check(((1, 8, 8, 1),))
+    assert opened.run((image(1, 8, 8, 1),))[0].shape == (1, 8, 8, 1)
+
+
+def test_what_was_compiled_is_kept_for_the_next_session(world, tmp_path):
+    world.open().close()
+    (kept,) = (tmp_path / "cache").rglob("*.runtime")
+    assert kept.read_bytes() == b"good and more"
+    assert kept.parent.name == "tensorrt-rtx-1.7.1.116"
+    assert kept.name == "NVIDIA-A10-sm8.6-cuda13.0.runtime"
+    world.open().close()  # reads it without a word
+
+
+def test_a_spoilt_runtime_cache_is_begun_again_with_a_warning(world, tmp_path):
+    world.open().close()
+    (kept,) = (tmp_path / "cache").rglob("*.runtime")
+    kept.write_bytes(b"spoilt")
+    with pytest.warns(RuntimeWarning, match="does not fit this library and GPU"):
+        opened = world.open()
+    opened.close()
+    assert kept.read_bytes() == b"good and more"
+
+
+def unreadable(monkeypatch):
     monkeypatch.setattr(Path, "read_bytes", None)
-    with pytest.raises(ArtifactError, match=r"got 1.6.0, expected 1.7.1.*do not cross versions"):
-        open_session(older)
 
 
-def test_an_engine_the_library_refuses_names_the_gpu(device, engine, monkeypatch):
-    monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: fake_trt(device, refuses=True))
-    with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*fake.*build the engine again"):
-        open_session(engine)
-    assert device.closed
+def test_an_engine_of_another_version_is_refused_before_it_is_read(world, monkeypatch):
+    unreadable(monkeypatch)
+    expected = r"got 1.6.0, expected 1.7.1.116.*do not cross versions: build it again"
+    with pytest.raises(ArtifactError, match=expected):
+        world.open(backend_version="1.6.0")
 
 
-@pytest.mark.parametrize("version", sorted(SURFACES))
+def test_an_engine_of_another_backend_is_refused_before_it_is_read(world, monkeypatch):
+    unreadable(monkeypatch)
+    with pytest.raises(ArtifactError, match="got 'tvm', expected tensorrt or tensorrt-rtx"):
+        world.open(backend="tvm")
+
+
+L4 = Gpu("NVIDIA L4", "8.9", "13.0")
+TURING = Gpu("NVIDIA T4", "7.5", "13.0")
+
+
 @pytest.mark.parametrize(
-    ("cls", "fake"),
+    ("level", "gpu", "expected"),
     [
-        ("IExecutionContext", FakeContext),
-        ("ICudaEngine", FakeEngine),
-        ("Runtime", fake_trt(None).Runtime),
+        (None, L4, "NVIDIA L4 of compute capability 8.9, expected NVIDIA A10"),
+        (None, Gpu("NVIDIA A40", "8.6", "13.0"), "expected NVIDIA A10 of compute capability 8.6"),
+        ("same-compute-capability", L4, "expected compute capability 8.6"),
+        ("ampere-plus", TURING, "expected compute capability 8.0 or newer"),
+        (None, A10, None),
+        ("same-compute-capability", Gpu("NVIDIA A40", "8.6", "13.0"), None),
+        ("ampere-plus", Gpu("NVIDIA RTX 5090", "12.0", "13.0"), None),
     ],
 )
-def test_every_member_the_backend_calls_exists_in_every_version(version, cls, fake):
-    called = {name for name in vars(fake) if not name.startswith("_")}
-    assert called
-    assert called <= set(SURFACES[version][cls])
+def test_a_tensorrt_engine_runs_on_the_gpu_it_was_built_for(
+    world_of, monkeypatch, level, gpu, expected
+):
+    world = world_of("tensorrt 11.4.0.106", gpu)
+    made_with = {"spec": {"hardware_compatibility": level}, "gpu": A10.to_json()}
+    if expected is None:
+        world.open(made_with=made_with).close()
+        return
+    unreadable(monkeypatch)
+    with pytest.raises(NoDevice, match=f"built for another GPU: .*{expected}.*again"):
+        world.open(made_with=made_with)
+
+
+@pytest.mark.parametrize(
+    ("targets", "fits"),
+    [
+        ((), True),
+        (("8.0", "8.6"), True),
+        (("12.0",), False),
+        (("current",), True),
+        (("all",), True),
+    ],
+)
+def test_an_rtx_engine_runs_on_its_targets(world, monkeypatch, targets, fits):
+    made_with = {"spec": {"targets": list(targets)}, "gpu": A10.to_json()}
+    if fits:
+        world.open(made_with=made_with).close()
+        return
+    unreadable(monkeypatch)
+    with pytest.raises(NoDevice, match=r"expected compute capability 12.0; .*--target 8.6"):
+        world.open(made_with=made_with)
+
+
+def test_an_engine_without_its_weights_is_refused(world, monkeypatch):
+    unreadable(monkeypatch)
+    with pytest.raises(ArtifactError, match="built without its weights; .*unetrt refit"):
+        world.open(made_with={"spec": {"stripped": True}, "gpu": None})
+
+
+@pytest.mark.parametrize("version", ["tensorrt 10.16.1.11", "tensorrt 11.4.0.106"])
+def test_a_version_compatible_engine_wants_leave_and_a_library_no_older(
+    world_of, monkeypatch, version
+):
+    world = world_of(version)
+    compatible = {"spec": {"version_compatible": True}, "gpu": A10.to_json()}
+    older = {"made_with": compatible, "backend_version": "10.9.0.34"}
+    monkeypatch.delenv(HOST_CODE, raising=False)
+    with pytest.raises(
+        ArtifactError, match=f"carries code that runs on the CPU; set {HOST_CODE}=1"
+    ):
+        world.open(**older)
+    monkeypatch.setenv(HOST_CODE, "1")
+    world.open(**older).close()
+    assert world.host_code
+    with pytest.raises(ArtifactError, match=r"got 12.0.0.1, expected .* or older"):
+        world.open(made_with=compatible, backend_version="12.0.0.1")
+    world.open().close()
+    assert not world.host_code
+
+
+def test_what_the_header_says_is_heeded_before_the_engine_is_opened(world):
+    world.invalid = 3
+    with pytest.raises(NoDevice, match="got VERSION_MISMATCH, UNSUPPORTED_CC; build it again"):
+        world.open()
+    assert world.device.closed
+
+
+def test_an_engine_the_library_refuses_names_the_gpu(world):
+    world.refuses = True
+    with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*A10.*build the engine again"):
+        world.open()
+    assert world.device.closed
+
+
+def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
+    """Device memory is allocated by what the sidecar says."""
+    engine = world.engine()
+    world.types = {"image": "float32", "sum": "uint8"}
+    with pytest.raises(ArtifactError, match="not what its sidecar says: got tensors .*UINT8"):
+        backend.open_backend(engine, None)
+    assert world.device.closed
+
+
+def test_without_a_gpu_the_sentence_says_where_to_go(world_of):
+    world = world_of(gpu=None)
+    with pytest.raises(
+        NoDevice, match="no NVIDIA GPU with a driver.*copy the engine and its .json"
+    ):
+        world.open()
+
+
+def test_a_truncated_engine_is_refused_before_it_is_opened(tmp_path):
+    whole = Engine.write(
+        tmp_path / "m.engine", lambda path: path.write_bytes(bytes(1000)), backend="tensorrt"
+    )
+    whole.path.write_bytes(bytes(500))
+    with pytest.raises(ArtifactError, match="cut short or changed; make it again"):
+        Engine.load(whole.path)
+
+
+def test_the_surfaces_are_of_the_versions_that_we_promise():
+    versions = [version.split()[1].rsplit(".", 2)[0] for version in SURFACES]
+    assert versions == ["10.12", "10.16", "11.0", "11.4", "1.7"]

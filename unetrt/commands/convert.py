@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetrt.commands.predictors import KERAS
 from unetrt.commands.shell import AsJson, emit, guarded, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
+    from unetrt.convert.precision import PrecisionSpec
+    from unetrt.convert.to_onnx import ExportSpec
+    from unetrt.data import Dataset
     from unetrt.progress import Progress
 
 __all__ = ["convert", "convert_file"]
@@ -19,92 +24,177 @@ __all__ = ["convert", "convert_file"]
 
 @guarded
 def convert(
-    model: Annotated[Path, typer.Argument(help="MODEL.keras, or an ONNX file to retype.")],
+    model: Annotated[
+        Path, typer.Argument(help="MODEL.keras, .h5, a SavedModel's folder, or an ONNX file.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="ONNX file to write.")],
-    precision: Annotated[str, typer.Option(help="fp32 or fp16.")] = "fp32",
+    precision: Annotated[str, typer.Option(help="fp32, fp16, bf16 or int8.")] = "fp32",
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="Pattern of nodes that stay in float32; may be repeated."),
+        typer.Option(help="Pattern of layers that stay in float32; may be repeated."),
+    ] = None,
+    rest: Annotated[
+        str, typer.Option(help="Of int8: what is not quantised, fp32 or fp16.")
+    ] = "fp32",
+    data: Annotated[
+        str | None,
+        typer.Option(help='"brain", or a folder; training images, for int8 and float16 overflow.'),
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many of them to look at.")] = 32,
+    layout: Annotated[str | None, typer.Option(help="NHWC or NCHW, of images in and out.")] = None,
+    pixels: Annotated[str | None, typer.Option(help="float32, uint8 or uint16 in.")] = None,
+    answer: Annotated[str | None, typer.Option(help="probabilities, labels or both out.")] = None,
+    opset: Annotated[int | None, typer.Option(help="17 to 23.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="HEIGHTxWIDTH, where a layer holds a size; 256x256 by default."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a Keras model as ONNX, in fp32 or fp16.
+    """Write a Keras model as ONNX, in the precision asked for.
 
     Precision lives in the graph: an engine built from the file computes in its types.
     """
+    from unetrt import vendor
+    from unetrt.data import load_dataset
     from unetrt.progress import Progress
 
-    onnx_model = convert_file(model, out, precision, Progress(), tuple(keep or ()))
+    vendor.exporter()
+    from unetrt.convert.export_spec import ExportSpec
+    from unetrt.convert.precision import PrecisionSpec
+
+    given: dict[str, Any] = {"layout": layout, "pixels": pixels, "answer": answer, "opset": opset}
+    given |= {"size": _size(size)} if size else {}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if model.suffix == ".onnx" and chosen:
+        _refuse_edges(model, chosen)
+    spec = PrecisionSpec(precision=precision, keep=tuple(keep or ()), rest=rest, images=images)
+    progress = Progress()
+    dataset = None
+    if data is not None:
+        with progress.step("data", f"Reading {data}"):
+            dataset = load_dataset(data)
+    onnx_model = convert_file(
+        model, out, progress, export=ExportSpec(**chosen), precision=spec, data=dataset
+    )
     nodes = _node_counts(onnx_model.path)
     emit(
         {
             "onnx": str(onnx_model.path),
             "sha256": onnx_model.sha256,
             "precision": onnx_model.precision,
+            "inputs": [tensor.to_json() for tensor in onnx_model.inputs],
+            "outputs": [tensor.to_json() for tensor in onnx_model.outputs],
+            "kept": onnx_model.made_with.get("kept", []),
             "nodes": nodes,
         },
         as_json=as_json,
         shown=[
             table("Nodes", ["operator", "count"], [[k, str(v)] for k, v in nodes.items()]),
+            *(f"in   {tensor.name}: {tensor}" for tensor in onnx_model.inputs),
+            *(f"out  {tensor.name}: {tensor}" for tensor in onnx_model.outputs),
+            *_shown_kept(onnx_model),
             f"Wrote {onnx_model.path} ({onnx_model.precision})",
         ],
     )
 
 
 def convert_file(
-    model: Path, out: Path, precision: str, progress: Progress, keep: tuple[str, ...] = ()
+    model: Path,
+    out: Path,
+    progress: Progress,
+    *,
+    export: ExportSpec | None = None,
+    precision: PrecisionSpec | None = None,
+    data: Dataset | None = None,
 ) -> OnnxModel:
-    """Convert a .keras file, or retype an .onnx file, to `out`."""
+    """Convert a Keras model, or retype an .onnx file, to `out`; float32 without `precision`."""
     from unetrt import vendor
     from unetrt.artifacts import OnnxModel
     from unetrt.errors import ArtifactError, BadInput
 
-    if precision not in ("fp32", "fp16"):
-        raise BadInput("Cannot convert to this precision", got=precision, expected="fp32 or fp16")
     if out.suffix != ".onnx":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .onnx")
-    if model.suffix not in (".keras", ".onnx"):
-        raise ArtifactError(f"Cannot convert {model}", expected="a .keras or an .onnx file")
     vendor.exporter()
-    if model.suffix == ".keras" and precision == "fp32":
-        return _export(model, out, progress)
-    if model.suffix == ".keras":
-        # The float32 file is a step on the way: only what was asked for is left behind.
-        with tempfile.TemporaryDirectory() as folder:
-            fp32 = _export(model, Path(folder) / out.name, progress)
-            return _retype(fp32, out, keep, progress, source=fp32.source)
-    fp32 = OnnxModel.load(model)
-    if precision == "fp32":
-        raise BadInput(f"{model} is ONNX already", hint="choose --precision fp16")
-    return _retype(fp32, out, keep, progress, source=fp32.as_source)
+    wanted = "fp32" if precision is None else precision.precision
+    if model.suffix == ".onnx":
+        fp32 = OnnxModel.load(model)
+        if wanted == "fp32":
+            raise BadInput(f"{model} is ONNX already", hint="choose a --precision")
+        return _retype(fp32, out, precision, data, progress, source=fp32.as_source)
+    if not model.is_dir() and model.suffix not in KERAS:
+        raise ArtifactError(
+            f"Cannot convert {model}",
+            expected="a .keras, .h5 or .onnx file, or a SavedModel's folder",
+        )
+    if wanted == "fp32":
+        return _export(model, out, export, progress)
+    # The float32 file is a step on the way: only what was asked for is left behind.
+    with tempfile.TemporaryDirectory() as folder:
+        fp32 = _export(model, Path(folder) / out.name, export, progress)
+        return _retype(fp32, out, precision, data, progress, source=fp32.source)
 
 
-def _export(model: Path, out: Path, progress: Progress) -> OnnxModel:
+def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress) -> OnnxModel:
     from unetrt import vendor
     from unetrt.artifacts import KerasFile
 
-    KerasFile.load(model)  # before TensorFlow takes its seconds
+    if not model.is_dir():
+        KerasFile.load(model)  # before TensorFlow takes its seconds
     with progress.step("convert", f"Loading {model.name}"):
         vendor.keras()
-        from unetrt.builder import load_model
+        from unetrt.builder import read_model
+        from unetrt.convert.saved_model import read_saved_model
         from unetrt.convert.to_onnx import export_onnx
 
-        network, origin = load_model(model)
+        network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):
-        written = export_onnx(network, out, origin=origin)
-    free, height = network.input_shape[1] is None, written.inputs[0].shape[1]
-    if free and isinstance(height, int):
-        progress.say(f"height and width are now fixed at {height}: a layer holds a size")
+        written = export_onnx(network, out, spec, origin=origin)
+    fixed = [t for t in written.inputs if len(t.shape) == 4 and "height" not in t.shape]  # noqa: PLR2004
+    for tensor in fixed:
+        progress.say(f"the size of {tensor.name} is fixed: {tensor}; choose another with --size")
     return written
 
 
 def _retype(
-    fp32: OnnxModel, out: Path, keep: tuple[str, ...], progress: Progress, *, source: dict[str, Any]
+    fp32: OnnxModel,
+    out: Path,
+    spec: PrecisionSpec | None,
+    data: Dataset | None,
+    progress: Progress,
+    *,
+    source: dict[str, Any],
 ) -> OnnxModel:
-    from unetrt.convert.precision import PrecisionSpec, to_precision
+    from unetrt.convert.precision import to_precision
 
-    with progress.step("convert", "Retyping to float16"):
-        return to_precision(fp32, out, PrecisionSpec(keep=keep), source=source)
+    name = "" if spec is None else spec.precision
+    with progress.step("convert", f"Retyping to {name}"):
+        return to_precision(fp32, out, spec, data=data, source=source)
+
+
+def _refuse_edges(model: Path, chosen: dict[str, Any]) -> None:
+    from unetrt.errors import BadInput
+
+    raise BadInput(
+        f"{model} is ONNX already",
+        got=", ".join(f"--{name}" for name in chosen),
+        expected="those options with a Keras model",
+        hint="convert the Keras model again with them",
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    from unetrt.errors import BadInput
+
+    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text)
+    if found is None:
+        raise BadInput("Cannot read a size", got=repr(text), expected="HEIGHTxWIDTH, as 480x640")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _shown_kept(model: OnnxModel) -> list[str]:
+    kept = model.made_with.get("kept", [])
+    return [f"not in {model.precision}: {', '.join(kept)}"] if kept else []
 
 
 def _node_counts(path: Path) -> dict[str, int]:

@@ -57,7 +57,7 @@ def demo(
     from unetrt.commands.train import train_into
 
     train_into(out / "run", dataset, TrainSpec(minutes=minutes), progress)
-    onnx_models = _convert(out, progress)
+    onnx_models = _convert(out, dataset, progress)
     engines = _build(out, onnx_models, dataset, progress)
     summary = _verify_and_time(out, engines, dataset, progress)
     _report(out, summary, dataset, onnx_models["fp32"], progress)
@@ -81,11 +81,15 @@ def _need_everything() -> None:
     vendor.tensorrt(choose_backend("auto"))
 
 
-def _convert(out: Path, progress: Progress) -> dict[str, OnnxModel]:
+def _convert(out: Path, data: Dataset, progress: Progress) -> dict[str, OnnxModel]:
     from unetrt.commands.convert import convert_file
+    from unetrt.convert.precision import PrecisionSpec
 
-    fp32 = convert_file(out / "run" / "model.keras", out / "model.fp32.onnx", "fp32", progress)
-    fp16 = convert_file(fp32.path, out / "model.fp16.onnx", "fp16", progress)
+    fp32 = convert_file(out / "run" / "model.keras", out / "model.fp32.onnx", progress)
+    half = PrecisionSpec(precision="fp16")
+    fp16 = convert_file(
+        fp32.path, out / "model.fp16.onnx", progress, precision=half, data=data
+    )  # overflow is looked for on the data
     return {"fp32": fp32, "fp16": fp16}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from unetrt.data import Dataset
     from unetrt.parity import Predict
 
-__all__ = ["Predictor", "check_fit", "common_multiple", "open_all", "opened"]
+__all__ = [
+    "KERAS",
+    "Predictor",
+    "check_fit",
+    "common_multiple",
+    "open_all",
+    "opened",
+    "runnable",
+]
+
+KERAS = (".keras", ".h5")
+"""How the names of Keras files end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +35,49 @@ class Predictor:
     """A runnable artifact and what is known about it."""
 
     name: str
+    path: Path
     predict: Predict
     precision: str
     channels: int | str
-    n_classes: int | str
+    n_classes: int | str | None
     size_multiple: int
 
 
 @contextmanager
 def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterator[Predictor]:
-    """Open a .keras, .onnx or .engine file for the length of the block."""
-    if path.suffix == ".keras":
+    """Open a .keras, .h5, .onnx or .engine file for the length of the block."""
+    if path.suffix in KERAS:
         yield _keras_predictor(path, name or path.name)
         return
-    from unetrt.runtime import SessionSpec, open_session
+    from unetrt.runtime import ImagePort, SessionSpec, open_session
 
-    with open_session(path, SessionSpec(backend=backend)) as session:
+    with runnable(path) as file, open_session(file, SessionSpec(backend=backend)) as session:
         artifact = session.artifact
+        port = ImagePort(artifact)
         yield Predictor(
             name or path.name,
-            session.run,
+            path,
+            lambda x: port.answer(session.run(port.feed(x))),
             _precision(artifact),
-            artifact.inputs[0].shape[-1],
-            artifact.outputs[0].shape[-1],
+            port.channels,
+            port.n_classes,
             artifact.size_multiple,
         )
+
+
+@contextmanager
+def runnable(path: Path) -> Iterator[Path]:
+    """Give a file that can run here in the place of a bfloat16 one, which no CPU library runs."""
+    from unetrt.artifacts import OnnxModel
+
+    model = OnnxModel.load(path) if path.suffix == ".onnx" else None
+    if model is None or model.precision != "bf16":
+        yield path
+        return
+    from unetrt.convert.simulate import simulate_bfloat16
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield simulate_bfloat16(model, Path(folder) / path.name).path
 
 
 def open_all(stack: ExitStack, paths: Sequence[Path]) -> list[Predictor]:
@@ -100,6 +130,7 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
     model, file = load_model(path)
     return Predictor(
         name,
+        path,
         model.predict_on_batch,
         "fp32",
         model.input_shape[-1],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unetrt.commands.shell import AsJson, emit, first_failure, guarded, table
+
+if TYPE_CHECKING:
+    from unetrt.commands.predictors import Predictor
+    from unetrt.parity import Parity
 
 __all__ = ["verify"]
 
@@ -23,11 +28,14 @@ def verify(
 ) -> None:
     """Check artifacts against a reference on real images.
 
-    Dice per class, and the largest difference of a probability; exit status 1 if one is off.
+    Dice per class, and the largest difference of a probability; exit status 1 if one is off, and
+    the first layer at which it parts.
     """
+    from unetrt.commands.parting import find_parting
     from unetrt.commands.predictors import check_fit, common_multiple, open_all
     from unetrt.data import load_dataset
-    from unetrt.parity import TOLERANCES, compare
+    from unetrt.padding import as_batch
+    from unetrt.parity import compare
     from unetrt.progress import Progress
 
     progress = Progress()
@@ -46,16 +54,40 @@ def verify(
                 common_multiple([first, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(dataset.test)} images"),
             )
+        failures = {o.name: first_failure(_checked(parities), [o]) for o in others}
+        failed = [other for other in others if failures[other.name] is not None]
+        samples = {sample.name: sample for sample in dataset.test}
+        multiple = common_multiple([first, *others])
+        parted = {}
+        for other in failed:
+            sample = samples.get(parities[other.name].worst, dataset.test[0])
+            with progress.step("verify", f"Looking for the layer at which {other.name} parts"):
+                x = as_batch(sample.image, multiple)
+                parted[other.name] = find_parting(first.path, other.path, x)
     keys = list(parities[first.name].dice)
     rows = [
-        [name, *(f"{p.dice[key]:.4f}" for key in keys), f"{p.max_abs_diff:.1e}"]
+        [name, *(f"{p.dice[key]:.4f}" for key in keys), _shown(p.max_abs_diff)]
         for name, p in parities.items()
     ]
     emit(
-        {name: asdict(parity) for name, parity in parities.items()},
+        {
+            name: asdict(parity) | ({"parted": parted[name]} if name in parted else {})
+            for name, parity in parities.items()
+        },
         as_json=as_json,
-        shown=[table("Dice and largest difference", ["", *keys, "max |diff|"], rows)],
-        failure=first_failure(
-            lambda other: parities[other.name].check(TOLERANCES[other.precision]), others
-        ),
+        shown=[
+            table("Dice and largest difference", ["", *keys, "max |diff|"], rows),
+            *(found["said"] for found in parted.values()),
+        ],
+        failure=next((failures[other.name] for other in failed), None),
     )
+
+
+def _checked(parities: dict[str, Parity]) -> Callable[[Predictor], None]:
+    from unetrt.parity import TOLERANCES
+
+    return lambda other: parities[other.name].check(TOLERANCES[other.precision])
+
+
+def _shown(difference: float | None) -> str:
+    return "labels" if difference is None else f"{difference:.1e}"

@@ -1,0 +1,141 @@
+"""Real images as a network's inputs, for the overflow search and for int8's ranges."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import OnnxModel
+from unetrt.data import Dataset
+from unetrt.errors import DataError
+from unetrt.padding import mirrored_to_multiple, mirrored_to_size
+from unetrt.tensors import TensorSpec
+
+from .activations import Activations
+from .ranges import Histogram
+
+__all__ = ["CalibrationData", "clips", "feeds_of"]
+
+Feed: TypeAlias = Mapping[str, NDArray[Any]]
+
+CalibrationData: TypeAlias = Dataset | Iterable[NDArray[Any] | Feed]
+"""A data set, of which the training images are taken; images [height, width, channels] as stored;
+or, for a network of several inputs, mappings of input names to whole arrays."""
+
+_MOST_SIDE = 1024
+"""Larger images are cut to their middle where the network's size is free: memory stays bounded."""
+
+
+def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
+    """Return at most `most` feeds for `model`, evenly drawn and checked.
+
+    Images are mirrored out to a size that the network takes, and cut to their middle where they
+    are larger than a fixed size.
+
+    Raises:
+        DataError: nothing in it, NaN or infinite values, another rank, type or number of channels
+            than the network's.
+        ShapeError: an array in a mapping that does not fit its input.
+    """
+    given = [s.image for s in data.train] if isinstance(data, Dataset) else list(data)
+    if not given:
+        raise DataError(
+            "There are no calibration images", expected="at least one, as the network will see"
+        )
+    step = max(1.0, len(given) / most)
+    chosen = [given[int(k * step)] for k in range(min(most, len(given)))]
+    feeds = [
+        _checked_feed(model, item) if isinstance(item, Mapping) else _feed(model, item)
+        for item in chosen
+    ]
+    for k, feed in enumerate(feeds):
+        for name, array in feed.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise DataError(
+                    "Cannot calibrate with these images",
+                    got=f"NaN or infinite values for {name!r} in number {k}",
+                    expected="finite values",
+                )
+    return feeds
+
+
+def clips(path: Path, feeds: Iterable[Feed], names: Iterable[str]) -> dict[str, float]:
+    """Return where to clip the magnitude of each value named; see `Histogram.clip`.
+
+    Raises:
+        DataError: a value is not finite on these feeds; names it.
+    """
+    histograms: dict[str, Histogram] = defaultdict(Histogram)
+    activations = Activations(path, frozenset(names))
+    for feed in feeds:
+        for name, array in activations.run(feed):
+            if not np.isfinite(array).all():
+                raise DataError(
+                    "Cannot calibrate with these images",
+                    got=f"NaN or infinite values at {name!r}, inside the network",
+                    expected="images on which the float32 network gives numbers",
+                )
+            histograms[name].add(array)
+    return {name: histogram.clip() for name, histogram in histograms.items()}
+
+
+def _checked_feed(model: OnnxModel, feed: Feed) -> Feed:
+    wanted = {spec.name: spec for spec in model.inputs}
+    if feed.keys() != wanted.keys():
+        raise DataError(
+            f"The calibration data do not fit {model.path}",
+            got=f"arrays for {', '.join(feed) or 'nothing'}",
+            expected=f"arrays for {', '.join(wanted)}",
+        )
+    for name, spec in wanted.items():
+        spec.check(feed[name].shape, feed[name].dtype.name)
+    return feed
+
+
+def _feed(model: OnnxModel, image: NDArray[Any]) -> Feed:
+    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:  # noqa: PLR2004
+        raise DataError(
+            f"The calibration data do not fit {model.path}",
+            got="images",
+            expected="mappings of names to arrays, for "
+            + ", ".join(f"{spec.name} {spec}" for spec in model.inputs),
+        )
+    spec = model.inputs[0]
+    batch, *sides, channels = _as_nhwc(model, spec)
+    if image.ndim != 3 or (isinstance(channels, int) and image.shape[2] != channels):  # noqa: PLR2004
+        raise DataError(
+            f"A calibration image does not fit {model.path}",
+            got=f"shape {list(image.shape)}",
+            expected=f"[height, width, {channels}]",
+        )
+    if spec.dtype != "float32" and not np.can_cast(image.dtype, spec.dtype):
+        raise DataError(
+            f"A calibration image does not fit {model.path}",
+            got=image.dtype,
+            expected=spec.dtype,
+        )
+    x = _sized(image, sides, model.size_multiple).astype(spec.dtype)[np.newaxis]
+    x = np.repeat(x, batch, axis=0) if isinstance(batch, int) else x
+    return {spec.name: x if model.layout == "NHWC" else np.moveaxis(x, -1, 1).copy()}
+
+
+def _as_nhwc(model: OnnxModel, spec: TensorSpec) -> tuple[int | str, ...]:
+    shape = spec.shape
+    return shape if model.layout == "NHWC" else (shape[0], *shape[2:], shape[1])
+
+
+def _sized(image: NDArray[Any], sides: list[int | str], multiple: int) -> NDArray[Any]:
+    most = max(multiple, _MOST_SIDE // multiple * multiple)
+    image = mirrored_to_multiple(image, multiple)
+    fixed = [
+        side if isinstance(side, int) else min(own, most)
+        for side, own in zip(sides, image.shape[:2], strict=True)
+    ]
+    image = mirrored_to_size(image, *fixed)
+    top, left = ((own - side) // 2 for own, side in zip(image.shape[:2], fixed, strict=True))
+    return image[top : top + fixed[0], left : left + fixed[1]]

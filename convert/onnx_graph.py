@@ -1,0 +1,146 @@
+"""An ONNX file's graph without its weights: what it promises, and which network it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unetrt import vendor
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import ArtifactError
+
+__all__ = ["OnnxContent", "architecture", "convolution_types", "parser_name", "read_content"]
+
+_TYPE_NAMES = {
+    "FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16", "INT8": "int8", "UINT8": "uint8",
+    "FLOAT8E4M3FN": "fp8", "INT4": "int4",
+}  # fmt: skip
+
+
+class OnnxContent(NamedTuple):
+    """A file's bytes, and the ModelProto that they are; weights kept in other files stay there."""
+
+    content: bytes
+    proto: Any
+
+
+def read_content(model: OnnxModel) -> OnnxContent:
+    """Read the file, once: it may hold 2 GiB.
+
+    Raises:
+        ArtifactError: it is no ONNX file, not the one that the sidecar describes, or keeps
+            weights outside its own folder.
+    """
+    onnx = vendor.onnx()
+    try:
+        content = model.path.read_bytes()
+        proto = onnx.load_model_from_string(content)
+    except Exception as error:  # protobuf's DecodeError; onnx promises none by name
+        raise ArtifactError(
+            f"Cannot read {model.path}", got=error, expected="an ONNX file"
+        ) from error
+    stored = {tensor.name for tensor in proto.graph.initializer}
+    found = [value.name for value in proto.graph.input if value.name not in stored]
+    if set(found) != {tensor.name for tensor in model.inputs}:
+        raise ArtifactError(
+            f"{model.path} is not the network that its sidecar describes",
+            got=f"inputs {', '.join(found) or 'none'}",
+            expected=", ".join(tensor.name for tensor in model.inputs),
+            hint="convert the model again",
+        )
+    for tensor in _external(onnx, proto):
+        places = {entry.key: entry.value for entry in tensor.external_data}
+        _check_place(model.path, tensor.name, places.get("location", ""))
+    return OnnxContent(content, proto)
+
+
+def parser_name(node: Any) -> str:
+    """Return what TensorRT's parser calls a node's layer."""
+    return str(node.name or f"node_of_{node.output[0]}")
+
+
+def convolution_types(proto: Any) -> dict[str, str]:
+    """Return the type that each convolution promises to compute in, transposed ones included.
+
+    ONNX wants a convolution's weights of its images' type, so the weights tell. It is quantised
+    where images and weights both come from a DequantizeLinear.
+    """
+    onnx = vendor.onnx()
+    stored = {tensor.name: tensor.data_type for tensor in proto.graph.initializer}
+    made_by = {name: node for node in proto.graph.node for name in node.output}
+
+    def type_of(name: str) -> int | None:
+        while name not in stored:
+            node = made_by.get(name)
+            if node is None or not node.input:
+                return None
+            attributes = {a.name: a for a in node.attribute}
+            if node.op_type == "Cast":
+                return int(attributes["to"].i)
+            name = node.input[1 if node.op_type == "DequantizeLinear" else 0]
+        return int(stored[name])
+
+    found = {}
+    for node in proto.graph.node:
+        if node.op_type not in {"Conv", "ConvTranspose"}:
+            continue
+        sources = [made_by.get(name) for name in node.input[:2]]
+        quantized = all(s is not None and s.op_type == "DequantizeLinear" for s in sources)
+        data_type = type_of(sources[1].input[0] if quantized and sources[1] else node.input[1])
+        if data_type is not None:
+            name = onnx.TensorProto.DataType.Name(data_type)
+            found[parser_name(node)] = _TYPE_NAMES.get(name, name.lower())
+    return found
+
+
+def architecture(proto: Any) -> str:
+    """Return a checksum of everything but the weights: equal ones can be refitted.
+
+    Nodes, their names and attributes, every tensor's name, type and shape count; so do the values
+    of 64-bit integers, which are shapes and axes.
+    """
+    onnx = vendor.onnx()
+    digest = hashlib.sha256()
+    for opset in proto.opset_import:
+        digest.update(opset.SerializeToString(deterministic=True))
+    for tensor in proto.graph.initializer:
+        digest.update(repr((tensor.name, tensor.data_type, list(tensor.dims))).encode())
+        if tensor.data_type == onnx.TensorProto.INT64:
+            digest.update(onnx.numpy_helper.to_array(tensor).tobytes())
+    for value in (*proto.graph.input, *proto.graph.output):
+        digest.update(value.SerializeToString(deterministic=True))
+    for node in proto.graph.node:
+        words = (node.domain, node.op_type, node.name, list(node.input), list(node.output))
+        digest.update(repr(words).encode())
+        for attribute in sorted(node.attribute, key=lambda a: a.name):
+            digest.update(attribute.SerializeToString(deterministic=True))
+    return digest.hexdigest()
+
+
+def _external(onnx: Any, proto: Any) -> Iterator[Any]:
+    return (
+        tensor
+        for tensor in proto.graph.initializer
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+    )
+
+
+def _check_place(path: Path, name: str, location: str) -> None:
+    """Refuse weights outside the file's folder: the file may be a stranger's."""
+    folder = path.parent.resolve()
+    place = (folder / location).resolve()
+    if not location or not place.is_relative_to(folder):
+        raise ArtifactError(
+            f"{path} keeps the weight {name!r} outside its folder",
+            got=location or "no place",
+            expected=f"a file in {path.parent}",
+            hint="convert the model again, or put its weights beside it",
+        )
+    if not place.is_file():
+        raise ArtifactError(
+            f"{path} keeps the weight {name!r} in a file that is not there",
+            got=location,
+            hint="copy the file beside it, or convert the model again",
+        )

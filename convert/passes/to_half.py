@@ -1,0 +1,216 @@
+"""Give weights and activations a half type, but for the nodes that need float32."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+import numpy as np
+import onnx_ir as ir
+from onnx import defs
+
+from unetrt.errors import UnsupportedModel
+
+__all__ = ["COMPUTES", "ToHalf"]
+
+COMPUTES = {"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}
+"""Where half precision pays, and so where it begins."""
+
+_LAYOUT = {
+    "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
+    "Unsqueeze",
+}  # fmt: skip
+"""Nodes that compute nothing: they take the type of what they move, so that no Cast is needed."""
+
+_PRECISE = {
+    "CumSum", "Exp", "InstanceNormalization", "LogSoftmax", "Pow", "ReduceL2", "ReduceLogSumExp",
+    "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Softmax",
+}  # fmt: skip
+"""Exponentials, powers and sums over many values, such as a variance, leave float16's range."""
+
+_SATURATES = {"Clip", "Pad", "Where"}
+"""Nodes whose constants are bounds and fillers, which may be as large as the type has them."""
+
+_STAYS_FLOAT32 = {"Resize": (1, 2)}
+"""Inputs that are sizes, not values."""
+
+_NO_KERNEL = {ir.DataType.FLOAT16: set(), ir.DataType.BFLOAT16: {"ConvTranspose", "HardSwish"}}
+"""TensorRT-RTX 1.7.1 and TensorRT 11.0 build no bfloat16 ConvTranspose (TensorRT issue 4829), and
+the parser of the former takes no bfloat16 HardSwish."""
+
+_NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16", ir.DataType.FLOAT: "fp32"}
+_FLOATING = frozenset(_NAMES)
+
+
+class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
+    """Type the graph for float16 or bfloat16; its inputs and outputs stay as they are.
+
+    Half precision begins at a convolution or matrix product and goes on through every node that
+    reads a half value. Float32 stay: the nodes named; all before the first convolution, since the
+    pixels of a 16-bit camera exceed float16; the softmax and what else leaves float16's range;
+    nodes with a graph inside; and what the operator set or the builders do not have in the type,
+    such as bfloat16's ConvTranspose. What follows a float32 node alone stays float32 too, up to
+    the next convolution: the epsilon under a variance's root would be zero in float16.
+
+    A Cast stands only where a half node meets a float32 one. Weights below the type's smallest are
+    rounded to zero, as hardware does; one above its largest is an error.
+
+    Attributes:
+        read: after the call, for each float32 value of old that a half node reads or makes, the
+            names of these nodes.
+        fillers: magnitudes of constants beyond the type's largest that became the largest, as
+            bounds and fillers may.
+    """
+
+    def __init__(self, half: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = ()) -> None:
+        """Take the type and the names of nodes that stay in float32."""
+        super().__init__()
+        self._half = half
+        self._keep = frozenset(keep)
+        self._cast: dict[tuple[ir.Value, ir.DataType, bool], ir.Value] = {}
+        self._too_large: dict[str, tuple[str, float]] = {}
+        self.read: dict[str, list[str]] = defaultdict(list)
+        self.fillers: set[float] = set()
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        outputs = [value for value in model.graph.outputs if value.dtype == ir.DataType.FLOAT]
+        opset = model.opset_imports.get("", 1)
+        for node in list(model.graph):
+            schema = _schema(node, opset)
+            half = schema is not None and self._is_half(node, schema)
+            self._type_inputs(node, schema if half else None)
+            if half:
+                for value, allowed in zip(node.outputs, _outputs(schema, node), strict=True):
+                    if value.dtype == ir.DataType.FLOAT and self._half in allowed:
+                        value.dtype = self._half
+                        self.read[value.name].append(node.name)
+        if self._too_large:
+            raise self._refusal()
+        for value in outputs:
+            _cast_output(model, value)
+        return ir.passes.PassResult(model, modified=bool(self.read))
+
+    def _is_half(self, node: ir.Node, schema: defs.OpSchema) -> bool:
+        if node.name in self._keep or node.op_type in _PRECISE | _NO_KERNEL[self._half]:
+            return False
+        typed = [v for v in node.outputs if v.dtype == ir.DataType.FLOAT]
+        if typed and self._half not in _outputs(schema, node)[node.outputs.index(typed[0])]:
+            return False
+        if node.op_type in COMPUTES:
+            return True
+        moved = node.inputs[:1] if node.op_type in _LAYOUT else node.inputs
+        return any(value is not None and value.dtype == self._half for value in moved)
+
+    def _type_inputs(self, node: ir.Node, schema: defs.OpSchema | None) -> None:
+        """Cast what a node reads; `schema` is None for a node that stays in float32."""
+        for reader in ir.traversal.RecursiveGraphIterator([node]):
+            for index, value in enumerate(reader.inputs):
+                if value is None or value.graph is not node.graph or value.dtype not in _FLOATING:
+                    continue
+                wanted = ir.DataType.FLOAT
+                if schema is not None and index not in _STAYS_FLOAT32.get(node.op_type, ()):
+                    wanted = self._half if self._half in _input(schema, index) else wanted
+                elif node.op_type == "Cast":
+                    continue  # takes any type
+                if value.dtype != wanted:
+                    reader.replace_input_with(index, self._as(value, wanted, node))
+                if wanted == self._half and not value.is_initializer():
+                    self.read[value.name].append(node.name)
+
+    def _as(self, value: ir.Value, wanted: ir.DataType, user: ir.Node) -> ir.Value:
+        constant = value.is_initializer() and not value.is_graph_input()
+        bound = constant and user.op_type in _SATURATES
+        if (value, wanted, bound) not in self._cast:
+            new = (
+                self._rounded(value, wanted, user)
+                if constant
+                else _cast_before(user, value, wanted)
+            )
+            self._cast[value, wanted, bound] = new
+        return self._cast[value, wanted, bound]
+
+    def _rounded(self, value: ir.Value, half: ir.DataType, user: ir.Node) -> ir.Value:
+        full = value.const_value.numpy()
+        name = f"{value.name}/{_NAMES[half]}"
+        if user.op_type in _SATURATES:
+            name += "_bound"
+            self.fillers.update(np.abs(full[np.abs(full) > float(half.max)]).tolist())
+            full = np.clip(full, -float(half.max), float(half.max))
+        with np.errstate(over="ignore"):
+            rounded = full.astype(half.numpy())
+        if np.isfinite(full).all() and not np.isfinite(rounded.astype(np.float32)).all():
+            self._too_large[user.name] = (value.name, float(np.abs(full).max()))
+        new = ir.Value(name=name, shape=value.shape, type=ir.TensorType(half))
+        new.const_value = ir.tensor(rounded, name=name)
+        value.graph.register_initializer(new)
+        return new
+
+    def _refusal(self) -> UnsupportedModel:
+        found = ", ".join(f"{name} up to {most:g}" for name, most in self._too_large.values())
+        return UnsupportedModel(
+            f"Weights do not fit {_NAMES[self._half]}",
+            got=found,
+            expected=f"at most {float(self._half.max):g}",
+            hint="keep their layers in float32: "
+            + " ".join(f"--keep {layer}" for layer in self._too_large),
+        )
+
+
+def _schema(node: ir.Node, opset: int) -> defs.OpSchema | None:
+    """Return what ONNX says about the operator; None for one of another domain or with a graph."""
+    inner = any(
+        a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+        for a in node.attributes.values()
+    )
+    if inner or node.domain not in ("", "ai.onnx") or not defs.has(node.op_type):
+        return None
+    return defs.get_schema(node.op_type, opset)
+
+
+def _types(schema: defs.OpSchema, type_str: str) -> set[ir.DataType]:
+    """Return the half types among those that a type variable, or a plain type, allows."""
+    allowed = [type_str]
+    for constraint in schema.type_constraints:
+        if constraint.type_param_str == type_str:
+            allowed = constraint.allowed_type_strs
+    names = {"tensor(float16)": ir.DataType.FLOAT16, "tensor(bfloat16)": ir.DataType.BFLOAT16}
+    return {names[name] for name in allowed if name in names}
+
+
+def _input(schema: defs.OpSchema, index: int) -> set[ir.DataType]:
+    formal = schema.inputs[min(index, len(schema.inputs) - 1)]
+    return _types(schema, formal.type_str)
+
+
+def _outputs(schema: defs.OpSchema, node: ir.Node) -> list[set[ir.DataType]]:
+    """Return for each output the half types it may have; none where an attribute declares it."""
+    read = {formal.type_str for formal in schema.inputs}
+    formals = [
+        schema.outputs[min(k, len(schema.outputs) - 1)].type_str for k in range(len(node.outputs))
+    ]
+    return [_types(schema, name) if name in read else set() for name in formals]
+
+
+def _cast_before(user: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
+    name = f"{value.name}/to_{_NAMES[wanted]}"
+    cast = ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(wanted))], name=name)
+    cast.outputs[0].name = name
+    cast.outputs[0].shape = value.shape
+    cast.outputs[0].type = ir.TensorType(wanted)
+    user.graph.insert_before(user, cast)
+    return cast.outputs[0]
+
+
+def _cast_output(model: ir.Model, value: ir.Value) -> None:
+    """Put a Cast behind an output that has become half; the name outside stays."""
+    if value.dtype == ir.DataType.FLOAT:
+        return
+    name = value.name
+    value.name = f"{name}/{_NAMES[value.dtype]}"
+    cast = ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
+    cast.name = f"{name}/to_fp32"
+    cast.outputs[0].name = name
+    cast.outputs[0].shape = value.shape
+    cast.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    model.graph.append(cast)
+    model.graph.outputs[list(model.graph.outputs).index(value)] = cast.outputs[0]

@@ -1,0 +1,122 @@
+"""New weights for the same network, put into an engine without building it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from unetrt import vendor
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.engine_fit import check_gpu, check_version, wants_host_code
+from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
+from unetrt.gpu import find_gpu
+
+from .build_log import build_log
+from .onnx_graph import architecture, read_content
+from .to_engine import parser_input
+
+__all__ = ["refit_engine"]
+
+
+def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
+    """Write `engine` with the weights of `model` to `path`.
+
+    The network must be the one that the engine was built from: the same nodes, names, types and
+    shapes. Compare the new engine with the ONNX file before you trust it, as after a build.
+
+    Raises:
+        BadInput: the engine was not built to be refitted, or with other weights than these.
+        ArtifactError: the network is another one, or another version built the engine.
+        NoDevice: there is no GPU, or not the one that the engine was built for.
+        UnsupportedModel: the library refuses the weights; holds its words.
+    """
+    spec = dict(engine.made_with.get("spec") or {})
+    _check_refittable(engine, spec, model)
+    read = read_content(model)
+    if architecture(read.proto) != engine.made_with.get("architecture"):
+        raise ArtifactError(
+            f"{model.path} is not the network that {engine.path} was built from",
+            got="other nodes, names, types or shapes",
+            expected="the same network with other weights",
+            hint="build an engine from it: unetrt build",
+        )
+    check_gpu(engine, find_gpu())
+    trt = vendor.tensorrt(engine.backend)
+    check_version(engine, trt.__version__)
+    log = build_log(trt)
+    runtime = trt.Runtime(log)
+    if wants_host_code(engine):
+        runtime.engine_host_code_allowed = True
+    opened = runtime.deserialize_cuda_engine(engine.path.read_bytes())
+    if opened is None:
+        raise NoDevice(f"{engine.backend} refuses {engine.path}", got=log.last_error())
+    _refit(trt, log, opened, model, parser_input(read))
+    plan = opened.serialize_with_config(_with_weights(trt, opened))
+    again = None if plan is None else runtime.deserialize_cuda_engine(plan)
+    if again is None:
+        raise UnsupportedModel(
+            f"{engine.backend} cannot store the refitted engine", got=log.last_error()
+        )
+    spec |= {"stripped": False, "refittable": bool(spec.get("refittable") and again.refittable)}
+    made_with = {"spec": spec, "warnings": log.warnings, "refitted_from": engine.as_source}
+    return Engine.write(
+        path,
+        lambda temporary: temporary.write_bytes(memoryview(plan)),
+        classes=model.classes,
+        size_multiple=model.size_multiple,
+        source=model.as_source,
+        made_with=engine.made_with | made_with,
+        inputs=engine.inputs,
+        outputs=engine.outputs,
+        precision=engine.precision,
+        layout=engine.layout,
+        backend=engine.backend,
+        backend_version=engine.backend_version,
+        receipt=engine.receipt,
+    )
+
+
+def _check_refittable(engine: Engine, spec: dict[str, Any], model: OnnxModel) -> None:
+    if spec.get("refittable"):
+        return
+    if not spec.get("stripped"):
+        raise BadInput(
+            f"{engine.path} cannot take new weights",
+            got="an engine with its weights built in",
+            expected="one built with --refittable",
+            hint="build it again: unetrt build --refittable",
+        )
+    if engine.source.get("sha256") != model.sha256:
+        raise BadInput(
+            f"{engine.path} takes back its own weights alone",
+            got=model.path.name,
+            expected=f"{engine.source.get('file')}, the very file it was built from",
+            hint="for other weights build it with --stripped --refittable",
+        )
+
+
+def _refit(trt: Any, log: Any, opened: Any, model: OnnxModel, content: bytes) -> None:
+    refitter = trt.Refitter(opened, log)
+    parser = trt.OnnxParserRefitter(refitter, log)
+    if not parser.refit_from_bytes(content, str(model.path)):
+        told = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise UnsupportedModel(
+            f"The engine does not take the weights of {model.path}",
+            got="; ".join(told) or log.last_error(),
+        )
+    missing = refitter.get_missing_weights()
+    if missing or not refitter.refit_cuda_engine():
+        raise UnsupportedModel(
+            f"The engine does not take the weights of {model.path}",
+            got=f"none for {', '.join(missing)}" if missing else log.last_error(),
+        )
+
+
+def _with_weights(trt: Any, opened: Any) -> Any:
+    """Return how to store it: weights included, and open to the next refit where it can be."""
+    config = opened.create_serialization_config()
+    config.clear_flag(trt.SerializationFlag.EXCLUDE_WEIGHTS)
+    stay = getattr(trt.SerializationFlag, "INCLUDE_REFIT", None)  # TensorRT 10.12 has none
+    if stay is not None:
+        config.set_flag(stay)
+    return config

@@ -1,0 +1,39 @@
+"""A bfloat16 network for machines that have no bfloat16."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import BadInput
+
+from . import passes
+from .onnx_file import read_graph, write_onnx
+
+__all__ = ["simulate_bfloat16"]
+
+
+def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
+    """Write a float32 file that rounds to bfloat16 wherever `model` would.
+
+    ONNX Runtime has no bfloat16 convolution for the CPU. The simulation runs there, slower than
+    float32, and shows what bfloat16 does to the answers; it is for checking, not for engines.
+
+    Raises:
+        BadInput: `model` is not bfloat16.
+    """
+    if model.precision != "bf16":
+        raise BadInput(f"Cannot simulate bfloat16 with {model.path}", got=model.precision)
+    graph = read_graph(model)
+    passes.RoundBfloat16()(graph)
+    return write_onnx(
+        graph,
+        path,
+        about={},
+        classes=model.classes,
+        size_multiple=model.size_multiple,
+        source=model.as_source,
+        made_with={**model.made_with, "simulated": True},
+        precision="bf16",
+        layout=model.layout,
+    )

@@ -1,0 +1,87 @@
+"""Where images enter a network and answers leave it, whatever types and layout it has there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.errors import ShapeError
+
+__all__ = ["ImagePort"]
+
+_IMAGE_RANK = 4
+_HALF = 0.5
+
+
+class ImagePort:
+    """The one image input of an artifact and the output that answers it.
+
+    The answer is its label map if it has one, else the first output that is an image.
+
+    Raises:
+        ShapeError: the artifact takes something else than one image, or answers with none.
+    """
+
+    def __init__(self, artifact: OnnxModel | Engine) -> None:
+        images = [tensor for tensor in artifact.inputs if len(tensor.shape) == _IMAGE_RANK]
+        answers = [t for t in artifact.outputs if t.dtype == "uint8"]
+        answers += [t for t in artifact.outputs if len(t.shape) == _IMAGE_RANK]
+        if len(artifact.inputs) != 1 or not images or not answers:
+            raise ShapeError(
+                f"{artifact.path} does not map one image to its classes",
+                got=f"inputs {', '.join(map(str, artifact.inputs))} and outputs "
+                f"{', '.join(map(str, artifact.outputs))}",
+                expected="one image in, probabilities or labels out",
+                hint="give Session.run its inputs by name",
+            )
+        self.input, self.output = images[0], answers[0]
+        self._nchw = artifact.layout == "NCHW"
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether the answer is a label map, not probabilities."""
+        return self.output.dtype == "uint8"
+
+    @property
+    def channels(self) -> int | str:
+        """How many channels the image has."""
+        return self.input.shape[1 if self._nchw else 3]
+
+    @property
+    def n_classes(self) -> int | str | None:
+        """How many channels of probabilities come out; None where labels do."""
+        return None if self.gives_labels else self.output.shape[1 if self._nchw else 3]
+
+    def feed(self, x_nhwc: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Return pixels [batch, height, width, channels] as `Session.run` takes them.
+
+        Raises:
+            ShapeError: pixels that the input's integer type cannot hold.
+        """
+        x = x_nhwc
+        if x.dtype != self.input.dtype:
+            x = x_nhwc.astype(self.input.dtype)
+            if self.input.dtype != "float32" and not np.array_equal(x, x_nhwc):
+                raise ShapeError(
+                    f"The input {self.input.name!r} cannot hold these pixels",
+                    got=f"{x_nhwc.dtype} between {x_nhwc.min():g} and {x_nhwc.max():g}",
+                    expected=f"whole numbers that fit {self.input.dtype}",
+                )
+        return {self.input.name: x.transpose(0, 3, 1, 2) if self._nchw else x}
+
+    def answer(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return labels uint8 [batch, height, width], or float32 probabilities, classes last."""
+        y = outputs[self.output.name]
+        return y.transpose(0, 2, 3, 1) if self._nchw and y.ndim == _IMAGE_RANK else y
+
+    @staticmethod
+    def labels(answer: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the class of each pixel of an answer, uint8 [batch, height, width]."""
+        if answer.ndim == _IMAGE_RANK:
+            one = answer.shape[-1] == 1  # a sigmoid's
+            answer = answer[..., 0] > _HALF if one else answer.argmax(axis=-1)
+        return np.asarray(answer, np.uint8)

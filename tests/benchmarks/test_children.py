@@ -1,0 +1,49 @@
+import json
+
+from unetrt.benchmarks.children import run_child
+
+
+def child(tmp_path, monkeypatch, code, timeout_s=20):
+    """Run `code` as a module of its own; `out` is the folder it is given."""
+    (tmp_path / "a_child.py").write_text(
+        f"import pathlib, sys, time\nout = pathlib.Path(sys.argv[-1])\n{code}\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return run_child("a_child", ("--some", "option"), folder, timeout_s)
+
+
+def test_what_a_child_writes_is_its_result(tmp_path, monkeypatch):
+    done = child(tmp_path, monkeypatch, """(out / "result.json").write_text('{"n": 3}')""")
+    assert done.found == {"n": 3}
+    assert done.failure is None
+
+
+def test_a_child_that_fails_tells_its_reason_and_how_far_it_came(tmp_path, monkeypatch):
+    written = json.dumps({"stage": "export", "reason": "UnsupportedModel: no such layer"})
+    code = f"(out / 'result.json').write_text({written!r}); sys.exit(1)"
+    done = child(tmp_path, monkeypatch, code)
+    assert done.found == {"stage": "export"}
+    assert done.failure == "UnsupportedModel: no such layer"
+
+
+def test_a_child_without_a_reason_is_quoted(tmp_path, monkeypatch):
+    done = child(tmp_path, monkeypatch, "raise ValueError('as said')")
+    assert done.failure == "ValueError: as said"
+
+
+def test_a_child_that_writes_nothing_has_failed(tmp_path, monkeypatch):
+    assert child(tmp_path, monkeypatch, "").failure == "it said nothing"
+
+
+def test_a_slow_child_is_stopped_and_its_progress_kept(tmp_path, monkeypatch):
+    code = """(out / "result.json").write_text('{"stage": "engine"}'); time.sleep(60)"""
+    done = child(tmp_path, monkeypatch, code, timeout_s=2)
+    assert done.failure == "stopped after 2 s"
+    assert done.found == {"stage": "engine"}
+
+
+def test_a_killed_child_is_reported_by_its_signal(tmp_path, monkeypatch):
+    done = child(tmp_path, monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    assert done.failure == "killed by signal 9"

@@ -1,0 +1,97 @@
+"""TensorFlow's SavedModels: the same answer as the Keras model they were exported from."""
+
+import numpy as np
+import pytest
+
+from tests.convert.test_keras_source import two_headed
+from tests.convert.test_to_onnx import agree, nodes_of, pixels
+from unetrt.errors import ArtifactError, UnsupportedModel
+
+pytestmark = pytest.mark.tf
+
+
+@pytest.fixture(scope="module")
+def keras():
+    pytest.importorskip("tensorflow")
+    from unetrt import vendor
+
+    return vendor.keras()
+
+
+@pytest.fixture(scope="module")
+def exported(keras, tmp_path_factory):
+    """A Keras model and the folder it was exported to."""
+    folder = tmp_path_factory.mktemp("saved") / "two_headed"
+    model = two_headed(keras)
+    model.export(str(folder), verbose=False)
+    return model, folder
+
+
+def test_a_saved_model_converts_like_the_model_it_came_from(exported, tmp_path):
+    import onnx
+
+    from unetrt.convert.saved_model import read_saved_model
+    from unetrt.convert.to_onnx import export_onnx
+
+    model, folder = exported
+    source, origin = read_saved_model(folder)
+    made = export_onnx(source, tmp_path / "m.onnx", origin=origin)
+    assert nodes_of(made.path)["Conv"] == 3
+    assert "BatchNormalization" not in nodes_of(made.path)
+    assert made.inputs[0].shape[1:3] == ("height", "width")
+    assert made.source["file"] == "two_headed"
+    assert "encoder/conv" in {node.name for node in onnx.load(made.path).graph.node}
+    agree(model, made, {"image": pixels(2, 9, 12, 1), "m": pixels(2, 9, 12, 2)}, atol=1e-3)
+
+
+def test_a_folder_without_a_model_is_refused(keras, tmp_path):
+    from unetrt.convert.saved_model import read_saved_model
+
+    with pytest.raises(ArtifactError, match=r"a folder without saved_model\.pb"):
+        read_saved_model(tmp_path)
+
+
+def test_a_truncated_saved_model_is_refused(keras, exported, tmp_path):
+    from unetrt.convert.saved_model import read_saved_model
+
+    content = (exported[1] / "saved_model.pb").read_bytes()
+    (tmp_path / "saved_model.pb").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ArtifactError, match="expected a whole SavedModel"):
+        read_saved_model(tmp_path)
+
+
+def test_an_operation_that_reaches_files_is_refused_before_anything_is_loaded(keras, tmp_path):
+    import tensorflow as tf
+
+    from unetrt.convert.saved_model import read_saved_model
+
+    class Reader(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def __call__(self, x):
+            return {"y": x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), x.dtype)}
+
+    module = Reader()
+    tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
+    with pytest.raises(UnsupportedModel, match="outside of the model: ReadFile"):
+        read_saved_model(tmp_path)
+
+
+def test_a_table_is_refused(keras, tmp_path):
+    import tensorflow as tf
+
+    from unetrt.convert.saved_model import read_saved_model
+
+    class Lookup(tf.Module):
+        def __init__(self):
+            super().__init__()
+            pairs = tf.lookup.KeyValueTensorInitializer(np.arange(3), np.arange(3) * 2)
+            self.table = tf.lookup.StaticHashTable(pairs, 0)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="x")])
+        def __call__(self, x):
+            return {"y": self.table.lookup(x)}
+
+    module = Lookup()
+    tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
+    with pytest.raises(UnsupportedModel, match="captured resources that are not variables"):
+        read_saved_model(tmp_path)

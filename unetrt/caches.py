@@ -1,0 +1,52 @@
+"""What a library learnt on this GPU, kept for the next time: one folder a version and a GPU.
+
+TensorRT keeps the timings of its builder there, TensorRT-RTX the kernels it compiled. Neither holds
+for another version or another GPU, so neither is ever read by one. A cache may be lost at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from unetrt.errors import OutputError
+from unetrt.files import write_bytes
+from unetrt.gpu import Gpu
+
+__all__ = ["cache_file", "cache_folder", "read_cache", "write_cache"]
+
+
+def cache_folder() -> Path:
+    """Return UNETRT_CACHE, or unetrt in XDG_CACHE_HOME or ~/.cache; it need not exist."""
+    named = os.environ.get("UNETRT_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "unetrt"
+
+
+def cache_file(kind: str, *, backend: str, version: str, gpu: Gpu) -> Path:
+    """Return where the cache of `kind` ("timing", "runtime") for this library and GPU is kept."""
+    device = f"{gpu.name} sm{gpu.compute_capability} cuda{gpu.driver_cuda}"
+    return cache_folder() / f"{backend}-{version}" / f"{_plain(device)}.{kind}"
+
+
+def read_cache(path: Path) -> bytes:
+    """Return what was kept; nothing where there is none or it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def write_cache(path: Path, content: bytes) -> str | None:
+    """Keep `content`, whole or not at all; return why not, since no work is lost with a cache."""
+    try:
+        write_bytes(path, content)
+    except OutputError as error:
+        return f"The cache was not kept. {error}"
+    return None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")

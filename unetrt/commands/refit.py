@@ -1,0 +1,40 @@
+"""`unetrt refit`: new weights into an engine that was built to take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unetrt.commands.shell import AsJson, emit, guarded
+
+__all__ = ["refit"]
+
+
+@guarded
+def refit(
+    engine: Annotated[Path, typer.Argument(help="Engine built with --refittable or --stripped.")],
+    model: Annotated[Path, typer.Argument(help="ONNX file of the same network.")],
+    out: Annotated[Path, typer.Option("--out", help="Engine file to write.")],
+    as_json: AsJson = False,
+) -> None:
+    """Put an ONNX file's weights into an engine, without building it again.
+
+    The network must be the one that the engine was built from. Needs the GPU it was built for.
+    """
+    from unetrt.artifacts import Engine, OnnxModel
+    from unetrt.convert.refit import refit_engine
+    from unetrt.errors import BadInput
+    from unetrt.progress import Progress
+
+    if out.suffix != ".engine":
+        raise BadInput(f"Cannot write {out}", expected="a name ending in .engine")
+    old, weights = Engine.load(engine), OnnxModel.load(model)
+    with Progress().step("refit", f"Putting the weights of {model.name} into {engine.name}"):
+        new = refit_engine(old, weights, out)
+    emit(
+        {"engine": str(new.path), "sha256": new.sha256, "source": new.source},
+        as_json=as_json,
+        shown=[f"Wrote {new.path}"],
+    )

@@ -1,0 +1,122 @@
+"""Whether an engine can be opened on this machine, told from its sidecar alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from unetrt.artifacts import Engine
+from unetrt.errors import ArtifactError, NoDevice
+from unetrt.gpu import Gpu
+
+__all__ = ["HOST_CODE", "check_gpu", "check_version", "check_weights", "wants_host_code"]
+
+HOST_CODE = "UNETRT_ALLOW_HOST_CODE"
+"""The environment variable that, at 1, lets version-compatible engines run code on the CPU."""
+
+_AMPERE = 8.0
+
+
+def check_gpu(engine: Engine, gpu: Gpu | None) -> Gpu:
+    """Return the GPU, or refuse: there is none, or the engine was built for another.
+
+    Raises:
+        NoDevice: there is no GPU, or not the one that the engine was built for.
+    """
+    if gpu is None:
+        raise NoDevice(
+            f"Cannot open {engine.path} here",
+            got="no NVIDIA GPU with a driver",
+            expected="a GPU to execute TensorRT engines",
+            hint="copy the engine and its .json to a machine that has one",
+        )
+    spec = _spec(engine)
+    wanted = _expected_gpu(engine, spec, gpu)
+    if wanted is not None:
+        raise NoDevice(
+            f"{engine.path} was built for another GPU",
+            got=f"{gpu.name} of compute capability {gpu.compute_capability}",
+            expected=wanted,
+            hint="build it again on this machine from its ONNX file"
+            if engine.backend == "tensorrt"
+            else f"build it again with --target {gpu.compute_capability}",
+        )
+    return gpu
+
+
+def check_weights(engine: Engine) -> None:
+    """Refuse an engine whose weights were left out and never put in.
+
+    Raises:
+        ArtifactError: says how to put them in.
+    """
+    if _spec(engine).get("stripped"):
+        raise ArtifactError(
+            f"{engine.path} was built without its weights",
+            hint="put them in first: unetrt refit ENGINE MODEL.onnx --out OUT.engine",
+        )
+
+
+def check_version(engine: Engine, installed: str) -> None:
+    """Refuse an engine that another version of its library built.
+
+    A version-compatible one may be older than the library. It carries code that runs on the CPU,
+    and a file can come from anywhere: that is allowed by name only.
+
+    Raises:
+        ArtifactError: the versions differ, or the engine's own code was not allowed.
+    """
+    compatible = wants_host_code(engine)
+    if engine.backend_version != installed and not (
+        compatible and _numbers(engine.backend_version) < _numbers(installed)
+    ):
+        raise ArtifactError(
+            f"{engine.path} was built by another {engine.backend}",
+            got=engine.backend_version,
+            expected=f"{installed} or older" if compatible else f"{installed}, as installed",
+            hint="engines do not cross versions: build it again from its ONNX file",
+        )
+    if compatible and os.environ.get(HOST_CODE) != "1":
+        raise ArtifactError(
+            f"{engine.path} is version-compatible and so carries code that runs on the CPU",
+            hint=f"set {HOST_CODE}=1 if you trust who built it, or build it for this version alone",
+        )
+
+
+def wants_host_code(engine: Engine) -> bool:
+    """Whether the engine was built version-compatible, with a runtime inside it."""
+    return bool(_spec(engine).get("version_compatible"))
+
+
+def _spec(engine: Engine) -> dict[str, Any]:
+    spec = engine.made_with.get("spec")
+    return spec if isinstance(spec, dict) else {}
+
+
+def _expected_gpu(engine: Engine, spec: dict[str, Any], gpu: Gpu) -> str | None:
+    """Return the GPU that the engine wants, or None where this one will do."""
+    built_on = engine.made_with.get("gpu") or {}
+    own = gpu.compute_capability
+    if engine.backend == "tensorrt-rtx":
+        targets = [
+            built_on.get("compute_capability") if target == "current" else target
+            for target in spec.get("targets") or ()
+        ]
+        # What "all" are, and what the library takes by itself, the engine's header says.
+        fits = not targets or "all" in targets or own in targets
+        return None if fits else f"compute capability {' or '.join(map(str, targets))}"
+    if not built_on:
+        return None
+    name, capability = built_on.get("name"), str(built_on.get("compute_capability"))
+    match spec.get("hardware_compatibility"):
+        case "ampere-plus":
+            return None if float(own) >= _AMPERE else "compute capability 8.0 or newer"
+        case "same-compute-capability":
+            return None if own == capability else f"compute capability {capability}"
+        case _:
+            fits = (gpu.name, own) == (name, capability)
+            return None if fits else f"{name} of compute capability {capability}"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
