@@ -101,12 +101,13 @@ def judge(measured: dict[str, Any], sides: tuple[int | None, ...]) -> list[Verdi
         where = "free size" if side is None else f"{side}x{side}"
         own, theirs = (_runs(measured, name, side) for name in ("unetrt", "keras"))
         speed = _median(theirs, "seconds") / _median(own, "seconds")
+        work = _median(theirs, "cpu_seconds") / _median(own, "cpu_seconds")
         memory = _median(own, "peak_rss_bytes") / _median(theirs, "peak_rss_bytes")
         verdicts += [
             Verdict(
                 f"{where}: at least {_SPEED:g} times faster than Keras",
                 f"{speed:.1f} times ({_median(own, 'seconds'):.2f} s, "
-                f"Keras {_median(theirs, 'seconds'):.1f} s)",
+                f"Keras {_median(theirs, 'seconds'):.1f} s; {work:.1f} times less CPU time)",
                 speed >= _SPEED,
             ),
             Verdict(

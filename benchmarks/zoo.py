@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,9 @@ _TIMEOUT_S = 400
 
 def visit(
     models: Iterable[ZooModel], timeout_s: float, say: Callable[[str], None] = print
-) -> dict[str, dict[str, Any]]:
-    """Take each model through every stage; return what each child found, and why one failed."""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Take each model through every stage; give what each child found, and why one failed."""
     began = time.monotonic()
-    results = {}
     for model in models:
         with tempfile.TemporaryDirectory() as folder:
             done = run_child(
@@ -46,9 +45,9 @@ def visit(
                 timeout_s,
             )
             failure = done.failure and done.failure.replace(f"{folder}/", "")
-        results[model.name] = {"package": model.package, **done.found, "failure": failure}
-        say(f"{time.monotonic() - began:5.0f} s  {row(model.name, results[model.name])}")
-    return results
+        result = {"package": model.package, **done.found, "failure": failure}
+        say(f"{time.monotonic() - began:5.0f} s  {row(model.name, result)}")
+        yield model.name, result
 
 
 def _chosen(names: list[str] | None) -> list[ZooModel]:
@@ -76,19 +75,26 @@ def main() -> int:
     known: dict[str, Any] = {}
     if given.only and given.out.exists():
         known = json.loads(given.out.read_text(encoding="utf-8"))["models"]
-    known |= visit(chosen, given.timeout)
+    for name, result in visit(chosen, given.timeout):
+        known[name] = result
+        text = _keep(known, given.out)
+    if given.docs:
+        write_text(given.docs, zoo_page(text))
+    failures = [name for name, result in text["models"].items() if result["failure"]]
+    sys.stdout.write(f"{len(text['models']) - len(failures)} of {len(text['models'])} work\n")
+    return 0
+
+
+def _keep(known: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Write the JSON file after each network, so that an interrupted visit keeps what it has."""
     packages = sorted({model.package for model in ZOO})
     text = {
         "machine": describe_machine(),
         "packages": {name: vendor.version(name) for name in packages},
         "models": {model.name: known[model.name] for model in ZOO if model.name in known},
     }
-    write_text(given.out, json.dumps(text, indent=1) + "\n")
-    if given.docs:
-        write_text(given.docs, zoo_page(text))
-    failures = [name for name, result in text["models"].items() if result["failure"]]
-    sys.stdout.write(f"{len(text['models']) - len(failures)} of {len(text['models'])} work\n")
-    return 0
+    write_text(out, json.dumps(text, indent=1) + "\n")
+    return text
 
 
 if __name__ == "__main__":

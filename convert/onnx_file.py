@@ -17,6 +17,8 @@ from unetrt.errors import ArtifactError, OutputError
 from unetrt.files import sha256_of
 from unetrt.tensors import TensorSpec
 
+from .protobuf_stream import save
+
 __all__ = ["read_graph", "write_onnx"]
 
 _PROTOBUF_LIMIT = 2**31 - 2**20
@@ -41,7 +43,7 @@ def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: 
     fields["inputs"] = tuple(map(_tensor_spec, graph.graph.inputs))
     fields["outputs"] = tuple(map(_tensor_spec, graph.graph.outputs))
     if _weight_bytes(graph) <= _PROTOBUF_LIMIT:
-        written = OnnxModel.write(path, lambda temporary: ir.save(graph, temporary), **fields)
+        written = OnnxModel.write(path, lambda temporary: save(graph, temporary), **fields)
     else:
         with _beside(graph, path) as (file, data):
             fields["external_data"] = data

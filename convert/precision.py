@@ -21,12 +21,12 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput, UnsupportedModel
 
 from . import passes
-from .calibration import CalibrationData, clips, feeds_of
-from .layers import matching
 from .onnx_file import read_graph, write_onnx
-from .overflow import check_float16
 from .passes.to_half import COMPUTES
-from .quantizable import quantizable
+from .retyping.calibration import CalibrationData, clips, feeds_of
+from .retyping.layers import matching
+from .retyping.overflow import check_float16
+from .retyping.quantizable import quantizable
 
 __all__ = ["PRECISIONS", "PrecisionSpec", "to_precision"]
 

@@ -11,8 +11,8 @@ from unetrt.engine_fit import check_gpu, check_version, wants_host_code
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 
-from .build_log import build_log
-from .onnx_graph import architecture, read_content
+from .engines.build_log import build_log
+from .engines.onnx_graph import architecture, read_content
 from .to_engine import parser_input
 
 __all__ = ["refit_engine"]

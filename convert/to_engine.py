@@ -12,16 +12,16 @@ from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice
 from unetrt.gpu import Gpu, find_gpu
 
-from .build_config import configure
-from .build_log import build_log
-from .build_refusal import builder_refusal, parser_refusal
-from .byte_pairs import with_byte_pairs
-from .engine_spec import EngineSpec
-from .inspection import Inspection, inspect_engine
-from .onnx_graph import OnnxContent, architecture, convolution_types, read_content
-from .profiles import Profile, input_profiles
-from .receipt import read_receipt
-from .timing_cache import begin_timing, keep_timing
+from .engines.build_config import configure
+from .engines.build_log import build_log
+from .engines.build_refusal import builder_refusal, parser_refusal
+from .engines.byte_pairs import with_byte_pairs
+from .engines.engine_spec import EngineSpec
+from .engines.inspection import Inspection, inspect_engine
+from .engines.onnx_graph import OnnxContent, architecture, convolution_types, read_content
+from .engines.profiles import Profile, input_profiles
+from .engines.receipt import read_receipt
+from .engines.timing_cache import begin_timing, keep_timing
 
 __all__ = ["EngineSpec", "build_engine", "choose_backend", "parser_input"]
 
@@ -52,6 +52,12 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         UnsupportedModel: the parser or the builder refuses the network; names the layer.
         ReceiptError: the network does not compute in the model's precision.
     """
+    if model.made_with.get("simulated"):
+        raise BadInput(
+            f"{model.path} only simulates {model.precision}",
+            expected="the file that it simulates",
+            hint="a simulation is for checking on a CPU; build the file it was made from",
+        )
     spec = spec or EngineSpec()
     profiles = input_profiles(model, spec)
     spec = replace(spec, backend=choose_backend(spec.backend))

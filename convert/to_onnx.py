@@ -20,11 +20,11 @@ from unetrt.artifacts import KerasFile, OnnxModel
 
 from . import passes
 from .export_spec import ExportSpec
-from .keras_source import keras_source
 from .onnx_file import write_onnx
-from .size_multiple import size_multiple
-from .trace import Source, trace
-from .twins import are_twins
+from .tracing.keras_source import keras_source
+from .tracing.size_multiple import size_multiple
+from .tracing.trace import Source, trace
+from .tracing.twins import are_twins
 
 __all__ = ["ExportSpec", "export_onnx"]
 

@@ -13,10 +13,10 @@ from .integer_input import IntegerInput
 from .keep_reduced_axes import KeepReducedAxes
 from .label_output import LabelOutput
 from .name_by_layer import NameByLayer
+from .quantize import Quantize
 from .reshape_to_transpose import ReshapeToTranspose
 from .round_bfloat16 import RoundBfloat16
 from .sink_transpose import SinkTranspose
-from .quantize import Quantize
 from .to_half import ToHalf
 
 __all__ = [
@@ -31,11 +31,11 @@ __all__ = [
     "LabelOutput",
     "NameBatch",
     "NameByLayer",
+    "Quantize",
     "ReshapeToTranspose",
     "RoundBfloat16",
     "Sequential",
     "SinkTranspose",
-    "Quantize",
     "ToHalf",
     "holds_no_size",
 ]

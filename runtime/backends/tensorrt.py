@@ -17,7 +17,7 @@ from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.gpu import Gpu, find_gpu
 from unetrt.tensors import TensorSpec
 
-from ..devices import Device, open_device  # noqa: TID252  (inside a stage, imports are relative)
+from ..devices import Device, open_device
 
 __all__ = ["open_backend"]
 

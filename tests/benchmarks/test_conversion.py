@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from unetrt.benchmarks import conversion
+from unetrt.benchmarks.children import ChildResult
 from unetrt.benchmarks.conversion import NODES, Plan, judge, measure_conversion
 from unetrt.errors import CheckFailed
 
@@ -14,6 +16,7 @@ def run_of(exporter, seconds, gib, difference=1e-7, nodes=None):
         "exporter": exporter,
         "side": None,
         "seconds": seconds,
+        "cpu_seconds": seconds,
         "peak_rss_bytes": int(gib * GIB),
         "difference": difference,
         "nodes": {**NODES, "Transpose": 2} if nodes is None else nodes,
@@ -61,16 +64,33 @@ def test_slow_engines_are_missed_each_by_itself():
     ]
 
 
-def test_a_child_that_fails_stops_the_benchmark_with_its_words():
-    with pytest.raises(CheckFailed, match=r"The job export .*no-such.* failed"):
-        measure_conversion(Plan(network="no-such", sides=(None,), repeats=1))
+def test_a_child_that_fails_stops_the_benchmark_with_its_words(monkeypatch):
+    failed = ChildResult({}, "out of memory")
+    monkeypatch.setattr(conversion, "run_child", lambda *_given: failed)
+    with pytest.raises(CheckFailed, match=r"The job export .*article failed: got out of memory"):
+        measure_conversion(Plan(sides=(None,), repeats=1))
+
+
+def in_this_process(module, arguments, folder, _timeout_s):
+    """Run a child's work here, where TensorFlow is already loaded."""
+    from unetrt.artifacts import OnnxModel
+    from unetrt.benchmarks.jobs import engines, export
+
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    if module.endswith(".export"):
+        found = export.run(options["--exporter"], options["--network"], None, folder)
+    else:
+        model = OnnxModel.load(Path(options["--onnx"]))
+        found = engines.run(model, folder, int(options["--repeats"]))
+    return ChildResult(found, None)
 
 
 @pytest.mark.tf
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # Keras' exporter
 def test_a_tiny_network_goes_all_the_way(tmp_path, monkeypatch, capsys):
     for module in ("tensorflow", "tensorrt_rtx", "onnxruntime"):
         pytest.importorskip(module)
+    monkeypatch.setattr(conversion, "run_child", in_this_process)
     tiny = Plan(network="tiny", sides=(None,), repeats=1)
     monkeypatch.setattr(conversion, "Plan", lambda **_options: tiny)
     out = tmp_path / "conversion.json"

@@ -78,9 +78,29 @@ def test_one_network_s_failure_does_not_stop_the_others(monkeypatch):
     monkeypatch.setattr(zoo, "run_child", child)
     models = [ZooModel(name, "keras", "zoo_applications") for name in ("good", "bad", "better")]
     said = []
-    visited = zoo.visit(models, 1, said.append)
+    visited = dict(zoo.visit(models, 1, said.append))
     assert [result["failure"] for result in visited.values()] == [None, "stopped after 1 s", None]
     assert len(said) == 3
+
+
+def test_the_file_and_the_page_are_written_and_one_network_can_be_visited_again(
+    monkeypatch, tmp_path, capsys
+):
+    out, docs = tmp_path / "zoo.json", tmp_path / "zoo.md"
+    monkeypatch.setattr(zoo, "ZOO", [ZooModel(n, "keras", "zoo_applications") for n in "ab"])
+    monkeypatch.setattr(zoo.vendor, "need", lambda *_modules, **_words: None)
+    found = {key: GOOD[key] for key in GOOD if key not in {"package", "failure"}}
+    answers = iter([ChildResult(found, None), ChildResult({}, "it said nothing")])
+    monkeypatch.setattr(zoo, "run_child", lambda *_given: next(answers))
+    monkeypatch.setattr(sys, "argv", ["zoo", "--out", str(out), "--docs", str(docs)])
+    assert zoo.main() == 0
+    assert "1 of 2 work" in capsys.readouterr().out
+    answers = iter([ChildResult(found | {"nodes": 99}, None)])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--only", "b"])
+    assert zoo.main() == 0
+    models = json.loads(out.read_text())["models"]
+    assert [model["nodes"] for model in models.values()] == [106, 99]
+    assert "2 of 2 work." in docs.read_text()
 
 
 def test_a_network_that_is_not_in_the_zoo_is_refused(monkeypatch, tmp_path):

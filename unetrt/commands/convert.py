@@ -111,7 +111,7 @@ def convert_file(
     """Convert a Keras model, or retype an .onnx file, to `out`; float32 without `precision`."""
     from unetrt import vendor
     from unetrt.artifacts import OnnxModel
-    from unetrt.errors import ArtifactError, BadInput
+    from unetrt.errors import ArtifactError, BadInput, UnetrtError
 
     if out.suffix != ".onnx":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .onnx")
@@ -132,7 +132,11 @@ def convert_file(
     # The float32 file is a step on the way: only what was asked for is left behind.
     with tempfile.TemporaryDirectory() as folder:
         fp32 = _export(model, Path(folder) / out.name, export, progress)
-        return _retype(fp32, out, precision, data, progress, source=fp32.source)
+        try:
+            return _retype(fp32, out, precision, data, progress, source=fp32.source)
+        except UnetrtError as error:
+            error.args = (str(error).replace(str(fp32.path), str(model)),)
+            raise
 
 
 def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress) -> OnnxModel:
@@ -144,8 +148,8 @@ def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress)
     with progress.step("convert", f"Loading {model.name}"):
         vendor.keras()
         from unetrt.builder import read_model
-        from unetrt.convert.saved_model import read_saved_model
         from unetrt.convert.to_onnx import export_onnx
+        from unetrt.convert.tracing.saved_model import read_saved_model
 
         network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):

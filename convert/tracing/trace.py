@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
 
+from ..passes import BindWeights
 from .missing_ops import HANDLERS
-from .passes import BindWeights
 from .signature import Port
 
 __all__ = ["Source", "trace"]
 
+_COLOUR = re.compile(r"\x1b\[\d*m")
 _CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
@@ -126,6 +127,9 @@ def _renamed(model: ir.Model, source: Source) -> ir.Model:
 
 
 def _words(error: Exception, source: Source) -> str:
-    """Return the error's first line with the layers' own names."""
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Return what the error says first, with the layers' own names."""
+    lines = [_COLOUR.sub("", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line] or [type(error).__name__]
+    # Keras says first in which layer, and what only then.
+    line = " ".join(lines[: 2 if lines[0].startswith("Exception encountered") else 1]).rstrip(".")
     return re.sub(r"layer\d+x[\w/.-]*", lambda found: source.owner(found[0]) or found[0], line)

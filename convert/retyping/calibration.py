@@ -16,7 +16,7 @@ from unetrt.errors import DataError
 from unetrt.padding import mirrored_to_multiple, mirrored_to_size
 from unetrt.tensors import TensorSpec
 
-from .activations import Activations
+from ..activations import Activations
 from .ranges import Histogram
 
 __all__ = ["CalibrationData", "clips", "feeds_of"]

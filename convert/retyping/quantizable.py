@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from .passes.nodes import constant_of
-from .passes.to_half import COMPUTES
+from ..passes.nodes import constant_of
+from ..passes.to_half import COMPUTES
 
 __all__ = ["quantizable"]
 

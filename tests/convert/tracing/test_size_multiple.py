@@ -3,7 +3,7 @@ import pytest
 from onnx import helper
 
 from tests.convert.graphs import model_of, rand
-from unetrt.convert.size_multiple import size_multiple
+from unetrt.convert.tracing.size_multiple import size_multiple
 
 make = helper.make_node
 POOL = {"kernel_shape": [2, 2], "strides": [2, 2]}

@@ -98,7 +98,7 @@ def test_a_subclassed_model_with_a_dict_of_inputs(keras, tmp_path):
             super().__init__(name="net")
             self.conv = keras.layers.Conv2D(2, 3, padding="same")
 
-        def call(self, given, training=False):
+        def call(self, given, *, training=False):  # noqa: ARG002
             return self.conv(given["u"]) - self.conv(given["v"])
 
     model = Net()
@@ -151,3 +151,17 @@ def test_the_article_s_block_has_one_node_a_layer_whatever_the_layout(keras, tmp
     nodes = nodes_of(made.path)
     assert "Transpose" not in nodes
     assert (nodes["Conv"], nodes["ConvTranspose"], nodes["Concat"]) == (11, 2, 2)
+
+
+def test_a_layer_that_cannot_be_traced_is_named_with_its_reason(keras, tmp_path):
+    class Branch(keras.layers.Layer):
+        def call(self, x):
+            return x + 1 if keras.ops.sum(x) > 0 else x
+
+        def compute_output_spec(self, x):
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, Branch(name="branch")(inputs))
+    with pytest.raises(UnsupportedModel, match=r"calling Branch\.call\(\)\..*symbolic"):
+        export(model, tmp_path)

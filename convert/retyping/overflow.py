@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
 
-from .activations import Activations
+from ..activations import Activations
 
 __all__ = ["LIMIT", "check_float16"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput
 
-from . import passes
-from .onnx_file import read_graph, write_onnx
+from .. import passes
+from ..onnx_file import read_graph, write_onnx
 
 __all__ = ["simulate_bfloat16"]
 

@@ -6,7 +6,7 @@ from math import lcm
 
 import onnx_ir as ir
 
-from .passes.nodes import constant_of
+from ..passes.nodes import constant_of
 
 __all__ = ["size_multiple"]
 

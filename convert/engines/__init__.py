@@ -1,0 +1,1 @@
+"""What building an engine needs: options, profiles, caches, receipts, refusals."""

@@ -1,0 +1,1 @@
+"""What another precision needs to know: layers, ranges, overflow."""

@@ -1,0 +1,1 @@
+"""Keras models and SavedModels, traced into ONNX with their weights as inputs."""
