@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from unetrt import Engine, OnnxModel, ShapeRange
 from unetrt.benchmarks import Latency, Plan, measure, summarize
+from unetrt.convert.precision import PrecisionSpec, to_precision
+from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
+from unetrt.convert.to_onnx import ExportSpec, export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
 
@@ -20,6 +23,25 @@ def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
     session: Session
     with open_session(path, SessionSpec(backend="onnxruntime", threads=2)) as session:
         return session.segment(image)
+
+
+def convert(model: Any, data: Dataset) -> OnnxModel:
+    """Export bytes in and labels out, and quantise on images."""
+    spec = ExportSpec(pixels="uint8", answer="labels", layout="NCHW", size=(480, 640))
+    exported = export_onnx(model, Path("m.onnx"), spec)
+    return to_precision(
+        exported, Path("m.int8.onnx"), PrecisionSpec(precision="int8", keep=("up1_*",)), data=data
+    )
+
+
+def refit(engine: Engine, retrained: OnnxModel) -> Engine:
+    """Put new weights into an engine."""
+    return refit_engine(engine, retrained, Path("new.engine"))
+
+
+def by_name(session: Session, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Run a network of several inputs."""
+    return session.run(tensors)
 
 
 def build(path: Path) -> Engine:
