@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from unetrt.artifacts import OnnxModel
+from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError, OutputError
 from unetrt.files import sha256_of
 from unetrt.tensors import TensorSpec
@@ -40,6 +41,7 @@ def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: 
     said = {name: fields[name] for name in _IN_THE_FILE if name in fields} | about
     for name, value in said.items():
         graph.metadata_props[f"unetrt.{name}"] = _text(value)
+    before = _data_beside(path)
     fields["inputs"] = tuple(map(_tensor_spec, graph.graph.inputs))
     fields["outputs"] = tuple(map(_tensor_spec, graph.graph.outputs))
     if _weight_bytes(graph) <= _PROTOBUF_LIMIT:
@@ -48,9 +50,9 @@ def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: 
         with _beside(graph, path) as (file, data):
             fields["external_data"] = data
             written = OnnxModel.write(path, file.replace, **fields)
-    for stale in path.parent.glob(f"{path.name}.*.data"):
-        if stale.name not in written.external_data:
-            stale.unlink()
+    for stale in before - set(written.external_data):
+        with suppress(OSError):
+            path.with_name(stale).unlink()
     return written
 
 
@@ -65,16 +67,26 @@ def read_graph(model: OnnxModel) -> ir.Model:
         graph = ir.load(model.path)
     except Exception as error:  # protobuf's own errors share no base but Exception
         raise ArtifactError(f"Cannot read {model.path}", got=error, expected="ONNX") from error
-    for value in graph.graph.initializers.values():
-        tensor = value.const_value
+    for tensor in _tensors(graph.graph):
         if isinstance(tensor, ir.ExternalTensor) and tensor.location not in model.external_data:
             raise ArtifactError(
-                f"{model.path} keeps the weights {value.name!r} in a file that is not its own",
+                f"{model.path} keeps the weights {tensor.name!r} in a file that is not its own",
                 got=str(tensor.location),
                 expected=", ".join(model.external_data) or "weights in the file itself",
                 hint="do not use it: it was altered",
             )
     return graph
+
+
+def _tensors(graph: ir.Graph) -> Iterator[ir.TensorProtocol | None]:
+    """Yield every tensor in the file: initialisers, and those in nodes, subgraphs included."""
+    yield from (value.const_value for value in graph.initializers.values())
+    for node in ir.traversal.RecursiveGraphIterator(graph):
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.TENSOR:
+                yield attribute.value
+            elif attribute.type == ir.AttributeType.GRAPH:
+                yield from (v.const_value for v in attribute.value.initializers.values())
 
 
 @contextmanager
@@ -94,6 +106,16 @@ def _beside(graph: ir.Model, path: Path) -> Iterator[tuple[Path, dict[str, str]]
         if isinstance(error, OSError):
             raise OutputError(f"Cannot write {path}", got=error.strerror or error) from error
         raise
+
+
+def _data_beside(path: Path) -> set[str]:
+    """Return the names of the files with weights that the sidecar at `path` knows, if any."""
+    try:
+        known = json.loads(sidecar_of(path).read_text(encoding="utf-8"))["external_data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.data")
+    return {name for name in known if own.fullmatch(name)}
 
 
 def _weight_bytes(graph: ir.Model) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,19 @@ from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
+from unetrt.errors import UnsupportedModel
 
 from . import passes
 from .export_spec import ExportSpec
 from .onnx_file import write_onnx
+from .tracing.free_size import trace_free
 from .tracing.keras_source import keras_source
-from .tracing.size_multiple import size_multiple
-from .tracing.trace import Source, trace
-from .tracing.twins import are_twins
+from .tracing.trace import Source
 
 __all__ = ["ExportSpec", "export_onnx"]
 
 _TRACED_OPSET = 18
 """The newest that tf2onnx writes; a newer one is made of it."""
-
-_STEP = 128
-"""By how much a second trace is larger: still halved seven times."""
 
 _PIXELS = {"uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}
 
@@ -47,7 +44,7 @@ def export_onnx(
     """Write `model` to `path` as ONNX, height and width free where they can be.
 
     Inputs, outputs and nodes bear the names of Keras' layers. Weights over 2 GiB go into
-    `NAME.onnx.data` beside it. `origin` is the file the model was read from: its classes, its
+    a file beside it. `origin` is the file the model was read from: its classes, its
     training and its checksum travel on. A SavedModel comes from `read_saved_model(folder)`.
     Classes of unknown names are numbered.
 
@@ -57,13 +54,11 @@ def export_onnx(
     """
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
-    graph = _traced(source, spec)
-    if _is_free(source, graph, spec):
-        passes.FreeAxes()(graph)
+    graph, multiple = trace_free(source, min(spec.opset, _TRACED_OPSET), spec.size)
     classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
-    passes.Sequential(passes.NameBatch(), *_edges(spec), ShapeInferencePass())(graph)
-    if spec.opset > _TRACED_OPSET:
-        convert_version(graph, spec.opset)
+    for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
+        rewrite(graph)
+    _raise_opset(graph, spec.opset)
     made_with = {
         "spec": asdict(spec),
         **{name: vendor.version(name) for name in ("keras", "tensorflow", "tf2onnx", "unetrt")},
@@ -75,7 +70,7 @@ def export_onnx(
         path,
         about={"normalization": source.normalization, "training": training},
         classes=classes,
-        size_multiple=size_multiple(graph),
+        size_multiple=multiple,
         source=origin.as_source if origin else {"model": source.name, "sha256": weights_sha256},
         made_with=made_with | {"weights_sha256": weights_sha256},
         precision="fp32",
@@ -83,36 +78,17 @@ def export_onnx(
     )
 
 
-def _traced(source: Source, spec: ExportSpec) -> ir.Model:
-    graph = trace(source, min(spec.opset, _TRACED_OPSET), spec.size)
-    passes.Sequential(
-        passes.BindWeights(source.weights),
-        passes.FoldConstants(),
-        ShapeInferencePass(),
-        passes.KeepReducedAxes(),
-        passes.ReshapeToTranspose(),
-        passes.SinkTranspose(),
-        passes.FoldAffine(),
-        passes.FoldConstants(),
-        passes.NameByLayer(source.owner),
-    )(graph)
-    return graph
-
-
-def _is_free(source: Source, graph: ir.Model, spec: ExportSpec) -> bool:
-    """Whether the graph is the network's at every height and width, not only where it was traced.
-
-    Nodes of kinds that hold no size prove it; else a second trace at another size that gives the
-    very same graph does.
-    """
-    images = [port for port in source.inputs if port.is_image]
-    if not images or passes.holds_no_size(graph):
-        return bool(images)
-    if any(side is not None for port in images for side in port.shape[1:3]):
-        return False  # it can be traced at no other
-    height, width = spec.size
-    other = replace(spec, size=(height + _STEP, width + 2 * _STEP))
-    return are_twins(graph, _traced(source, other))
+def _raise_opset(graph: ir.Model, opset: int) -> None:
+    if opset <= graph.opset_imports[""]:
+        return
+    convert_version(graph, opset)
+    if graph.opset_imports[""] != opset:
+        raise UnsupportedModel(
+            f"Cannot bring the model {graph.graph.name!r} to the opset",
+            got=graph.opset_imports[""],
+            expected=opset,
+            hint="choose an older --opset",
+        )
 
 
 def _numbered(graph: ir.Model) -> tuple[str, ...]:

@@ -20,16 +20,18 @@ _HALF = 0.5
 class ImagePort:
     """The one image input of an artifact and the output that answers it.
 
-    The answer is its label map if it has one, else the first output that is an image.
+    The answer is the label map if there is one, else the first output that is an image; the other
+    way round with `prefer` "probabilities".
 
     Raises:
         ShapeError: the artifact takes something else than one image, or answers with none.
     """
 
-    def __init__(self, artifact: OnnxModel | Engine) -> None:
+    def __init__(self, artifact: OnnxModel | Engine, prefer: str = "labels") -> None:
         images = [tensor for tensor in artifact.inputs if len(tensor.shape) == _IMAGE_RANK]
-        answers = [t for t in artifact.outputs if t.dtype == "uint8"]
-        answers += [t for t in artifact.outputs if len(t.shape) == _IMAGE_RANK]
+        labels = [t for t in artifact.outputs if t.dtype == "uint8"]
+        maps = [t for t in artifact.outputs if len(t.shape) == _IMAGE_RANK]
+        answers = labels + maps if prefer == "labels" else maps + labels
         if len(artifact.inputs) != 1 or not images or not answers:
             raise ShapeError(
                 f"{artifact.path} does not map one image to its classes",

@@ -60,7 +60,7 @@ class Artifact:
         """Let `content` write the file, then put it and its sidecar in place.
 
         The two renames follow each other at once: an interrupted process leaves the old pair, the
-        new pair, or none. `fields` are the artifact's own.
+        new pair, or, killed between them, a pair that `load` refuses. `fields` are its own.
 
         Raises:
             OutputError: either cannot be written.
@@ -233,7 +233,7 @@ class Engine(_Network):
     Attributes:
         backend: "tensorrt" or "tensorrt-rtx".
         backend_version: engines do not cross versions.
-        receipt: what the engine computes in; see convert/receipt.py.
+        receipt: what the engine computes in; see convert/engines/receipt.py.
     """
 
     kind = "engine"

@@ -37,7 +37,7 @@ SPREAD = 1e-3
 """An output that is the same everywhere would agree with anything."""
 _FREE_SIDE = 128
 _COLOURS = re.compile("\x1b\\[[0-9;]*m")
-_MOST_WORDS = 400
+_MOST_WORDS = 220
 _SIZE_ARITHMETIC = ("Shape", "Gather", "Slice")
 
 

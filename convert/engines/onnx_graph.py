@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from unetrt import vendor
@@ -31,7 +30,7 @@ def read_content(model: OnnxModel) -> OnnxContent:
 
     Raises:
         ArtifactError: it is no ONNX file, not the one that the sidecar describes, or keeps
-            weights outside its own folder.
+            weights in a file that the sidecar does not know.
     """
     onnx = vendor.onnx()
     try:
@@ -50,9 +49,9 @@ def read_content(model: OnnxModel) -> OnnxContent:
             expected=", ".join(tensor.name for tensor in model.inputs),
             hint="convert the model again",
         )
-    for tensor in _external(onnx, proto):
+    for tensor in _external(onnx, proto.graph):
         places = {entry.key: entry.value for entry in tensor.external_data}
-        _check_place(model.path, tensor.name, places.get("location", ""))
+        _check_place(model, tensor.name, places.get("location", ""))
     return OnnxContent(content, proto)
 
 
@@ -119,28 +118,23 @@ def architecture(proto: Any) -> str:
     return digest.hexdigest()
 
 
-def _external(onnx: Any, proto: Any) -> Iterator[Any]:
-    return (
-        tensor
-        for tensor in proto.graph.initializer
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-    )
+def _external(onnx: Any, graph: Any) -> Iterator[Any]:
+    """Yield every tensor that lies in another file: initialisers, and those inside of nodes."""
+    inside = [a for node in graph.node for a in node.attribute]
+    tensors = [*graph.initializer, *(tensor for a in inside for tensor in (a.t, *a.tensors))]
+    yield from (t for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL)
+    for attribute in inside:
+        for subgraph in (attribute.g, *attribute.graphs):
+            if subgraph.node or subgraph.initializer:
+                yield from _external(onnx, subgraph)
 
 
-def _check_place(path: Path, name: str, location: str) -> None:
-    """Refuse weights outside the file's folder: the file may be a stranger's."""
-    folder = path.parent.resolve()
-    place = (folder / location).resolve()
-    if not location or not place.is_relative_to(folder):
+def _check_place(model: OnnxModel, name: str, location: str) -> None:
+    """Refuse weights in files that the sidecar does not know: the file may be a stranger's."""
+    if location not in model.external_data:
         raise ArtifactError(
-            f"{path} keeps the weight {name!r} outside its folder",
+            f"{model.path} keeps the weights {name!r} in a file that is not its own",
             got=location or "no place",
-            expected=f"a file in {path.parent}",
-            hint="convert the model again, or put its weights beside it",
-        )
-    if not place.is_file():
-        raise ArtifactError(
-            f"{path} keeps the weight {name!r} in a file that is not there",
-            got=location,
-            hint="copy the file beside it, or convert the model again",
+            expected=", ".join(model.external_data) or "weights in the file itself",
+            hint="do not use it: it was altered",
         )

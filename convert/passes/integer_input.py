@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from unetrt.errors import BadInput
+
 from .nodes import prepend_input
 
 __all__ = ["IntegerInput"]
@@ -21,12 +23,14 @@ class IntegerInput(ir.passes.InPlacePass):  # type: ignore[misc]
         self._dtype = dtype
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        images = [
-            value
-            for value in model.graph.inputs
-            if value.dtype == ir.DataType.FLOAT and len(value.shape) == 4  # noqa: PLR2004
-        ]
+        images = [v for v in model.graph.inputs if len(v.shape) == 4 and v.dtype != self._dtype]  # noqa: PLR2004
         for value in images:
+            if value.dtype != ir.DataType.FLOAT:
+                raise BadInput(
+                    f"The input {value.name!r} takes other pixels",
+                    got=value.dtype.numpy().name,
+                    expected=f"float32, to be given as {self._dtype.numpy().name}",
+                )
             cast = "Cast", [ir.AttrInt64("to", int(ir.DataType.FLOAT))]
             prepend_input(model.graph, value, cast, shape=value.shape, dtype=self._dtype)
         return ir.passes.PassResult(model, modified=bool(images))

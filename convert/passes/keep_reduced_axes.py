@@ -29,7 +29,8 @@ class KeepReducedAxes(ir.passes.InPlacePass):  # type: ignore[misc]
 
 
 def _drops_sides(node: ir.Node) -> bool:
-    if node.op_type not in _REDUCE or len(node.outputs[0].uses()) != 1:
+    out = node.outputs[0]
+    if node.op_type not in _REDUCE or len(out.uses()) != 1 or out.is_graph_output():
         return False
     attribute = node.attributes.get("axes")
     given = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
@@ -40,7 +41,9 @@ def _drops_sides(node: ir.Node) -> bool:
 
 def _keep(reduce: ir.Node, reshape: ir.Node) -> bool:
     before, target = sizes_of(reduce.inputs[0]), constant_of(reshape.inputs[1])
-    if before is None or target is None or before[3] is None or target.size != 4:  # noqa: PLR2004
+    if before is None or target is None or not len(before) == target.size == 4:  # noqa: PLR2004
+        return False
+    if before[3] is None:
         return False
     channels, after = before[3], tuple(target[1:].tolist())
     if after == (channels, 1, 1):

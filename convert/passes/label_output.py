@@ -20,7 +20,8 @@ class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
     """Add a uint8 label map [batch, height, width] for each image of class probabilities.
 
     With `only`, it replaces the probabilities, and the softmax goes: the largest score is the
-    largest probability. One channel is a sigmoid's, and 1 where it is above one half.
+    largest probability. One channel must be a sigmoid's: it is 1 where what the sigmoid reads is
+    positive.
     """
 
     def __init__(self, *, only: bool) -> None:
@@ -35,7 +36,7 @@ class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
                 f"Cannot make a label map of the model {graph.name!r}",
                 got=", ".join(f"{v.name}{list(v.shape)}" for v in graph.outputs),
                 expected="an output [batch, height, width, classes]",
-                hint="convert it without --output",
+                hint="convert it with --answer probabilities",
             )
         for value in maps:
             wanted = "labels" if len(maps) == 1 else f"{value.name}_labels"
@@ -57,10 +58,10 @@ def _labels(value: ir.Value, name: str) -> ir.Value:
             expected=f"at most {_MOST}",
         )
     if channels == 1:
-        half = ir.tensor(np.float32(0.5))
-        above = add_node(value, "Greater", constants=[half], dtype=ir.DataType.BOOL)
+        zero = ir.tensor(np.float32(0))
+        above = add_node(_logits(value), "Greater", constants=[zero], dtype=ir.DataType.BOOL)
         number = add_node(above, "Cast", to=ir.DataType.UINT8)
-        axes = ir.tensor(np.array([3], np.int64))
+        axes = ir.tensor(np.array([_single_axis(value)], np.int64))
         labels = add_node(number, "Squeeze", constants=[axes], dtype=ir.DataType.UINT8)
     else:
         scores, axis = _scores(value)
@@ -69,6 +70,27 @@ def _labels(value: ir.Value, name: str) -> ir.Value:
     labels.name = name
     labels.shape = ir.Shape(list(value.shape)[:3])
     return labels
+
+
+def _logits(value: ir.Value) -> ir.Value:
+    """Return what the sigmoid reads that makes `value`, in whatever layout it is."""
+    last = value.producer()
+    while last is not None and last.op_type == "Transpose":
+        last = last.inputs[0].producer()
+    if last is None or last.op_type != "Sigmoid":
+        raise UnsupportedModel(
+            f"Cannot make a label map of the output {value.name!r}",
+            got="one channel that no sigmoid makes",
+            expected="probabilities: a sigmoid's channel, or one for each class",
+            hint="end the model in a sigmoid, or convert it with --answer probabilities",
+        )
+    return last.inputs[0]
+
+
+def _single_axis(value: ir.Value) -> int:
+    """Return the axis of the one channel where the sigmoid is: NCHW behind a Transpose."""
+    last = value.producer()
+    return 1 if last is not None and last.op_type == "Transpose" else 3
 
 
 def _scores(value: ir.Value) -> tuple[ir.Value, int]:

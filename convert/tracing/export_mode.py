@@ -30,9 +30,14 @@ def exportable(model: keras.Model) -> Iterator[None]:
         for index, layer in enumerate(layers_of(model)):
             stack.enter_context(_named(layer, alias(index)))
             stack.enter_context(_in_float32(layer))
-            if isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation == "nearest":
+            if _repeats(layer):
                 stack.enter_context(_called(layer, _nearest(layer)))
         yield
+
+
+def _repeats(layer: keras.layers.Layer) -> bool:
+    """Whether it is Keras' own up-sampling by repetition, not a subclass that does more."""
+    return type(layer) is keras.layers.UpSampling2D and layer.interpolation == "nearest"
 
 
 @contextmanager

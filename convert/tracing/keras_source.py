@@ -19,13 +19,17 @@ from .trace import Source
 
 __all__ = ["keras_source"]
 
+_ARITHMETIC = {"Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
+"""Operations between layers that have nothing to do with sizes."""
+
 
 def keras_source(model: keras.Model) -> Source:
     """Return `model` as something to trace.
 
     Raises:
-        UnsupportedModel: see `read_signature`; or weights in half precision.
+        UnsupportedModel: see `read_signature`; or weights in half precision; or channels first.
     """
+    _check_layout(model)
     signature = read_signature(model)
     trainable = len(model.trainable_variables)
     # A subclass may leave the argument out.
@@ -47,6 +51,7 @@ def keras_source(model: keras.Model) -> Source:
         scope=lambda: exportable(model),
         owner=_owner(model),
         normalization=_normalization(model),
+        is_plain=_is_plain(model),
     )
 
 
@@ -60,7 +65,7 @@ def _weights(model: keras.Model) -> dict[str, NDArray[Any]]:
                 expected="float32",
                 hint="train with mixed_float16, whose weights are float32",
             )
-    return {f"w{k}": np.asarray(variable) for k, variable in enumerate(variables)}
+    return {f"unetrt_weight_{k}": np.asarray(variable) for k, variable in enumerate(variables)}
 
 
 def _output_names(model: keras.Model, signature: Signature) -> tuple[str, ...]:
@@ -94,20 +99,44 @@ def _output_structure(model: keras.Model, signature: Signature) -> Any:
     return model.compute_output_spec(signature.pack(inputs))
 
 
-def _normalization(model: keras.Model) -> dict[str, Any]:
-    """Return the settings of the first layer that shifts and scales pixels, or nothing."""
-    for layer in layers_of(model):
+def _normalization(model: keras.Model) -> list[dict[str, Any]]:
+    """Return the settings of the layers that shift and scale pixels, as far as they come first."""
+    found = []
+    for layer in model.layers:
         if isinstance(layer, keras.layers.Rescaling):
-            numbers = {
-                name: np.asarray(getattr(layer, name)).tolist() for name in ("scale", "offset")
-            }
-            return {"layer": layer.name, **numbers}
-        if isinstance(layer, keras.layers.Normalization) and layer.built:
-            numbers = {
-                name: np.ravel(getattr(layer, name)).tolist() for name in ("mean", "variance")
-            }
-            return {"layer": layer.name, **numbers}
-    return {}
+            names = ("scale", "offset")
+        elif isinstance(layer, keras.layers.Normalization) and layer.built:
+            names = ("mean", "variance")
+        elif isinstance(layer, keras.layers.InputLayer):
+            continue
+        else:
+            break
+        numbers = {name: np.ravel(getattr(layer, name)).tolist() for name in names}
+        found.append({"layer": layer.name, **numbers})
+    return found
+
+
+def _is_plain(model: keras.Model) -> bool:
+    """Whether only Keras' own layers, and sums and products, make up the model.
+
+    Code of its own may turn a height into a number, which the graph then holds like a weight.
+    """
+    layers = [model, *layers_of(model)]
+    parts = [part for layer in layers for part in getattr(layer, "operations", ())]
+    return all(type(layer).__module__.startswith("keras.") for layer in layers) and all(
+        isinstance(part, keras.layers.Layer) or type(part).__name__ in _ARITHMETIC for part in parts
+    )
+
+
+def _check_layout(model: keras.Model) -> None:
+    for layer in layers_of(model):
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise UnsupportedModel(
+                f"Cannot convert the model {model.name!r}",
+                got=f"the layer {layer.name!r} with data_format 'channels_first'",
+                expected="'channels_last'",
+                hint="build it with channels last and convert it with layout NCHW",
+            )
 
 
 def _owner(model: keras.Model) -> Callable[[str], str | None]:

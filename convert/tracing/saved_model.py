@@ -112,7 +112,7 @@ def _source(folder: Path, function: Any) -> Source:
             got=f"{len(unread)} captured resources that are not variables, such as a table",
             expected="weights alone",
         )
-    index = {variable: f"w{k}" for k, variable in enumerate(resources)}
+    index = {variable: f"unetrt_weight_{k}" for k, variable in enumerate(resources)}
     dtypes = dict(reads.values())
     weights = {
         index[variable]: tf.raw_ops.ReadVariableOp(

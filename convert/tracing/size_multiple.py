@@ -14,14 +14,11 @@ _IMAGE_RANK = 4
 
 
 def size_multiple(model: ir.Model) -> int:
-    """Return what the free height and width of `model` must be multiples of, 1 where none is free.
+    """Return what height and width must be multiples of.
 
     A side must be halved as often as the deepest path does: the product of its strides, less what
     transposed convolutions and resizing give back on the way.
     """
-    free = any(str(size) in ("height", "width") for v in model.graph.inputs for size in v.shape)
-    if not free:
-        return 1
     reached: dict[ir.Value, tuple[int, int]] = {}
     multiple = 1
     for node in model.graph:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -36,11 +36,12 @@ class Source:
         name: of the model.
         inputs: what it takes, in the order in which `call` wants them.
         output_names: of what it gives, in order.
-        weights: its variables' values, by a name that no tensor has.
+        weights: its variables' values, by names that start with `unetrt_`.
         call: the flat inputs and then the weights to the flat outputs.
         scope: entered while `call` is traced.
         owner: the layer that a traced node's name belongs to, None where it tells none.
-        normalization: what it does to pixels first, where a layer of its own does it.
+        normalization: the layers that shift and scale the pixels first.
+        is_plain: whether all layers are Keras' own, none of which makes a number of a size.
     """
 
     name: str
@@ -50,7 +51,8 @@ class Source:
     call: Callable[..., list[Any]]
     scope: Callable[[], AbstractContextManager[None]]
     owner: Callable[[str], str | None]
-    normalization: Mapping[str, Any] = field(default_factory=dict)
+    normalization: Sequence[Mapping[str, Any]] = ()
+    is_plain: bool = False
 
 
 def trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
@@ -60,7 +62,7 @@ def trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
         UnsupportedModel: an operation that tf2onnx cannot write; names it.
     """
     images = [
-        tf.TensorSpec([None, *port.at(size)[1:]], port.dtype, f"input{k}")
+        tf.TensorSpec([None, *port.at(size)[1:]], port.dtype, f"unetrt_input_{k}")
         for k, port in enumerate(source.inputs)
     ]
     weights = [tf.TensorSpec(w.shape, w.dtype, name) for name, w in source.weights.items()]
@@ -77,7 +79,8 @@ def trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
         ) from error
     graph = ir.from_proto(proto)
     # Constants that a layer holds as tensors come as inputs too.
-    BindWeights({inner.name: outer.numpy() for outer, inner in captures})(graph)
+    held = {inner.name: outer.numpy() for outer, inner in captures}
+    BindWeights(held | dict(source.weights))(graph)
     _check_operators(graph, source)
     return _renamed(graph, source)
 
@@ -122,7 +125,7 @@ def _renamed(model: ir.Model, source: Source) -> ir.Model:
     for value, name in zip(model.graph.outputs, source.output_names, strict=True):
         value.name = name
     for k, port in enumerate(source.inputs):
-        values[f"input{k}"].name = port.name
+        values[f"unetrt_input_{k}"].name = port.name
     return model
 
 

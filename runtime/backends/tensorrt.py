@@ -24,7 +24,8 @@ __all__ = ["open_backend"]
 _TYPES = {
     "float32": "FLOAT", "float16": "HALF", "int32": "INT32", "int64": "INT64",
     "int8": "INT8", "uint8": "UINT8", "bool": "BOOL",
-    "uint16": "UINT8",  # TensorRT has no such type: pairs of bytes, as convert/byte_pairs.py says
+    # TensorRT has no such type: pairs of bytes, as convert/engines/byte_pairs.py says.
+    "uint16": "UINT8",
 }  # fmt: skip
 
 

@@ -54,3 +54,31 @@ def test_not_a_number_parts(right, tmp_path):
     found = first_difference(right, network(tmp_path / "nan.onnx", broken), (x, x), 0.5)
     assert (found.layer, found.before) == ("b", 1)
     assert np.isnan(found.relative)
+
+
+def test_files_of_two_layouts_are_compared_all_the_same(tmp_path):
+    nodes = [make("Conv", ["x", "w0"], ["a"], name="a"), make("Conv", ["a", "w1"], ["y"], name="b")]
+    shapes = {"x": ["batch", 3, 4, 5]}, {"y": ["batch", 3, 4, 5]}
+    first = {name: WEIGHTS[name] for name in ("w0", "w1")}
+    nchw = write_onnx(
+        model_of(nodes, *shapes, first),
+        tmp_path / "nchw.onnx",
+        about={},
+        precision="fp32",
+        layout="NCHW",
+    )
+    turned = [
+        make("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        make("Conv", ["t", "w0"], ["n"], name="n"),
+        make("Transpose", ["n"], ["a"], perm=[0, 2, 3, 1]),
+        make("Transpose", ["a"], ["u"], perm=[0, 3, 1, 2]),
+        make("Conv", ["u", "w1"], ["y"], name="b"),
+    ]
+    for factor, expected in ((1, None), (1.2, "y")):
+        weights = first | {"w1": first["w1"] * np.float32(factor)}
+        model = model_of(turned, {"x": ["batch", 4, 5, 3]}, shapes[1], weights)
+        nhwc = write_onnx(model, tmp_path / "nhwc.onnx", about={}, precision="fp32")
+        x = rand(1, 3, 4, 5)
+        feeds = {"x": x}, {"x": x.transpose(0, 2, 3, 1)}
+        found = first_difference(nchw, nhwc, feeds, 1e-3)
+        assert (found.layer if found else None) == expected

@@ -11,6 +11,7 @@ from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.convert import onnx_file
 from unetrt.errors import ArtifactError, OutputError
 from unetrt.runtime import open_session
+from unetrt.tensors import TensorSpec
 
 X = rand(1, 4, 4, 2)
 
@@ -108,3 +109,30 @@ def test_what_is_not_onnx_is_refused(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"\xff" * 50)
     with pytest.raises(ArtifactError, match="expected ONNX"):
         onnx_file.read_graph(OnnxModel(tmp_path / "m.onnx", ""))
+
+
+def test_other_models_weights_are_left_alone(tmp_path):
+    for name in ("m1.onnx.precious.data", "m.onnx.mine.data", "m.onnx.0123abcd.data"):
+        (tmp_path / name).write_bytes(b"x")
+    write(tmp_path / "m[1].onnx")
+    write(tmp_path / "m.onnx")
+    assert len(list(tmp_path.glob("*.data"))) == 3
+
+
+def test_a_constant_that_lies_elsewhere_is_refused(tmp_path):
+    from unetrt.convert.engines.onnx_graph import read_content
+
+    weights = onnx.numpy_helper.from_array(rand(4), "c")
+    onnx.external_data_helper.set_external_data(weights, "../secret.bin")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.ClearField("raw_data")
+    nodes = [helper.make_node("Constant", [], ["c"], value=weights)]
+    nodes.append(helper.make_node("Add", ["x", "c"], ["y"]))
+    values = [helper.make_tensor_value_info(n, 1, ["batch", 4]) for n in "xy"]
+    proto = helper.make_model(helper.make_graph(nodes, "g", values[:1], values[1:]))
+    (tmp_path / "evil.onnx").write_bytes(proto.SerializeToString())
+    tensors = [TensorSpec(n, "float32", ("batch", 4)) for n in "xy"]
+    evil = OnnxModel(tmp_path / "evil.onnx", "", inputs=(tensors[0],), outputs=(tensors[1],))
+    for read in (onnx_file.read_graph, read_content):
+        with pytest.raises(ArtifactError, match=r"got \.\./secret\.bin.*it was altered"):
+            read(evil)

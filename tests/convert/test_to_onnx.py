@@ -71,7 +71,7 @@ def test_the_file_itself_says_its_classes_and_where_it_comes_from(road):
     )
     assert json.loads(props["unetrt.made_with"])["spec"]["layout"] == "NHWC"
     assert len(json.loads(props["unetrt.made_with"])["weights_sha256"]) == 64
-    assert json.loads(props["unetrt.normalization"])["layer"] == "normalize"
+    assert json.loads(props["unetrt.normalization"])[0]["layer"] == "normalize"
     assert "unetrt" in json.loads(props["unetrt.training"])
     half = {p.key: p.value for p in onnx.load(road / "model.fp16.onnx").metadata_props}
     assert half["unetrt.precision"] == "fp16"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "convert_file"]
 
+_IMAGE_RANK = 4
+
 
 @guarded
 def convert(
@@ -154,9 +156,12 @@ def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress)
         network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):
         written = export_onnx(network, out, spec, origin=origin)
-    fixed = [t for t in written.inputs if len(t.shape) == 4 and "height" not in t.shape]  # noqa: PLR2004
-    for tensor in fixed:
-        progress.say(f"the size of {tensor.name} is fixed: {tensor}; choose another with --size")
+    first = 2 if written.layout == "NCHW" else 1
+    for tensor in written.inputs:
+        if len(tensor.shape) == _IMAGE_RANK and all(
+            isinstance(side, int) for side in tensor.shape[first : first + 2]
+        ):
+            progress.say(f"height and width of {tensor.name!r} are fixed: {tensor}")
     return written
 
 

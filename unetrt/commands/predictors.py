@@ -53,7 +53,7 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
 
     with runnable(path) as file, open_session(file, SessionSpec(backend=backend)) as session:
         artifact = session.artifact
-        port = ImagePort(artifact)
+        port = ImagePort(artifact, prefer="probabilities")
         yield Predictor(
             name or path.name,
             path,
@@ -103,7 +103,8 @@ def check_fit(predictors: Sequence[Predictor], data: Dataset) -> None:
             ("channels", predictor.channels, data.channels),
             ("classes", predictor.n_classes, len(data.classes)),
         ):
-            if isinstance(own, int) and own != wanted:
+            sigmoid = what == "classes" and (own, wanted) == (1, 2)
+            if isinstance(own, int) and own != wanted and not sigmoid:
                 raise BadInput(
                     f"{predictor.name} does not fit the data {data.name!r}",
                     got=f"{own} {what}",

@@ -165,3 +165,26 @@ def test_a_layer_that_cannot_be_traced_is_named_with_its_reason(keras, tmp_path)
     model = keras.Model(inputs, Branch(name="branch")(inputs))
     with pytest.raises(UnsupportedModel, match=r"calling Branch\.call\(\)\..*symbolic"):
         export(model, tmp_path)
+
+
+def test_channels_first_is_refused_by_the_layer_s_name(keras, tmp_path):
+    inputs = keras.Input((3, 16, 24))
+    up = keras.layers.UpSampling2D(data_format="channels_first", name="up")
+    with pytest.raises(UnsupportedModel, match="layer 'up' with data_format 'channels_first'"):
+        export(keras.Model(inputs, up(inputs)), tmp_path)
+
+
+def test_the_layers_that_normalise_are_those_that_come_first(keras, tmp_path):
+    import json
+
+    import onnx
+
+    x = inputs = keras.Input((16, 16, 1))
+    x = keras.layers.Rescaling(1 / 255, name="to_one")(x)
+    x = keras.layers.Normalization(mean=0.5, variance=0.25, name="to_unit")(x)
+    x = keras.layers.Rescaling(0.1, name="inside")(keras.layers.Conv2D(2, 1)(x))
+    made = export(keras.Model(inputs, x), tmp_path)
+    props = {p.key: p.value for p in onnx.load(made.path).metadata_props}
+    layers = json.loads(props["unetrt.normalization"])
+    assert [layer["layer"] for layer in layers] == ["to_one", "to_unit"]
+    assert layers[1]["mean"] == [0.5]

@@ -44,7 +44,3 @@ def test_paths_of_different_strides_meet_in_their_common_multiple():
         make("Relu", ["a"], ["y"]),
     ]
     assert size_multiple(chain(*nodes)) == 6
-
-
-def test_a_fixed_size_needs_no_multiple():
-    assert size_multiple(chain(make("MaxPool", ["x"], ["y"], **POOL), sides=(9, 9))) == 1
