@@ -86,6 +86,7 @@ def in_this_process(module, arguments, folder, _timeout_s):
 
 
 @pytest.mark.tf
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # Keras' exporter
 def test_a_tiny_network_goes_all_the_way(tmp_path, monkeypatch, capsys):
     for module in ("tensorflow", "tensorrt_rtx", "onnxruntime"):
