@@ -48,7 +48,9 @@ def save(path, nodes, inputs, outputs, constants=None, *, external=False, **fiel
         tuple(TensorSpec(name, dtype, shape) for name, (dtype, shape) in tensors.items())
         for tensors in (inputs, outputs)
     ]
-    fields = {"layout": "NCHW"} | fields
+    data = path.with_name(f"{path.name}.data")
+    known = {data.name: sha256_of(data)} if external else {}
+    fields = {"layout": "NCHW", "external_data": known} | fields
     return OnnxModel(path, sha256_of(path), inputs=specs[0], outputs=specs[1], **fields)
 
 

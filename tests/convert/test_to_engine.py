@@ -126,7 +126,7 @@ def test_weights_in_a_file_beside_it_are_found(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["../m.onnx.data", "/etc/hostname", "gone.data"])
-def test_weights_outside_the_folder_are_refused(tmp_path, place):
+def test_weights_in_a_file_that_is_not_its_own_are_refused(tmp_path, place):
     import onnx
 
     folder = tmp_path / "own"
@@ -137,7 +137,7 @@ def test_weights_outside_the_folder_are_refused(tmp_path, place):
     for entry in proto.graph.initializer[0].external_data:
         entry.value = place if entry.key == "location" else entry.value
     onnx.save(proto, model.path)
-    with pytest.raises(ArtifactError, match=f"keeps the weight 'w0' .*: got {place}"):
+    with pytest.raises(ArtifactError, match=f"keeps the weights 'w0' .*: got {place}"):
         build(model)
     assert left(folder) == ["m.onnx"]
 
