@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onnx_ir.passes import InPlacePass, Sequential
+from onnx_ir.passes import InPlacePass
 
 from .bind_weights import BindWeights
 from .edges_to_nchw import EdgesToNchw
@@ -34,7 +34,6 @@ __all__ = [
     "Quantize",
     "ReshapeToTranspose",
     "RoundBfloat16",
-    "Sequential",
     "SinkTranspose",
     "ToHalf",
     "holds_no_size",
