@@ -27,7 +27,7 @@ class EdgesToNchw(ir.passes.InPlacePass):  # type: ignore[misc]
             prepend_input(model.graph, value, _transpose(_TO_NHWC), shape=shape, dtype=value.dtype)
         for value in outputs:
             shape = ir.Shape([value.shape[axis] for axis in _TO_NCHW])
-            append_output(model.graph, value, _transpose(_TO_NCHW), shape=shape, dtype=value.dtype)
+            append_output(model.graph, value, _transpose(_TO_NCHW), shape=shape)
         shapes = [value.shape for value in model.graph.outputs]
         SinkTranspose()(model)
         for value, shape in zip(model.graph.outputs, shapes, strict=True):

@@ -114,14 +114,13 @@ def append_output(
     operation: tuple[str, list[ir.Attr]],
     *,
     shape: ir.Shape,
-    dtype: ir.DataType,
 ) -> None:
-    """Let the graph give what `operation` makes of its output `value`, under the same name."""
+    """Let the graph give what `operation` makes of its output `value`: same name, same type."""
     operator, attributes = operation
     name = value.name
     node = ir.Node("", operator, [value], attributes, name=f"{name}/{operator.lower()}")
     made = node.outputs[0]
-    made.name, made.type, made.shape = name, ir.TensorType(dtype), shape
+    made.name, made.type, made.shape = name, value.type, shape
     value.name = unused_name(graph, f"{name}/before_{operator.lower()}")
     graph.append(node)
     graph.outputs[list(graph.outputs).index(value)] = made

@@ -6,7 +6,7 @@ import pytest
 from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError, BadInput, NoDevice, ShapeError
 from unetrt.gpu import find_gpu
-from unetrt.runtime import SessionSpec, open_session
+from unetrt.runtime import ImagePort, SessionSpec, open_session
 
 pytestmark = pytest.mark.tf
 
@@ -172,3 +172,9 @@ def test_an_array_does_not_do_where_there_are_several_outputs(edges):
             session.run({"picture": np.zeros((1, 1, 8, 8), np.uint8)})
         with pytest.raises(ShapeError, match="got 8 x 9, expected sides"):
             session.run({"image": np.zeros((1, 1, 8, 9), np.uint8)})
+
+
+def test_probabilities_are_compared_where_there_are_labels_too(edges):
+    model = OnnxModel.load(edges)
+    assert ImagePort(model).output.name == "labels"
+    assert ImagePort(model, prefer="probabilities").output.name == "probabilities"

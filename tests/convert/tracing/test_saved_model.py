@@ -111,3 +111,16 @@ def test_an_input_of_unknown_rank_is_refused(keras, tmp_path):
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
     with pytest.raises(UnsupportedModel, match="an input 'x' of unknown rank"):
         read_saved_model(tmp_path)
+
+
+def test_half_precision_inside_is_refused_and_leaves_no_file(keras, tmp_path):
+    from unetrt.convert.to_onnx import export_onnx
+    from unetrt.convert.tracing.saved_model import read_saved_model
+
+    inputs = keras.Input((8, 8, 1), name="image")
+    head = keras.layers.Conv2D(2, 1, dtype="mixed_float16", name="half_head")
+    keras.Model(inputs, head(inputs)).export(str(tmp_path / "saved"), verbose=False)
+    source, origin = read_saved_model(tmp_path / "saved")
+    with pytest.raises(UnsupportedModel, match="which computes in half precision"):
+        export_onnx(source, tmp_path / "m.onnx", origin=origin)
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
