@@ -12,9 +12,9 @@ from unetrt import vendor
 from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
 
-from .evaluate import size_multiple
 from .foreign_layers import explain
 from .losses import CrossEntropyDice
+from .sizes import size_rule
 
 __all__ = ["load_model", "read_model", "save_model"]
 
@@ -33,7 +33,7 @@ def save_model(
         path,
         model.save,
         classes=classes,
-        size_multiple=size_multiple(model),
+        sizes=size_rule(model),
         source=source,
         made_with=made_with | versions,
     )
@@ -76,7 +76,7 @@ def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
     _check_segmentation(path, model)
     if not file.classes:
         numbers = tuple(f"class{k}" for k in range(1, model.output_shape[-1]))
-        file = KerasFile(path, file.sha256, ("background", *numbers), size_multiple(model))
+        file = KerasFile(path, file.sha256, ("background", *numbers), size_rule(model))
     return model, file
 
 

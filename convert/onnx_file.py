@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ __all__ = ["read_graph", "write_onnx"]
 _PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes of weights that a protobuf message can hold, less a MiB for the graph."""
 
-_IN_THE_FILE = ("classes", "size_multiple", "precision", "layout", "source", "made_with")
+_IN_THE_FILE = ("classes", "sizes", "precision", "layout", "source", "made_with")
 
 
 def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: Any) -> OnnxModel:
@@ -39,6 +40,8 @@ def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: 
         OutputError: a file cannot be written.
     """
     said = {name: fields[name] for name in _IN_THE_FILE if name in fields} | about
+    if "sizes" in said:
+        said["sizes"] = asdict(said["sizes"])
     for name, value in said.items():
         graph.metadata_props[f"unetrt.{name}"] = _text(value)
     before = _data_beside(path)

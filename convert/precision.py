@@ -136,7 +136,7 @@ def to_precision(
         path,
         about={},
         classes=model.classes,
-        size_multiple=model.size_multiple,
+        sizes=model.sizes,
         source=source or model.as_source,
         made_with=made_with,
         precision=spec.precision,

@@ -63,7 +63,7 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         path,
         lambda temporary: temporary.write_bytes(memoryview(plan)),
         classes=model.classes,
-        size_multiple=model.size_multiple,
+        sizes=model.sizes,
         source=model.as_source,
         made_with=engine.made_with | made_with,
         inputs=engine.inputs,

@@ -103,7 +103,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         path,
         lambda temporary: temporary.write_bytes(memoryview(plan)),
         classes=model.classes,
-        size_multiple=model.size_multiple,
+        sizes=model.sizes,
         source=model.as_source,
         made_with={
             "spec": asdict(spec) | {"targets": list(spec.targets)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from onnxscript.version_converter import convert_version
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.errors import UnsupportedModel
+from unetrt.model_sizes import size_rule
+from unetrt.sizes import SizeRule
 
 from . import passes
 from .export_spec import ExportSpec
@@ -54,7 +57,7 @@ def export_onnx(
     """
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
-    graph, multiple = trace_free(source, min(spec.opset, _TRACED_OPSET), spec.size)
+    graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
     classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
     for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)
@@ -70,12 +73,30 @@ def export_onnx(
         path,
         about={"normalization": source.normalization, "training": training},
         classes=classes,
-        size_multiple=multiple,
+        sizes=sizes,
         source=origin.as_source if origin else {"model": source.name, "sha256": weights_sha256},
         made_with=made_with | {"weights_sha256": weights_sha256},
         precision="fp32",
         layout=spec.layout,
     )
+
+
+def _traced(
+    model: keras.Model | Source, source: Source, spec: ExportSpec, rule: SizeRule
+) -> tuple[ir.Model, SizeRule]:
+    """Trace at the size asked for, or at the next that the model takes."""
+    opset = min(spec.opset, _TRACED_OPSET)
+    height, width = map(rule.at_least, spec.size)
+    try:
+        return trace_free(source, opset, (height, width))
+    except UnsupportedModel:
+        # An unpadded network from elsewhere takes few sizes; which ones takes a second to find.
+        with suppress(UnsupportedModel, AttributeError, ValueError):
+            rule = size_rule(model)
+        fitting = rule.at_least(spec.size[0]), rule.at_least(spec.size[1])
+        if fitting == (height, width):
+            raise
+        return trace_free(source, opset, fitting)
 
 
 def _raise_opset(graph: ir.Model, opset: int) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
-from unetrt.padding import mirrored_to_multiple
+from unetrt.padding import mirrored_to_fit
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
@@ -132,7 +132,7 @@ class Session:
             )
         height, width, _ = image.shape
         port = self._port
-        x = mirrored_to_multiple(image, self.artifact.size_multiple)[np.newaxis]
+        x = mirrored_to_fit(image, self.artifact.sizes)[np.newaxis]
         answer = port.answer(self.run(port.feed(x)))
         labels: NDArray[np.uint8] = port.labels(answer)[0, :height, :width]
         return labels
@@ -176,13 +176,13 @@ class Session:
         self._checked = [(array.shape, array.dtype) for array in arrays]
 
     def _check_sides(self, array: NDArray[Any]) -> None:
-        multiple = self.artifact.size_multiple
+        rule = self.artifact.sizes
         sides = array.shape[2:] if self.artifact.layout == "NCHW" else array.shape[1:3]
-        if any(side % multiple for side in sides):
+        if not all(map(rule.fits, sides)):
             raise ShapeError(
                 f"The network of {self.artifact.path} cannot halve this image",
                 got=" x ".join(map(str, sides)),
-                expected=f"sides that are multiples of {multiple}",
+                expected=f"sides that are each {rule}",
                 hint="Session.segment mirrors an image out to such a size",
             )
 

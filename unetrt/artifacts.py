@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing, sha256_of
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the sidecar; a reader refuses one it does not know."""
 
 
@@ -36,7 +37,7 @@ class Artifact:
         path: the file.
         sha256: of the file.
         classes: the names of the output's classes, the background first; empty if unknown.
-        size_multiple: height and width must be multiples of this.
+        sizes: which heights and widths the network takes.
         source: what it was made from: {"file", "sha256"} of the artifact before it, or of
             the data for a Keras model.
         made_with: versions and choices it was made with.
@@ -46,7 +47,7 @@ class Artifact:
     path: Path
     sha256: str
     classes: tuple[str, ...] = ()
-    size_multiple: int = 1
+    sizes: SizeRule = field(default_factory=SizeRule)
     source: dict[str, Any] = field(default_factory=dict)
     made_with: dict[str, Any] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ class Artifact:
         return {
             "sha256": self.sha256,
             "classes": list(self.classes),
-            "size_multiple": self.size_multiple,
+            "sizes": asdict(self.sizes),
             "source": self.source,
             "made_with": self.made_with,
         }
@@ -125,7 +126,7 @@ class Artifact:
         return {
             "sha256": str(fields["sha256"]),
             "classes": tuple(fields["classes"]),
-            "size_multiple": int(fields["size_multiple"]),
+            "sizes": SizeRule(**fields["sizes"]),
             "source": dict(fields["source"]),
             "made_with": dict(fields["made_with"]),
         }

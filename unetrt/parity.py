@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.data.dataset import Sample
-from unetrt.dice import DiceCounter
 from unetrt.errors import BadInput, ParityError
+from unetrt.overlap import OverlapCounter
 from unetrt.padding import as_batch
+from unetrt.sizes import SizeRule
 
 __all__ = ["TOLERANCES", "Parity", "Predict", "Tolerance", "compare"]
 
@@ -93,7 +94,7 @@ def compare(
     candidates: Mapping[str, Predict],
     samples: Iterable[Sample],
     classes: tuple[str, ...],
-    size_multiple: int,
+    sizes: SizeRule,
     on_sample: Callable[[int], None] = lambda _done: None,
 ) -> dict[str, Parity]:
     """Run all of them over `samples`, image by image; the reference comes first in the result.
@@ -104,15 +105,17 @@ def compare(
     if reference[0] in candidates:
         raise BadInput("Two artifacts to compare have one name", got=reference[0])
     predictors: dict[str, Predict] = dict((reference, *candidates.items()))
-    dice = {name: DiceCounter(classes) for name in predictors}
+    dice = {name: OverlapCounter(classes) for name in predictors}
     difference: dict[str, float | None] = dict.fromkeys(predictors, 0.0)
     worst = dict.fromkeys(predictors, "")
     for number, sample in enumerate(samples, start=1):
-        x = as_batch(sample.image, size_multiple)
+        x = as_batch(sample.image, sizes)
         expected: NDArray[Any] | None = None
+        answered = (side - 2 * sizes.margin for side in x.shape[1:3])
+        expected_shape = (1, *answered, len(classes))
         height, width = sample.label.shape
         for name, predict in predictors.items():
-            answer = _checked(name, predict(x), x, len(classes))
+            answer = _checked(name, predict(x), expected_shape)
             expected = answer if expected is None else expected
             off = _difference(answer, expected)
             known = difference[name]
@@ -143,13 +146,10 @@ def _difference(answer: NDArray[Any], expected: NDArray[Any]) -> float | None:
     return float(np.abs(answer.astype(np.float32) - expected).max())
 
 
-def _checked(
-    name: str, answer: NDArray[Any], x: NDArray[np.float32], n_classes: int
-) -> NDArray[Any]:
+def _checked(name: str, answer: NDArray[Any], expected: tuple[int, ...]) -> NDArray[Any]:
     """Return probabilities of both classes where a sigmoid's one channel came."""
-    if answer.ndim == 4 and answer.shape[-1] == 1 and n_classes == 2:  # noqa: PLR2004
+    if answer.ndim == 4 and answer.shape[-1] == 1 and expected[-1] == 2:  # noqa: PLR2004
         answer = np.concatenate([1 - answer, answer], axis=-1)
-    expected = (*x.shape[:3], n_classes)
     if answer.shape not in (expected, expected[:3]):
         raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected)
     return answer

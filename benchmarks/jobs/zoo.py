@@ -70,7 +70,7 @@ def run(build: Any, folder: Path) -> dict[str, Any]:
         size_arithmetic=sum(nodes[name] for name in _SIZE_ARITHMETIC),
         operators=dict(nodes),
         free_size=exported.inputs[0].shape[1:3] == ("height", "width"),
-        size_multiple=exported.size_multiple,
+        size_multiple=exported.sizes.multiple,
     )
     expected = [np.asarray(y) for y in keras.tree.flatten(model(image, training=False))]
     reached("compare", **_differences(expected, _run_onnx(exported.path, image)))

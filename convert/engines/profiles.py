@@ -66,7 +66,7 @@ def _range(
         return _FREE_BATCH if role == "batch" else _FREE_SIDE
     if role != "batch":
         for size in (given.min, given.opt, given.max):
-            _check_multiple(model, role, size)
+            _check_side(model, role, size)
     fixed = [size for size in own if isinstance(size, int)]
     if fixed and len(fixed) == len(own) and set(fixed) != {given.min, given.max}:
         raise ShapeError(
@@ -77,14 +77,13 @@ def _range(
     return given
 
 
-def _check_multiple(model: OnnxModel, role: str, size: int) -> None:
-    multiple = model.size_multiple
-    if size % multiple:
+def _check_side(model: OnnxModel, role: str, size: int) -> None:
+    if not model.sizes.fits(size):
         raise ShapeError(
             f"{model.path} cannot halve this {role}",
             got=size,
-            expected=f"a multiple of {multiple}",
-            hint=f"the next that works is {-(-size // multiple) * multiple}",
+            expected=f"{model.sizes}",
+            hint=f"the next that works is {model.sizes.at_least(size)}",
         )
 
 
@@ -107,5 +106,5 @@ def _profile(
     for role in ("height", "width"):
         if role in roles and not isinstance(tensor.shape[roles[role]], int):
             for sizes in ends.values():
-                _check_multiple(model, role, sizes[roles[role]])
+                _check_side(model, role, sizes[roles[role]])
     return Profile(*(tuple(sizes) for sizes in ends.values()))

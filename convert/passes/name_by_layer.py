@@ -16,7 +16,7 @@ _INPUT_NAMES = {("Conv", 1): "kernel", ("Conv", 2): "bias"} | {
 
 
 class NameByLayer(ir.passes.InPlacePass):  # type: ignore[misc]
-    """`layer3x_1/convolution` becomes `down1_conv1`, its weights `down1_conv1/kernel`.
+    """`layer3x_1/convolution` becomes `down1/conv1`, its weights `down1/conv1/kernel`.
 
     A layer's main node has the layer's name; what else it needs is `layer/op`. Node names
     reappear in engines, profiles and reports, where a reader looks for the layer. `owner` gives

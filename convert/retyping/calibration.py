@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.data import Dataset
 from unetrt.errors import DataError
-from unetrt.padding import mirrored_to_multiple, mirrored_to_size
+from unetrt.padding import mirrored_to_fit, mirrored_to_size
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 from ..activations import Activations
@@ -119,7 +120,7 @@ def _feed(model: OnnxModel, image: NDArray[Any]) -> Feed:
             got=image.dtype,
             expected=spec.dtype,
         )
-    x = _sized(image, sides, model.size_multiple).astype(spec.dtype)[np.newaxis]
+    x = _sized(image, sides, model.sizes).astype(spec.dtype)[np.newaxis]
     x = np.repeat(x, batch, axis=0) if isinstance(batch, int) else x
     return {spec.name: x if model.layout == "NHWC" else np.moveaxis(x, -1, 1).copy()}
 
@@ -129,9 +130,9 @@ def _as_nhwc(model: OnnxModel, spec: TensorSpec) -> tuple[int | str, ...]:
     return shape if model.layout == "NHWC" else (shape[0], *shape[2:], shape[1])
 
 
-def _sized(image: NDArray[Any], sides: list[int | str], multiple: int) -> NDArray[Any]:
-    most = max(multiple, _MOST_SIDE // multiple * multiple)
-    image = mirrored_to_multiple(image, multiple)
+def _sized(image: NDArray[Any], sides: list[int | str], sizes: SizeRule) -> NDArray[Any]:
+    most = sizes.nearest(_MOST_SIDE)[0]
+    image = mirrored_to_fit(image, sizes)
     fixed = [
         side if isinstance(side, int) else min(own, most)
         for side, own in zip(sides, image.shape[:2], strict=True)

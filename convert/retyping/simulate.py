@@ -31,7 +31,7 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
         path,
         about={},
         classes=model.classes,
-        size_multiple=model.size_multiple,
+        sizes=model.sizes,
         source=model.as_source,
         made_with={**model.made_with, "simulated": True},
         precision="bf16",

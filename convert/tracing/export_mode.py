@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from .simpler_calls import simpler_call
+
 __all__ = ["alias", "exportable", "layers_of"]
 
 
@@ -24,20 +26,16 @@ def alias(index: int) -> str:
 
 @contextmanager
 def exportable(model: keras.Model) -> Iterator[None]:
-    """Name the layers by number, let them compute in float32, and write up-sampling as one node."""
+    """Name the layers by number, let them compute in float32, and write some in simpler ways."""
     with ExitStack() as stack:
         stack.enter_context(_inlined())
         for index, layer in enumerate(layers_of(model)):
             stack.enter_context(_named(layer, alias(index)))
             stack.enter_context(_in_float32(layer))
-            if _repeats(layer):
-                stack.enter_context(_called(layer, _nearest(layer)))
+            simpler = simpler_call(layer)
+            if simpler is not None:
+                stack.enter_context(_called(layer, simpler))
         yield
-
-
-def _repeats(layer: keras.layers.Layer) -> bool:
-    """Whether it is Keras' own up-sampling by repetition, not a subclass that does more."""
-    return type(layer) is keras.layers.UpSampling2D and layer.interpolation == "nearest"
 
 
 @contextmanager
@@ -88,14 +86,3 @@ def _called(layer: keras.layers.Layer, call: Callable[..., Any]) -> Iterator[Non
         yield
     finally:
         object.__delattr__(layer, "call")
-
-
-def _nearest(layer: keras.layers.UpSampling2D) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return nearest up-sampling as one operation; Keras' repeats become twenty nodes of ONNX."""
-    rows, columns = layer.size
-
-    def call(x: tf.Tensor) -> tf.Tensor:
-        size = (x.shape[1] * rows, x.shape[2] * columns)
-        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
-
-    return call

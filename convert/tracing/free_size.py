@@ -5,10 +5,11 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from unetrt.errors import UnsupportedModel
+from unetrt.sizes import SizeRule
 
 from .. import passes
 from .clean import clean_trace
-from .size_multiple import size_multiple
+from .size_rule import size_rule
 from .trace import Source
 from .twins import are_twins
 
@@ -18,13 +19,13 @@ _STEP = 128
 """By how much a second trace is larger, at least."""
 
 
-def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Model, int]:
-    """Trace `source` near `size`; return the graph and what its height and width are multiples of.
+def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Model, SizeRule]:
+    """Trace `source` near `size`; return the graph and which heights and widths it takes.
 
-    They are free, and the multiple is what the strides make it, where the graph is the network's
-    at every size: nodes of kinds that hold no size prove it, if all layers are Keras' own; else a
+    They are free, by the rule that strides and margins make, where the graph is the network's at
+    every size: nodes of kinds that hold no size prove it, if all layers are Keras' own; else a
     second trace at another size that gives the very same graph does. Elsewhere the graph keeps the
-    size it was traced at, and the multiple is 1.
+    size it was traced at, whatever its strides.
 
     Raises:
         UnsupportedModel: see `clean_trace`.
@@ -32,33 +33,33 @@ def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Mo
     graph = clean_trace(source, opset, size)
     images = [port for port in source.inputs if port.is_image]
     if not images:
-        return graph, 1
-    multiple = size_multiple(graph)
+        return graph, SizeRule()
+    rule = size_rule(graph)
+    fixed = SizeRule(margin=rule.margin)
     open_sides = all(side is None for port in images for side in port.shape[1:3])
-    if open_sides and any(side % multiple for side in size):
+    if open_sides and not all(map(rule.fits, size)):
         # What 'same' pads depends on the remainder: none, at the sizes that will be run.
-        height, width = (-(-side // multiple) * multiple for side in size)
+        height, width = map(rule.at_least, size)
         fitting = clean_trace(source, opset, (height, width))
-        if _is_free(source, fitting, opset, (height, width), multiple):
+        if _is_free(source, fitting, opset, (height, width), rule):
             passes.FreeAxes()(fitting)
-            return fitting, multiple
-        return graph, 1
-    fits = not any(side % multiple for side in _sides(graph))
-    if fits and _is_free(source, graph, opset, size, multiple):
+            return fitting, rule
+        return graph, fixed
+    if all(map(rule.fits, _sides(graph))) and _is_free(source, graph, opset, size, rule):
         passes.FreeAxes()(graph)
-        return graph, multiple
-    return graph, 1
+        return graph, rule
+    return graph, fixed
 
 
 def _is_free(
-    source: Source, graph: ir.Model, opset: int, size: tuple[int, int], multiple: int
+    source: Source, graph: ir.Model, opset: int, size: tuple[int, int], rule: SizeRule
 ) -> bool:
     only_images = all(len(v.shape) == 4 for v in graph.graph.outputs if v.shape is not None)  # noqa: PLR2004
     if source.is_plain and only_images and passes.holds_no_size(graph):
         return True
     if any(side is not None for port in source.inputs if port.is_image for side in port.shape[1:3]):
         return False  # it can be traced at no other
-    step = -(-_STEP // multiple) * multiple
+    step = -(-_STEP // rule.multiple) * rule.multiple
     try:
         other = clean_trace(source, opset, (size[0] + step, size[1] + 2 * step))
     except UnsupportedModel:

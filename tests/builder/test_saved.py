@@ -53,26 +53,6 @@ def test_a_damaged_file_is_refused(keras, tmp_path):
         load_model(path)
 
 
-@pytest.mark.parametrize(("strides", "multiple"), [((), 1), ((2,), 2), ((2, 2), 4)])
-def test_the_size_multiple_counts_strided_convolutions_too(keras, strides, multiple):
-    from unetrt.builder import size_multiple
-
-    x = inputs = keras.Input((None, None, 1))
-    for stride in strides:
-        x = keras.layers.Conv2D(2, 3, strides=stride, padding="same")(x)
-    for stride in strides:
-        x = keras.layers.Conv2DTranspose(2, 3, strides=stride, padding="same")(x)
-    assert size_multiple(keras.Model(inputs, x)) == multiple
-
-
-def test_an_unpadded_network_has_no_size_it_gives_back(keras):
-    from unetrt.builder import size_multiple
-
-    x = keras.Input((None, None, 1))
-    with pytest.raises(UnsupportedModel, match="a map as large as the image"):
-        size_multiple(keras.Model(x, keras.layers.Conv2D(2, 3)(x)))
-
-
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_layer_that_is_not_keras_own_is_named(keras, tmp_path, suffix):
     from unetrt.builder import read_model

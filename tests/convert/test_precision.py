@@ -17,6 +17,7 @@ from unetrt.convert.onnx_file import write_onnx
 from unetrt.convert.precision import PRECISIONS, PrecisionSpec, to_precision
 from unetrt.convert.retyping.simulate import simulate_bfloat16
 from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.sizes import SizeRule
 
 make = helper.make_node
 
@@ -34,7 +35,7 @@ def unet(tmp_path):
         tmp_path / "unet.onnx",
         layout="NCHW",
         classes=("a", "b", "c"),
-        size_multiple=2,
+        sizes=SizeRule(2),
     )
 
 
@@ -71,7 +72,7 @@ def test_each_precision_is_a_whole_file_that_says_what_it_is(unet, tmp_path, spe
     assert OnnxModel.load(made.path).sha256 == made.sha256
     assert made.precision == spec.precision
     assert made.made_with["kept"] == kept
-    assert (made.classes, made.layout, made.size_multiple) == (("a", "b", "c"), "NCHW", 2)
+    assert (made.classes, made.layout, made.sizes) == (("a", "b", "c"), "NCHW", SizeRule(2))
     assert made.source == unet.as_source
     assert made.inputs == unet.inputs
     assert made.outputs == unet.outputs

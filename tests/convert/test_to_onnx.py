@@ -8,6 +8,7 @@ import pytest
 from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.convert.export_spec import ExportSpec
 from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.sizes import SizeRule
 
 pytestmark = pytest.mark.tf
 
@@ -52,15 +53,15 @@ def test_the_graph_is_one_node_a_layer_at_free_height_and_width(road):
     assert model.inputs[0].shape == ("batch", "height", "width", 1)
     assert model.outputs[0].shape == ("batch", "height", "width", 2)
     assert (model.inputs[0].name, model.outputs[0].name) == ("image", "probabilities")
-    assert model.size_multiple == 4
+    assert model.sizes == SizeRule(4)
     assert model.classes == ("background", "disc")
 
 
 def test_nodes_and_weights_carry_the_layers_names(road):
     graph = onnx.load(road / "model.fp32.onnx").graph
     names = {node.name for node in graph.node}
-    assert {"down1_conv1", "down2_pool", "bottleneck_conv2", "up2_upconv", "logits"} <= names
-    assert {"down1_conv1/kernel", "up1_upconv/bias"} <= {w.name for w in graph.initializer}
+    assert {"down1/conv1", "down2/pool", "bottleneck/conv2", "up2/upconv", "logits"} <= names
+    assert {"down1/conv1/kernel", "up1/upconv/bias"} <= {w.name for w in graph.initializer}
 
 
 def test_the_file_itself_says_its_classes_and_where_it_comes_from(road):
@@ -143,7 +144,7 @@ def test_a_layer_that_holds_a_size_leaves_the_size_fixed(tmp_path, keras):
     model = keras.Model(inputs, keras.layers.Conv2D(2, 1, activation="softmax")(x))
     made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(48, 80)))
     assert made.inputs[0].shape == ("batch", 48, 80, 1)
-    assert made.size_multiple == 1
+    assert made.sizes == SizeRule()
     agree(model, made, {made.inputs[0].name: pixels(1, 48, 80, 1)})
 
 

@@ -64,7 +64,10 @@ def test_info_names_backend_version_device_and_precision(session):
         (np.zeros((8, 8, 1), np.float32), r"got float32\[8, 8, 1\]"),
         (np.zeros((1, 8, 8, 1), np.uint8), r"got uint8\[1, 8, 8, 1\]"),
         (np.zeros((1, 8, 8, 1), ">f4"), r"got >f4\[1, 8, 8, 1\]"),
-        (np.zeros((1, 8, 9, 1), np.float32), "got 8 x 9, expected sides that are multiples of 4"),
+        (
+            np.zeros((1, 8, 9, 1), np.float32),
+            "got 8 x 9, expected sides that are each a multiple of 4",
+        ),
     ],
 )
 def test_a_wrong_input_is_refused_and_the_session_stays_usable(session, x, words):

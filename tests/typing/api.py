@@ -30,7 +30,7 @@ def convert(model: Any, data: Dataset) -> OnnxModel:
     spec = ExportSpec(pixels="uint8", answer="labels", layout="NCHW", size=(480, 640))
     exported = export_onnx(model, Path("m.onnx"), spec)
     return to_precision(
-        exported, Path("m.int8.onnx"), PrecisionSpec(precision="int8", keep=("up1_*",)), data=data
+        exported, Path("m.int8.onnx"), PrecisionSpec(precision="int8", keep=("up1/*",)), data=data
     )
 
 

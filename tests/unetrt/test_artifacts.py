@@ -4,6 +4,7 @@ import pytest
 
 from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 
@@ -14,7 +15,7 @@ def engine(tmp_path):
         path,
         lambda temporary: temporary.write_bytes(b"an engine"),
         classes=("background", "cell"),
-        size_multiple=16,
+        sizes=SizeRule(16, 12, 92),
         source={"file": "m.onnx", "sha256": "1" * 64},
         made_with={"gpu": None},
         inputs=(TensorSpec("image", "float32", ("batch", "height", "width", 1)),),
@@ -56,7 +57,7 @@ def test_a_missing_file_or_sidecar_is_refused(engine, tmp_path):
 
 
 def test_a_sidecar_of_another_kind_or_format_is_refused(engine):
-    with pytest.raises(ArtifactError, match="got kind 'engine', format 2, expected kind 'onnx'"):
+    with pytest.raises(ArtifactError, match="got kind 'engine', format 3, expected kind 'onnx'"):
         OnnxModel.load(engine.path)
     fields = json.loads(sidecar_of(engine.path).read_text())
     sidecar_of(engine.path).write_text(json.dumps(fields | {"format": 99}))

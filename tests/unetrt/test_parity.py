@@ -4,6 +4,7 @@ import pytest
 from unetrt.data import Sample
 from unetrt.errors import BadInput, ParityError
 from unetrt.parity import TOLERANCES, Tolerance, compare
+from unetrt.sizes import SizeRule
 
 CLASSES = ("background", "cell")
 RANDOM = np.random.default_rng(0)
@@ -19,7 +20,7 @@ def reference(x):
 
 
 def parity_of(candidate):
-    return compare(("keras", reference), {"onnx": candidate}, SAMPLES, CLASSES, 4)["onnx"]
+    return compare(("keras", reference), {"onnx": candidate}, SAMPLES, CLASSES, SizeRule(4))["onnx"]
 
 
 def test_equal_predictors_agree_exactly():
@@ -60,9 +61,19 @@ def test_nan_never_passes():
 
 def test_two_of_one_name_are_refused():
     with pytest.raises(BadInput, match="have one name: got keras"):
-        compare(("keras", reference), {"keras": reference}, SAMPLES, CLASSES, 4)
+        compare(("keras", reference), {"keras": reference}, SAMPLES, CLASSES, SizeRule(4))
 
 
 def test_another_shape_is_named():
     with pytest.raises(ParityError, match="onnx gives another shape"):
         parity_of(lambda x: reference(x)[:, :4])
+
+
+def test_an_unpadded_network_answers_with_a_margin_less():
+    def inner(x):
+        return reference(x)[:, 3:-3, 3:-3]
+
+    parity = compare(("keras", inner), {"onnx": inner}, SAMPLES, CLASSES, SizeRule(4, 2, 3))["onnx"]
+    assert parity.max_abs_diff == 0
+    with pytest.raises(ParityError, match="onnx gives another shape"):
+        compare(("keras", inner), {"onnx": reference}, SAMPLES, CLASSES, SizeRule(4, 2, 3))

@@ -25,7 +25,7 @@ def bench(
     On one real image; what disagrees with the first artifact is not timed.
     """
     from unetrt.benchmarks import Plan, describe_machine, measure, summarize
-    from unetrt.commands.predictors import check_fit, common_multiple, open_all
+    from unetrt.commands.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
     from unetrt.padding import as_batch
     from unetrt.parity import TOLERANCES, compare
@@ -40,14 +40,14 @@ def bench(
         check_fit(predictors, dataset)
         sample = dataset.test[0]
         first, *others = predictors
-        multiple = common_multiple(predictors)
-        x = as_batch(sample.image, multiple)
+        sizes = common_sizes(predictors)
+        x = as_batch(sample.image, sizes)
         parities = compare(
             (first.name, first.predict),
             {other.name: other.predict for other in others},
             [sample],
             dataset.classes,
-            multiple,
+            sizes,
         )
         for other in others:
             parities[other.name].check(TOLERANCES[other.precision])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import functools
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from unetrt.sizes import SizeRule
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
@@ -20,7 +22,7 @@ __all__ = [
     "KERAS",
     "Predictor",
     "check_fit",
-    "common_multiple",
+    "common_sizes",
     "open_all",
     "opened",
     "runnable",
@@ -40,7 +42,7 @@ class Predictor:
     precision: str
     channels: int | str
     n_classes: int | str | None
-    size_multiple: int
+    sizes: SizeRule
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
             _precision(artifact),
             port.channels,
             port.n_classes,
-            artifact.size_multiple,
+            artifact.sizes,
         )
 
 
@@ -114,9 +116,13 @@ def check_fit(predictors: Sequence[Predictor], data: Dataset) -> None:
                 )
 
 
-def common_multiple(predictors: Sequence[Predictor]) -> int:
-    """Return what height and width must be multiples of for all of them."""
-    return math.lcm(*(predictor.size_multiple for predictor in predictors))
+def common_sizes(predictors: Sequence[Predictor]) -> SizeRule:
+    """Return the sizes that all of them take.
+
+    Raises:
+        BadInput: there are none, or their answers differ in size.
+    """
+    return functools.reduce(SizeRule.joined, (predictor.sizes for predictor in predictors))
 
 
 def _keras_predictor(path: Path, name: str) -> Predictor:
@@ -126,17 +132,17 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
     KerasFile.load(path)  # before TensorFlow takes its seconds
     vendor.keras()
     vendor.tensorflow_without_tf32()  # a reference must not round
-    from unetrt.builder import load_model
+    from unetrt.builder import in_full_precision, load_model
 
     model, file = load_model(path)
     return Predictor(
         name,
         path,
-        model.predict_on_batch,
+        in_full_precision(model).predict_on_batch,
         "fp32",
         model.input_shape[-1],
         model.output_shape[-1],
-        file.size_multiple,
+        file.sizes,
     )
 
 

@@ -32,7 +32,7 @@ def verify(
     the first layer at which it parts.
     """
     from unetrt.commands.parting import find_parting
-    from unetrt.commands.predictors import check_fit, common_multiple, open_all
+    from unetrt.commands.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
     from unetrt.padding import as_batch
     from unetrt.parity import compare
@@ -51,18 +51,18 @@ def verify(
                 {other.name: other.predict for other in others},
                 dataset.test,
                 dataset.classes,
-                common_multiple([first, *others]),
+                common_sizes([first, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(dataset.test)} images"),
             )
         failures = {o.name: first_failure(_checked(parities), [o]) for o in others}
         failed = [other for other in others if failures[other.name] is not None]
         samples = {sample.name: sample for sample in dataset.test}
-        multiple = common_multiple([first, *others])
+        sizes = common_sizes([first, *others])
         parted = {}
         for other in failed:
             sample = samples.get(parities[other.name].worst, dataset.test[0])
             with progress.step("verify", f"Looking for the layer at which {other.name} parts"):
-                x = as_batch(sample.image, multiple)
+                x = as_batch(sample.image, sizes)
                 parted[other.name] = find_parting(first.path, other.path, x)
     keys = list(parities[first.name].dice)
     rows = [

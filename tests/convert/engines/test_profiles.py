@@ -10,6 +10,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.convert.engines.engine_spec import EngineSpec
 from unetrt.convert.engines.profiles import input_profiles
 from unetrt.errors import ShapeError
+from unetrt.sizes import SizeRule
 from unetrt.tensors import ShapeRange, TensorSpec
 
 STEPS = st.lists(st.integers(1, 40), min_size=3, max_size=3).map(sorted)
@@ -17,7 +18,7 @@ STEPS = st.lists(st.integers(1, 40), min_size=3, max_size=3).map(sorted)
 
 def model(*shapes, layout="NHWC", multiple=1):
     inputs = tuple(TensorSpec(f"in{k}", "float32", shape) for k, shape in enumerate(shapes))
-    return OnnxModel(Path("m.onnx"), "", inputs=inputs, layout=layout, size_multiple=multiple)
+    return OnnxModel(Path("m.onnx"), "", inputs=inputs, layout=layout, sizes=SizeRule(multiple))
 
 
 @given(STEPS, STEPS, STEPS, st.sampled_from([1, 8, 32]), st.sampled_from(["NHWC", "NCHW"]))

@@ -9,6 +9,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.convert.retyping import calibration
 from unetrt.convert.retyping.calibration import clips, feeds_of
 from unetrt.errors import DataError, ShapeError
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 FREE = ("batch", "height", "width", 3)
@@ -17,7 +18,7 @@ FREE = ("batch", "height", "width", 3)
 def model(*shapes, dtype="float32", layout="NHWC", multiple=4):
     inputs = tuple(TensorSpec(f"x{k}", dtype, shape) for k, shape in enumerate(shapes))
     return OnnxModel(
-        path=Path("net.onnx"), sha256="", inputs=inputs, layout=layout, size_multiple=multiple
+        path=Path("net.onnx"), sha256="", inputs=inputs, layout=layout, sizes=SizeRule(multiple)
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from tests.convert.test_to_onnx import agree, pixels
 from unetrt.convert.export_spec import ExportSpec
+from unetrt.sizes import SizeRule
 
 pytestmark = pytest.mark.tf
 
@@ -39,7 +40,7 @@ def test_strides_agree_at_every_size_they_divide_whatever_size_was_traced(
     made = export(model, tmp_path, size)
     assert made.inputs[0].shape == ("batch", "height", "width", 3)
     multiple = int(np.prod(strides))
-    assert made.size_multiple == multiple
+    assert made.sizes == SizeRule(multiple)
     for rows, columns in ((3, 5), (8, 7)):
         image = pixels(1, rows * multiple, columns * multiple, 3) / 255
         agree(model, made, {"image": image})
@@ -49,7 +50,7 @@ def test_a_fixed_size_that_the_strides_do_not_divide_stays(keras, tmp_path):
     model = strided(keras, (2, 2, 2), side=100)
     made = export(model, tmp_path)
     assert made.inputs[0].shape == ("batch", 100, 100, 3)
-    assert made.size_multiple == 1
+    assert made.sizes == SizeRule()
     agree(model, made, {"image": pixels(1, 100, 100, 3) / 255})
 
 
