@@ -1,4 +1,8 @@
-"""Dice: how well two label maps overlap, 2 |A and B| / (|A| + |B|)."""
+"""How well two label maps overlap: Dice, intersection over union, precision, recall.
+
+Dice is 2 |A and B| / (|A| + |B|). What neither map has is overlapped wholly: 1. Pixels that the
+truth labels 255 are not counted.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +11,75 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DiceCounter"]
+from unetrt.data import IGNORED
+
+__all__ = ["OverlapCounter"]
+
+Counts = NDArray[np.int64]
 
 
-class DiceCounter:
-    """Counts overlaps image by image; Dice per class is pooled over all pixels seen."""
+class OverlapCounter:
+    """Counts pixels image by image; figures per class are pooled over all pixels seen."""
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
         self._confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-        self._per_image: list[float] = []
+        self._foreground: list[float] = []
 
     def add(self, truth: NDArray[Any], prediction: NDArray[Any]) -> None:
         """Count one image: two [height, width] arrays of class numbers."""
         n = len(self.classes)
-        pairs = truth.astype(np.int64) * n + prediction
-        self._confusion += np.bincount(pairs.ravel(), minlength=n * n).reshape(n, n)
-        self._per_image.append(_dice(truth > 0, prediction > 0))
+        known = truth != IGNORED
+        pairs = truth[known].astype(np.int64) * n + prediction[known]
+        confusion = np.bincount(pairs, minlength=n * n).reshape(n, n)
+        self._confusion += confusion
+        both, true, found = confusion[1:, 1:].sum(), confusion[1:].sum(), confusion[:, 1:].sum()
+        self._foreground.append(float(_share(2 * both, true + found)))
 
     @property
     def per_class(self) -> dict[str, float]:
-        """Dice of every class but the background; 1 for a class that neither side has."""
-        total = self._confusion.sum(axis=0) + self._confusion.sum(axis=1)
-        both = 2 * np.diag(self._confusion)
-        return {
-            name: float(both[k] / total[k]) if total[k] else 1.0
-            for k, name in enumerate(self.classes)
-            if k > 0
-        }
+        """Dice of every class but the background."""
+        both, true, found = self._counts
+        return self._named(_share(2 * both, true + found))
+
+    @property
+    def iou(self) -> dict[str, float]:
+        """Intersection over union of every class but the background."""
+        both, true, found = self._counts
+        return self._named(_share(both, true + found - both))
+
+    @property
+    def precision(self) -> dict[str, float]:
+        """Share of a class' predicted pixels that are right; 0 where none is but some should."""
+        both, true, found = self._counts
+        return self._named(_share(both, found, unless=true))
+
+    @property
+    def recall(self) -> dict[str, float]:
+        """Share of a class' true pixels that are found; 0 where there are none but some found."""
+        both, true, found = self._counts
+        return self._named(_share(both, true, unless=found))
 
     @property
     def per_image_foreground(self) -> float:
         """Mean over images of the Dice of everything that is not background."""
-        return float(np.mean(self._per_image)) if self._per_image else float("nan")
+        return float(np.mean(self._foreground)) if self._foreground else float("nan")
 
     def to_json(self) -> dict[str, float]:
         """Return Dice per class and `per_image_foreground`."""
         return {**self.per_class, "per_image_foreground": self.per_image_foreground}
 
+    @property
+    def _counts(self) -> tuple[Counts, Counts, Counts]:
+        """Return of each class the pixels that both have, that the truth has, that were found."""
+        return np.diag(self._confusion), self._confusion.sum(axis=1), self._confusion.sum(axis=0)
 
-def _dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    total = int(a.sum()) + int(b.sum())
-    return 2 * int((a & b).sum()) / total if total else 1.0
+    def _named(self, shares: NDArray[np.float64]) -> dict[str, float]:
+        return {name: float(shares[k]) for k, name in enumerate(self.classes) if k > 0}
+
+
+def _share(part: Any, whole: Any, unless: Any = 0) -> NDArray[np.float64]:
+    """Return part / whole; of nothing, 1, but 0 where `unless` counts something."""
+    of_nothing = np.where(np.asarray(unless) > 0, 0.0, 1.0)
+    whole = np.asarray(whole)
+    return np.where(whole > 0, part / np.maximum(whole, 1), of_nothing)

@@ -29,6 +29,7 @@ __all__ = [
     "keras",
     "matplotlib_figure",
     "need",
+    "nibabel",
     "nilearn_datasets",
     "onnx",
     "onnxruntime",
@@ -134,6 +135,11 @@ def pycuda_driver() -> Any:
 def nilearn_datasets() -> Any:
     """Import nilearn, whose wheel carries the built-in brain data."""
     return _module("nilearn.datasets", extra="demo", purpose="The built-in brain data")
+
+
+def nibabel() -> Any:
+    """Import nibabel, which reads NIfTI volumes."""
+    return _module("nibabel", extra="nifti", purpose="Reading a NIfTI volume")
 
 
 def matplotlib_figure() -> Any:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import write_folder
-from unetrt.data import load_dataset
+from unetrt.data import IGNORED, load_dataset
 from unetrt.errors import DataError
 
 
@@ -27,11 +27,54 @@ def test_masks_of_0_and_255_become_background_and_foreground(disc_folder):
 def test_sixteen_bit_labels_number_instances(tmp_path):
     data = load(write_folder(tmp_path / "d", label_dtype=np.uint16, on=40000))
     assert data.classes == ("background", "foreground")
+    assert set(np.unique(data.train[0].label)) == {0, 1}
+    assert set(np.unique(data.train[0].instances)) == {0, 40000}
 
 
 def test_small_labels_are_classes(tmp_path):
-    data = load(write_folder(tmp_path / "d", on=2))
-    assert data.classes == ("background", "class1", "class2")
+    data = load(write_folder(tmp_path / "d", on=1))
+    assert data.classes == ("background", "class1")
+    assert data.train[0].instances is None
+
+
+def test_what_nobody_knows_is_ignored(tmp_path):
+    folder = write_folder(tmp_path / "d", on=1)
+    for path in (folder / "labels").iterdir():
+        label = np.array(Image.open(path))
+        label[:5] = 255
+        Image.fromarray(label).save(path)
+    (folder / "dataset.json").write_text(json.dumps({"classes": ["air", "cell"]}))
+    with pytest.raises(DataError, match=r"got 255, expected 0 to 1 .*\"ignore\": 255"):
+        load(folder)
+    said = {"classes": ["air", "cell"], "ignore": 255}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    data = load(folder)
+    assert (data.train[0].label[:5] == IGNORED).all()
+    assert set(np.unique(data.train[0].label)) == {0, 1, IGNORED}
+
+
+def test_a_set_with_nothing_but_ignored_pixels_has_no_foreground(tmp_path):
+    folder = write_folder(tmp_path / "d", on=7)
+    said = {"classes": ["air", "cell"], "ignore": 7}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    with pytest.raises(DataError, match="No training image of 'd' has any foreground"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"ignore": "255"}, "got ignore '255', expected the number of what nobody knows"),
+        ({"axis": 3}, "got axis 3, expected 0, 1 or 2"),
+        ({"labels": "boxes"}, "got labels 'boxes'"),
+        ({"lables": "mask"}, "got lables, expected classes, labels, ignore, axis"),
+    ],
+)
+def test_what_dataset_json_cannot_mean_is_refused(disc_folder, said, words):
+    said = {"classes": ["air", "cell"], **said}
+    (disc_folder / "dataset.json").write_text(json.dumps(said))
+    with pytest.raises(DataError, match=words):
+        load(disc_folder)
 
 
 def test_dataset_json_names_the_classes(tmp_path):
@@ -164,11 +207,11 @@ def test_hidden_files_do_not_count(disc_folder):
 
 
 def test_numpy_class_maps_of_any_integer_type_are_classes(tmp_path):
-    folder = write_folder(tmp_path / "d", on=2)
+    folder = write_folder(tmp_path / "d", on=1)
     for path in (folder / "labels").iterdir():
         np.save(path.with_suffix(".npy"), np.array(Image.open(path)).astype(np.int64))
         path.unlink()
-    assert load(folder).classes == ("background", "class1", "class2")
+    assert load(folder).classes == ("background", "class1")
 
 
 def test_dataset_json_can_name_a_mask_s_classes(disc_folder):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unetrt.data.dataset import Dataset, Sample
+from unetrt.data.dataset import IGNORED, Dataset, Sample
 from unetrt.data.images import read_image, write_image
 
-__all__ = ["Dataset", "Sample", "load_dataset", "read_image", "write_image"]
+__all__ = ["IGNORED", "Dataset", "Sample", "load_dataset", "read_image", "write_image"]
 
 
 def load_dataset(source: str) -> Dataset:

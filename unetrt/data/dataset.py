@@ -11,16 +11,30 @@ from numpy.typing import NDArray
 
 from unetrt.errors import DataError
 
-__all__ = ["Dataset", "Sample"]
+__all__ = ["IGNORED", "Dataset", "Sample"]
+
+IGNORED = 255
+"""The label of pixels that nobody learns from or is judged by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image [height, width, channels], as stored, and its classes uint8 [height, width]."""
+    """An image [height, width, channels], as stored, and its classes uint8 [height, width].
+
+    Attributes:
+        name: of the file, and of the slice where there are several.
+        image: pixels.
+        label: class numbers, `IGNORED` where nobody knows.
+        instances: int32 [height, width], the number of the object at each pixel, 0 where there
+            is none; None where objects are not told apart.
+        group: what must stay in one part of the set: the volume a slice came from.
+    """
 
     name: str
     image: NDArray[Any]
     label: NDArray[np.uint8]
+    instances: NDArray[np.int32] | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +62,10 @@ class Dataset:
                 expected="all grey or all RGB",
                 hint="convert them to one kind",
             )
-        if not any(sample.label.any() for sample in self.train):
+        if not any(_has_foreground(sample.label) for sample in self.train):
             raise DataError(
                 f"No training image of {self.name!r} has any foreground",
-                got="labels that are 0 everywhere",
+                got="labels of background everywhere",
                 expected="pixels of at least one other class",
             )
 
@@ -78,3 +92,7 @@ class Dataset:
                 expected="images with contrast",
             )
         return mean, math.sqrt(squares / count)
+
+
+def _has_foreground(label: NDArray[np.uint8]) -> bool:
+    return bool(((label > 0) & (label != IGNORED)).any())

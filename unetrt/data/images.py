@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from unetrt.errors import DataError
 from unetrt.files import replacing
@@ -43,10 +44,14 @@ def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
             values that are not numbers.
     """
     try:
-        pixels = _read_npy(path) if path.suffix.lower() == ".npy" else _read_pillow(path, palette)
+        with warnings.catch_warnings():
+            # So Pillow calls a TIFF whose directory is cut short.
+            warnings.filterwarnings("error", "Corrupt EXIF data", UserWarning)
+            npy = path.suffix.lower() == ".npy"
+            pixels = _read_npy(path) if npy else _read_pillow(path, palette)
     except DataError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, UserWarning) as error:
         raise DataError(
             f"Cannot read the image {path}",
             got=str(error) or type(error).__name__,
