@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from .evaluate import evaluate, size_multiple
+from unetrt.model_sizes import size_rule
+
+from .evaluate import evaluate
+from .full_precision import in_full_precision
+from .history import Epoch
 from .losses import CrossEntropyDice
+from .run_folder import RunFolder
 from .saved import load_model, read_model, save_model
-from .spec import TrainSpec, UNetSpec
-from .train import Epoch, TrainResult, train
+from .spec import UNetSpec
+from .train import TrainResult, train
+from .train_spec import Augmentation, LossName, TrainSpec
 from .unet import build_unet, build_unet_model
 
 __all__ = [
+    "Augmentation",
     "CrossEntropyDice",
     "Epoch",
+    "LossName",
+    "RunFolder",
     "TrainResult",
     "TrainSpec",
     "UNetSpec",
     "build_unet",
     "build_unet_model",
     "evaluate",
+    "in_full_precision",
     "load_model",
     "read_model",
     "save_model",
-    "size_multiple",
+    "size_rule",
     "train",
 ]

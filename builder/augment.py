@@ -1,27 +1,57 @@
-"""Crops that training sees: drawn at random, turned, flipped, brightened."""
+"""Crops that training sees: drawn at random, deformed, turned, flipped, brightened.
+
+Not by Keras' augmentation layers: they draw from a generator that moves on with every call, so
+that batch 1000 of a resumed run would not be that of an unbroken one, and they know nothing of
+labels to ignore, of border weights or of a network that labels less than it sees.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.data import Sample
+from unetrt.data import IGNORED, Sample
 from unetrt.padding import mirrored_to_size
+from unetrt.sizes import SizeRule
+
+from .border import border_weights
+from .elastic import displaced, displacement, sampled
+from .train_spec import Augmentation
 
 __all__ = ["CropStream"]
 
-_FOREGROUND_TRIES = 4
 _FEWEST_STEPS = 50
+_KEPT_PIXELS = 1000
+"""Of each class in each image, where a crop may be centred."""
+
+
+class _Source(NamedTuple):
+    """An image with its labels, mirrored out: labels begin a margin further in."""
+
+    image: NDArray[Any]
+    label: NDArray[np.uint8]
+    weights: NDArray[np.float32] | None
+    pixels: dict[int, NDArray[np.int64]]
 
 
 class CropStream:
-    """Batches (pixels float32 NHWC, classes uint8 NHW), each a function of the seed and its number.
+    """Batches of crops, each a function of the seed and its number alone.
 
-    A crop without foreground is drawn again a few times, so that empty corners do not fill the
-    batches; quarter turns and flips need no interpolation; contrast varies by up to a factor of
-    1.5 and brightness by a tenth of the data's standard deviation.
+    A batch is (pixels float32 [batch, side, side, channels], classes uint8 [batch, s, s]) and, with
+    `border`, the pixels' weights float32 [batch, s, s]. For networks that pad, s is the side; an
+    unpadded one sees a margin around what it labels.
+
+    Args:
+        samples: images of at least one pixel; small ones are mirrored out to a crop.
+        crop: side of what is labelled, at least; the network may need some pixels more.
+        batch: crops a batch.
+        sizes: of the network.
+        pixel_std: of the data, which brightness is measured in.
+        seed: of everything drawn.
+        augmentation: how crops are varied.
+        border: give border weights; all samples know their instances.
     """
 
     def __init__(
@@ -30,20 +60,30 @@ class CropStream:
         *,
         crop: int,
         batch: int,
+        sizes: SizeRule,
         pixel_std: float,
         seed: int,
+        augmentation: Augmentation,
+        border: bool = False,
     ) -> None:
-        self._images = [mirrored_to_size(sample.image, crop, crop) for sample in samples]
-        self._labels = [mirrored_to_size(sample.label, crop, crop) for sample in samples]
-        self._crop = crop
+        self.image_side = sizes.covering(crop)
+        self.label_side = self.image_side - 2 * sizes.margin
+        self._margin = sizes.margin
         self._batch = batch
         self._pixel_std = pixel_std
         self._seed = seed
+        self._augmentation = augmentation
+        self._border = border
+        self._sources = [self._source(k, sample) for k, sample in enumerate(samples)]
+        classes = sorted({c for source in self._sources for c in source.pixels})
+        self._showing = {
+            c: [k for k, source in enumerate(self._sources) if c in source.pixels] for c in classes
+        }
 
     @property
     def channels(self) -> int:
         """Channels of every crop."""
-        return int(self._images[0].shape[2])
+        return int(self._sources[0].image.shape[2])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -51,33 +91,88 @@ class CropStream:
 
         Each epoch ends with a validation, which must not take a small set's time.
         """
-        pixels = sum(label.size for label in self._labels)
-        return max(_FEWEST_STEPS, round(pixels / (self._batch * self._crop**2)))
+        pixels = sum(source.label.size for source in self._sources)
+        return max(_FEWEST_STEPS, round(pixels / (self._batch * self.label_side**2)))
 
-    def batch(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Draw the batch of that number."""
+    def batch(self, number: int) -> tuple[NDArray[Any], ...]:
+        """Draw the batch of that number; several threads may."""
         random = np.random.default_rng((self._seed, int(number)))
         crops = [self._draw(random) for _ in range(self._batch)]
-        return np.stack([image for image, _ in crops]), np.stack([label for _, label in crops])
+        return tuple(np.stack(parts) for parts in zip(*crops, strict=True))
 
-    def _draw(self, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        image, label = self._cut(random)
-        for _ in range(_FOREGROUND_TRIES):
-            if label.any():
-                break
-            image, label = self._cut(random)
-        turns = int(random.integers(4))
-        image, label = np.rot90(image, turns), np.rot90(label, turns)
-        if random.random() < 0.5:  # noqa: PLR2004
-            image, label = image[:, ::-1], label[:, ::-1]
-        contrast = np.exp(random.uniform(-0.4, 0.4))
-        brightness = random.uniform(-0.1, 0.1) * self._pixel_std
-        return (image * contrast + brightness).astype(np.float32), label
+    def _source(self, number: int, sample: Sample) -> _Source:
+        def mirrored(array: NDArray[Any], margin: int = 0) -> NDArray[Any]:
+            height, width = (max(n, self.label_side) + 2 * margin for n in array.shape[:2])
+            return mirrored_to_size(array, height, width, margin=margin)
 
-    def _cut(self, random: np.random.Generator) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        k = int(random.integers(len(self._images)))
-        height, width = self._labels[k].shape
-        top = int(random.integers(height - self._crop + 1))
-        left = int(random.integers(width - self._crop + 1))
-        window = np.s_[top : top + self._crop, left : left + self._crop]
-        return self._images[k][window], self._labels[k][window]
+        label = mirrored(sample.label)
+        random = np.random.default_rng((self._seed, number))
+        pixels = {}
+        for c in np.unique(label):
+            if c not in (0, IGNORED):
+                found = np.flatnonzero(label == c)
+                pixels[int(c)] = random.choice(found, min(len(found), _KEPT_PIXELS), replace=False)
+        weights = None
+        if self._border:
+            assert sample.instances is not None  # noqa: S101  (check_loss saw to it)
+            weights = mirrored(border_weights(sample.instances))
+        return _Source(mirrored(sample.image, self._margin), label, weights, pixels)
+
+    def _draw(self, random: np.random.Generator) -> tuple[NDArray[Any], ...]:
+        vary = self._augmentation
+        source, corner = self._place(random)
+        if vary.elastic and random.random() < vary.elastic_share:
+            moved = displacement(self.image_side, vary.elastic, random)
+            parts = self._deformed(source, corner, moved)
+        else:
+            parts = self._cut(source, corner)
+        if vary.turns:
+            turns = int(random.integers(4))
+            parts = [np.rot90(part, turns) for part in parts]
+        if vary.flips and random.random() < 0.5:  # noqa: PLR2004
+            parts = [part[:, ::-1] for part in parts]
+        contrast = np.float32(np.exp(random.uniform(-vary.contrast, vary.contrast)))
+        brightness = random.uniform(-vary.brightness, vary.brightness) * self._pixel_std
+        image, *labels = parts
+        return (image.astype(np.float32) * contrast + np.float32(brightness), *labels)
+
+    def _place(self, random: np.random.Generator) -> tuple[_Source, tuple[int, int]]:
+        """Choose an image and where the labels of the crop begin in it."""
+        side = self.label_side
+        if self._showing and random.random() < self._augmentation.foreground:
+            shown = int(random.choice(list(self._showing)))
+            source = self._sources[int(random.choice(self._showing[shown]))]
+            pixel = divmod(int(random.choice(source.pixels[shown])), source.label.shape[1])
+            # In the middle half of the crop, so that something of its surroundings shows.
+            begin = [at - int(random.integers(side // 4, side - side // 4)) for at in pixel]
+        else:
+            source = self._sources[int(random.integers(len(self._sources)))]
+            begin = [int(random.integers(n - side + 1)) for n in source.label.shape]
+        top, left = (
+            min(max(0, at), n - side) for at, n in zip(begin, source.label.shape, strict=True)
+        )
+        return source, (top, left)
+
+    def _cut(self, source: _Source, corner: tuple[int, int]) -> list[NDArray[Any]]:
+        top, left = corner
+        side = self.label_side
+        seen = source.image[top : top + self.image_side, left : left + self.image_side]
+        labels = np.s_[top : top + side, left : left + side]
+        return [seen, *(part[labels] for part in _labels(source))]
+
+    def _deformed(
+        self, source: _Source, corner: tuple[int, int], moved: NDArray[np.float32]
+    ) -> list[NDArray[Any]]:
+        places = displaced(corner, moved)
+        channels = [
+            sampled(source.image[:, :, c], places, smooth=True) for c in range(self.channels)
+        ]
+        inner = slice(self._margin, self._margin + self.label_side)
+        # The image begins a margin before its labels do.
+        answered = places[:, inner, inner] - np.float32(self._margin)
+        labels = [sampled(part, answered, smooth=False) for part in _labels(source)]
+        return [np.stack(channels, axis=-1), *labels]
+
+
+def _labels(source: _Source) -> list[NDArray[Any]]:
+    return [source.label] if source.weights is None else [source.label, source.weights]

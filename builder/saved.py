@@ -11,10 +11,10 @@ import keras
 from unetrt import vendor
 from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
+from unetrt.model_sizes import size_rule
 
 from .foreign_layers import explain
 from .losses import CrossEntropyDice
-from .sizes import size_rule
 
 __all__ = ["load_model", "read_model", "save_model"]
 

@@ -13,6 +13,7 @@ from unetrt.data import Dataset, Sample
 
 # Set before any test imports TensorFlow; vendor.keras() would set the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def draw_disc(random: np.random.Generator, height: int, width: int):

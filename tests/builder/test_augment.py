@@ -1,32 +1,140 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from unetrt.builder.train_spec import Augmentation
+from unetrt.data import IGNORED, Sample
+from unetrt.errors import BadInput
+from unetrt.sizes import SizeRule
+
 pytestmark = pytest.mark.tf
 
+GREY = replace(Augmentation(), contrast=0.0, brightness=0.0)
 
-@pytest.fixture
-def stream(keras, discs):
+
+def stream_of(samples, **options):
     from unetrt.builder.augment import CropStream
 
-    return CropStream(discs.train, crop=32, batch=16, pixel_std=1.0, seed=5)
+    own = {
+        "crop": 32,
+        "batch": 8,
+        "sizes": SizeRule(4),
+        "pixel_std": 1.0,
+        "seed": 5,
+        "augmentation": Augmentation(),
+    }
+    return CropStream(samples, **(own | options))
 
 
-def test_a_batch_is_a_function_of_seed_and_number(stream):
-    for again, first in zip(stream.batch(7), stream.batch(7), strict=True):
+def sample(image, label, **fields):
+    return Sample("s", image, label.astype(np.uint8), **fields)
+
+
+def test_a_batch_is_a_function_of_seed_and_number(keras, discs):
+    stream = stream_of(discs.train)
+    for again, first in zip(stream.batch(7), stream_of(discs.train).batch(7), strict=True):
         np.testing.assert_array_equal(again, first)
     assert not np.array_equal(stream.batch(7)[0], stream.batch(8)[0])
+    assert not np.array_equal(stream.batch(7)[0], stream_of(discs.train, seed=6).batch(7)[0])
 
 
-def test_pixels_and_labels_turn_together(stream):
+def test_pixels_and_labels_move_together(keras):
+    random = np.random.default_rng(0)
+    label = np.kron(random.integers(0, 3, (8, 9)), np.ones((8, 8), int))
+    # Pixels tell their label, so any turn, flip or deformation of one alone would show.
+    stream = stream_of((sample((label * 100).astype(np.uint8)[:, :, None], label),),
+                       augmentation=replace(GREY, elastic=4.0, elastic_share=1.0))  # fmt: skip
     pixels, labels = stream.batch(0)
-    for image, label in zip(pixels[..., 0], labels, strict=True):
-        if 0 < label.mean() < 1:  # the disc is the bright part, however it was turned
-            assert image[label == 1].mean() > image[label == 0].mean() + 30
+    assert (pixels.dtype, labels.dtype) == (np.float32, np.uint8)
+    between = np.abs(pixels[..., 0] - labels * 100.0)
+    assert np.mean(between < 1) > 0.7  # bilinear pixels lie between, along the edges alone
+
+
+def test_crops_as_they_are_come_from_the_image(keras):
+    image = np.arange(40 * 44, dtype=np.uint16).reshape(40, 44, 1)
+    stream = stream_of((sample(image, image[:, :, 0] % 2),), augmentation=Augmentation.none())
+    pixels, labels = stream.batch(3)
+    for crop, label in zip(pixels[..., 0], labels, strict=True):
+        top, left = divmod(int(crop[0, 0]), 44)
+        np.testing.assert_array_equal(crop, image[top : top + 32, left : left + 32, 0])
+        np.testing.assert_array_equal(label, crop % 2)
 
 
 def test_images_smaller_than_a_crop_are_mirrored_out(keras, discs):
-    from unetrt.builder.augment import CropStream
+    pixels, labels = stream_of(discs.train, crop=96, batch=2).batch(0)
+    assert (pixels.shape, labels.shape) == ((2, 96, 96, 1), (2, 96, 96))
 
-    pixels, labels = CropStream(discs.train, crop=96, batch=2, pixel_std=1.0, seed=0).batch(0)
-    assert (pixels.shape, pixels.dtype) == ((2, 96, 96, 1), np.float32)
-    assert (labels.shape, labels.dtype) == ((2, 96, 96), np.uint8)
+
+def test_a_crop_that_the_network_does_not_take_grows_to_the_next(keras, discs):
+    stream = stream_of(discs.train, crop=30, sizes=SizeRule(16))
+    assert (stream.image_side, stream.label_side) == (32, 32)
+
+
+@pytest.mark.parametrize("elastic_share", [0.0, 1.0])
+def test_an_unpadded_network_sees_a_margin_around_what_it_labels(keras, elastic_share):
+    label = np.kron(np.random.default_rng(0).integers(0, 2, (10, 10)), np.ones((8, 8), int))
+    image = (label * 200).astype(np.uint8)[:, :, None]
+    stream = stream_of(
+        (sample(image, label),),
+        crop=20,
+        sizes=SizeRule(4, 2, 7),
+        augmentation=replace(GREY, elastic=3.0, elastic_share=elastic_share),
+    )
+    pixels, labels = stream.batch(0)
+    assert pixels.shape == (8, 34, 34, 1)
+    assert labels.shape == (8, 20, 20)
+    inner = pixels[:, 7:-7, 7:-7, 0]
+    assert np.mean(np.abs(inner - labels * 200.0) < 1) > (0.7 if elastic_share else 0.999)
+
+
+def test_rare_classes_are_shown_as_often_as_asked(keras):
+    label = np.zeros((400, 400), np.uint8)
+    label[200:204, 200:204] = 1
+    label[:4, :4] = 2
+    one = sample(np.zeros((400, 400, 1), np.uint8), label)
+    some = stream_of((one,), batch=400, augmentation=replace(GREY, elastic=0.0, foreground=0.5))
+    shown = some.batch(0)[1].reshape(400, -1)
+    for number in (1, 2):
+        assert 0.2 < (shown == number).any(axis=1).mean() < 0.35
+    none = stream_of((one,), batch=400, augmentation=replace(GREY, foreground=0.0, elastic=0.0))
+    assert none.batch(0)[1].any(axis=(1, 2)).mean() < 0.1
+
+
+def test_ignored_pixels_are_no_foreground_and_stay_ignored(keras):
+    label = np.zeros((64, 64), np.uint8)
+    label[:, 32:] = IGNORED
+    stream = stream_of((sample(np.zeros((64, 64, 1), np.uint8), label),), batch=32)
+    assert set(np.unique(stream.batch(0)[1])) == {0, IGNORED}
+
+
+def test_bright_sixteen_bit_pixels_do_not_overflow(keras):
+    image = np.full((40, 40, 3), 65535, np.uint16)
+    pixels, _ = stream_of((sample(image, np.ones((40, 40))),), pixel_std=100.0).batch(0)
+    assert np.isfinite(pixels).all()
+    assert 65535 * np.exp(-0.41) < pixels.min() <= pixels.max() < 65535 * np.exp(0.41)
+
+
+def test_border_weights_come_with_their_pixels(keras):
+    instances = np.zeros((64, 64), np.int32)
+    instances[:, :30], instances[:, 33:] = 1, 2
+    one = sample(np.zeros((64, 64, 1), np.uint8), instances > 0, instances=instances)
+    pixels, labels, weights = stream_of((one,), border=True).batch(0)
+    assert (len(pixels), weights.dtype, weights.shape) == (8, np.float32, labels.shape)
+    assert (weights[labels == 1] == 1).all()
+    assert (weights[labels == 0] > 5).all()
+
+
+def test_an_epoch_holds_as_many_pixels_as_the_images(keras):
+    image = np.zeros((512, 512, 1), np.uint8)
+    samples = (sample(image, np.ones((512, 512))),) * 4
+    assert stream_of(samples, batch=8, crop=32).steps_per_epoch == 128
+    assert stream_of(samples[:1], batch=8, crop=64).steps_per_epoch == 50
+
+
+@pytest.mark.parametrize(
+    "fields", [{"foreground": 1.5}, {"elastic": -1.0}, {"elastic_share": float("nan")}]
+)
+def test_an_augmentation_that_cannot_be_is_refused(fields):
+    with pytest.raises(BadInput, match="Cannot augment"):
+        Augmentation(**fields)

@@ -1,8 +1,14 @@
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from unetrt.builder.spec import TrainSpec, UNetSpec
-from unetrt.errors import BadInput, DataError
+from unetrt.builder.spec import UNetSpec
+from unetrt.builder.train_spec import TrainSpec
+from unetrt.data import Dataset, Sample
+from unetrt.errors import BadInput, DataError, UnsupportedModel
 
 pytestmark = pytest.mark.tf
 
@@ -15,6 +21,15 @@ def tiny(discs, **fields):
     mean, std = discs.pixel_statistics()
     spec = {"n_classes": 2, "dropout": 0.0, "pixel_mean": mean, "pixel_std": std}
     return build_unet(UNetSpec(**(TINY | spec | fields)))
+
+
+def trained(keras, discs, *, seed=0, network=None, run=None, **fields):
+    """A small training that always begins with the same weights."""
+    from unetrt.builder import train
+
+    keras.utils.set_random_seed(seed)
+    own = {"epochs": 1, "crop": 32, "batch": 4, "learning_rate": 0.01, "seed": seed}
+    return train(tiny(discs, **(network or {})), discs, TrainSpec(**(own | fields)), run=run)
 
 
 def test_training_learns_and_keeps_the_weights_of_its_best_epoch(keras, discs):
@@ -30,6 +45,7 @@ def test_training_learns_and_keeps_the_weights_of_its_best_epoch(keras, discs):
     )
     assert [epoch.epoch for epoch in result.history] == [1, 2, 3]
     assert tuple(epoch for epoch, _ in seen) == result.history
+    assert seen[result.best.epoch - 1][1]
     assert result.best.val_dice > 0.9
     assert evaluate(result.model, discs.val, discs.classes).per_class["disc"] == pytest.approx(
         result.best.val_dice
@@ -37,23 +53,102 @@ def test_training_learns_and_keeps_the_weights_of_its_best_epoch(keras, discs):
     assert result.history[-1].learning_rate < 1e-4
 
 
-def test_the_same_seed_gives_the_same_curve(keras, discs):
-    from unetrt.builder import train
-
-    def curve():
-        keras.utils.set_random_seed(3)
-        spec = TrainSpec(epochs=1, crop=32, batch=2, seed=3)
-        return [epoch.loss for epoch in train(tiny(discs), discs, spec).history]
-
-    assert curve() == pytest.approx(curve(), rel=1e-4)
+def test_the_same_seed_gives_the_same_weights_to_the_last_bit(keras, discs):
+    network = {"dropout": 0.2}
+    first, second = (trained(keras, discs, seed=3, network=network) for _ in range(2))
+    assert first.history[0].loss == second.history[0].loss
+    for a, b in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        assert (a == b).all()
 
 
 def test_minutes_end_the_training(keras, discs):
-    from unetrt.builder import train
-
-    result = train(tiny(discs), discs, TrainSpec(minutes=0.05, crop=32, batch=2))
+    result = trained(keras, discs, epochs=None, minutes=0.05, batch=2)
     assert result.history[-1].remaining_s == 0
     assert result.history[-1].elapsed_s < 60
+
+
+def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
+    keras, discs, monkeypatch
+):
+    from unetrt.builder import course
+
+    dice = iter([0.5, 0.7, 0.7, 0.6, 0.9])
+    monkeypatch.setattr(
+        course, "evaluate", lambda *_args: SimpleNamespace(per_class={"disc": next(dice)})
+    )
+    result = trained(keras, discs, epochs=9, patience=2)
+    assert [epoch.val_dice for epoch in result.history] == [0.5, 0.7, 0.7, 0.6]
+    assert result.best.epoch == 2
+
+
+def test_averages_are_validated_and_kept_while_training_goes_on_with_raw_weights(keras, discs):
+    from unetrt.builder import evaluate
+
+    raw = trained(keras, discs, epochs=2)
+    averaged = trained(keras, discs, epochs=2, ema=0.9)
+    # A saved average that training went on with would change the second epoch's loss.
+    assert [e.loss for e in raw.history] == [e.loss for e in averaged.history]
+    kernels = [result.model.get_layer("logits").kernel.numpy() for result in (raw, averaged)]
+    assert (kernels[0] != kernels[1]).any()
+    assert evaluate(averaged.model, discs.val, discs.classes).per_class["disc"] == pytest.approx(
+        averaged.best.val_dice
+    )
+
+
+def test_deep_supervision_learns_and_leaves_no_heads(keras, discs):
+    result = trained(keras, discs, deep_supervision=1, epochs=2)
+    assert result.best.val_dice > 0.8
+    assert len(result.model.outputs) == 1
+    assert not [layer.name for layer in result.model.layers if "supervision" in layer.name]
+
+
+def test_an_unpadded_network_learns_with_its_inner_blocks_judged(keras, discs):
+    network = {"padding": "valid", "upsampling_kernel": 2}
+    result = trained(keras, discs, network=network, deep_supervision=1)
+    assert result.spec.crop >= 32
+    assert result.best.val_dice > 0.5
+
+
+def test_sgd_has_the_papers_momentum(keras):
+    from unetrt.builder.optimizer import make_optimizer
+
+    assert float(make_optimizer(TrainSpec.paper()).momentum) == 0.99
+
+
+def test_a_crop_that_the_network_cannot_take_is_rounded_up_and_said(keras, discs):
+    from unetrt.builder import train
+
+    said = []
+    spec = TrainSpec(epochs=1, crop=30, batch=2)
+    result = train(tiny(discs), discs, spec, on_step=said.append)
+    assert result.spec.crop == 32
+    assert said[0] == "crops of 32 pixels, not 30, which the network cannot take"
+
+
+def test_a_model_of_one_size_is_trained_on_images_of_that_size_alone(keras, discs):
+    def cut(height, width):
+        parts = (
+            tuple(Sample(s.name, s.image[:height, :width], s.label[:height, :width]) for s in part)
+            for part in (discs.train, discs.val, discs.test)
+        )
+        return Dataset("cut", discs.classes, *parts)
+
+    square, oblong = {"shape": (48, 48, 1)}, {"shape": (48, 60, 1)}
+    assert trained(keras, cut(48, 48), network=square).spec.crop == 48
+    with pytest.raises(UnsupportedModel, match=r"'val0': got a model for images of 48 x 48"):
+        trained(keras, discs, network=square)
+    with pytest.raises(UnsupportedModel, match=r"images of 48 x 60, expected height and width"):
+        trained(keras, cut(48, 60), network=oblong)
+
+
+def test_a_model_without_a_size_rule_is_refused(keras, discs):
+    from unetrt.builder import train
+
+    layers = keras.layers
+    halving = [layers.Conv2D(2, 1, strides=2), layers.Softmax()]
+    model = keras.Sequential([keras.Input((None, None, 1)), *halving])
+    with pytest.raises(UnsupportedModel, match="Cannot find a size"):
+        train(model, discs)
 
 
 def test_a_model_of_other_channels_or_classes_is_refused(keras, discs):
@@ -63,6 +158,19 @@ def test_a_model_of_other_channels_or_classes_is_refused(keras, discs):
         train(tiny(discs, shape=(None, None, 3)), discs)
     with pytest.raises(BadInput, match=r"a model of 5 classes, expected 2 \(background, disc\)"):
         train(tiny(discs, n_classes=5), discs)
+    more = Dataset("more", ("background", "disc", "ring"), discs.train, discs.val, discs.test)
+    with pytest.raises(BadInput, match=r"a model of 2 classes, expected 3 \(background, disc, r"):
+        train(tiny(discs), more)
+
+
+def test_a_class_that_no_training_label_shows_is_refused(keras, discs):
+    from unetrt.builder import train
+
+    data = replace(discs, classes=("background", "disc", "ghost"))
+    with pytest.raises(
+        DataError, match="No training label of 'discs' shows ghost: expected pixels"
+    ):
+        train(tiny(discs, n_classes=3), data, TrainSpec(epochs=1))
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(keras, discs):
@@ -74,6 +182,56 @@ def test_a_loss_that_is_not_a_number_stops_the_training(keras, discs):
     model.set_weights(weights)
     with pytest.raises(DataError, match="Training diverged: got a loss of nan at step 1"):
         train(model, discs, TrainSpec(epochs=1, crop=32, batch=2))
+
+
+def test_a_training_that_diverges_later_says_where_the_best_epoch_is(keras, discs, tmp_path):
+    from unetrt.builder import load_model, train
+
+    model = tiny(discs)
+
+    def spoil(_epoch, _best):
+        model.get_layer("logits").bias.assign([np.nan, np.nan])
+
+    with pytest.raises(DataError, match="at step 51.*the best epoch is kept in .*model.keras"):
+        train(model, discs, TrainSpec(epochs=2, crop=32, batch=2), run=tmp_path, on_epoch=spoil)
+    kept, _ = load_model(tmp_path / "model.keras")
+    assert all(np.isfinite(weights).all() for weights in kept.get_weights())
+
+
+def test_a_step_that_overflows_float16_is_left_out(keras, discs):
+    hot = np.full((50, 61, 1), 1e9, np.float32)
+    samples = (Sample("hot", hot, discs.train[0].label), *discs.train)
+    data = Dataset("hot", discs.classes, samples, discs.val, discs.test)
+    network = {"normalization": "none", "dtype_policy": "mixed_float16"}
+    network |= {"pixel_mean": 100.0, "pixel_std": 50.0}
+    result = trained(keras, data, network=network, batch=1, learning_rate=1e-3)
+    assert np.isfinite(result.history[0].loss)
+    assert all(np.isfinite(weights).all() for weights in result.model.get_weights())
+
+
+def test_a_run_leaves_the_best_model_its_curve_and_logs(keras, discs, tmp_path):
+    from unetrt.builder import load_model
+
+    run = tmp_path / "run"
+    result = trained(keras, discs, epochs=2, run=run)
+    names = {path.name for path in run.iterdir()}
+    assert names == {"model.keras", "model.keras.json", "history.csv", "logs"}
+    kept, file = load_model(run / "model.keras")
+    for a, b in zip(kept.get_weights(), result.model.get_weights(), strict=True):
+        assert (a == b).all()
+    assert (
+        getattr(kept, "optimizer", None) is None
+    )  # its momenta would make the file three times as large
+    assert file.made_with["epoch"] == result.best.epoch
+    assert file.made_with["spec"]["batch"] == 4
+    assert file.classes == discs.classes
+    lines = (run / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,loss,val_dice,learning_rate,elapsed_s,remaining_s"
+    assert len(lines) == 3
+    logged = b"".join(path.read_bytes() for path in (run / "logs").iterdir())
+    for name in (b"loss", b"val_dice", b"learning_rate", b"val0"):
+        assert name in logged
+    assert json.loads((run / "model.keras.json").read_text())["source"]["data"] == "discs"
 
 
 @pytest.mark.parametrize("fields", [{"minutes": 0}, {"minutes": -1}, {"epochs": 0}])

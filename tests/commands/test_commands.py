@@ -41,11 +41,13 @@ def trained(tmp_path_factory, folder):
 def test_train_leaves_model_history_metrics_and_overlays(trained):
     out, result = trained
     assert {p.name for p in out.iterdir()} == {
-        "model.keras", "model.keras.json", "history.csv", "metrics.json", "overlays",
+        "model.keras", "model.keras.json", "history.csv", "logs", "metrics.json", "overlays",
     }  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
-    assert set(metrics["test"]) == {"foreground", "per_image_foreground"}
-    assert result["dice"] == metrics
+    assert set(metrics) == {"train", "val", "test"}
+    assert set(metrics["test"]["dice"]) == {"foreground"}
+    assert {"iou", "per_image_foreground"} <= set(metrics["test"])
+    assert result["metrics"] == metrics
     with (out / "history.csv").open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
     assert any((out / "overlays").iterdir())
@@ -95,7 +97,7 @@ def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path
     OnnxModel.write(
         wrong,
         lambda temporary: onnx.save(proto, temporary),
-        size_multiple=good.size_multiple,
+        sizes=good.sizes,
         inputs=good.inputs,
         outputs=good.outputs,
     )

@@ -81,6 +81,6 @@ def test_int8_without_images_is_refused(unetrt, road, tmp_path):
 
 
 def test_a_kept_layer_is_told(unetrt, road, tmp_path):
-    options = ("--precision", "fp16", "--keep", "up2_*", "--keep", "logits")
+    options = ("--precision", "fp16", "--keep", "up2/*", "--keep", "logits")
     told = converted(unetrt, road / "model.fp32.onnx", tmp_path / "m.onnx", *options)
     assert "logits" in told["kept"]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unetrt.convert.to_engine import EngineSpec
     from unetrt.data import Dataset
     from unetrt.progress import Progress
+    from unetrt.sizes import SizeRule
 
 __all__ = ["demo"]
 
@@ -52,11 +53,10 @@ def demo(
         (out / stale).unlink(missing_ok=True)  # they would describe other artifacts
     with progress.step("train", "Loading TensorFlow"):
         vendor.keras()
+    from unetrt.commands.train import planned, train_into
 
-        from unetrt.builder import TrainSpec
-    from unetrt.commands.train import train_into
-
-    train_into(out / "run", dataset, TrainSpec(minutes=minutes), progress)
+    plan = planned(dataset, progress, minutes=minutes)
+    train_into(out / "run", dataset, plan, progress, restart=True)
     onnx_models = _convert(out, dataset, progress)
     engines = _build(out, onnx_models, dataset, progress)
     summary = _verify_and_time(out, engines, dataset, progress)
@@ -101,18 +101,18 @@ def _build(
     engines = {}
     for precision, model in onnx_models.items():
         with progress.step("build", f"Building the {precision} engine"):
-            spec = _engine_spec(data, model.size_multiple)
+            spec = _engine_spec(data, model.sizes)
             engines[precision] = build_engine(model, out / f"model.{precision}.engine", spec)
     return engines
 
 
-def _engine_spec(data: Dataset, multiple: int) -> EngineSpec:
+def _engine_spec(data: Dataset, rule: SizeRule) -> EngineSpec:
     """Take every size of the test images, mirrored out as the network needs; best at the median."""
     from unetrt.convert.to_engine import EngineSpec
     from unetrt.tensors import ShapeRange
 
     def sides(axis: int) -> ShapeRange:
-        sizes = sorted(-(-s.label.shape[axis] // multiple) * multiple for s in data.test)
+        sizes = sorted(rule.covering(s.label.shape[axis]) for s in data.test)
         return ShapeRange(sizes[0], sizes[len(sizes) // 2], sizes[-1])
 
     return EngineSpec(height=sides(0), width=sides(1))
@@ -123,7 +123,7 @@ def _verify_and_time(
 ) -> dict[str, Any]:
     """Open all that can run here once; check it on every test image, then time what passed."""
     from unetrt.benchmarks import describe_machine
-    from unetrt.commands.predictors import common_multiple, opened
+    from unetrt.commands.predictors import common_sizes, opened
     from unetrt.parity import TOLERANCES, compare
 
     with ExitStack() as stack:
@@ -136,7 +136,7 @@ def _verify_and_time(
                 {other.name: other.predict for other in others},
                 data.test,
                 data.classes,
-                common_multiple([keras, *others]),
+                common_sizes([keras, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(data.test)} images"),
             )
             for other in others:
@@ -196,11 +196,11 @@ def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
     from unetrt.benchmarks import measure, summarize
-    from unetrt.commands.predictors import common_multiple
+    from unetrt.commands.predictors import common_sizes
     from unetrt.padding import as_batch
 
     image = data.test[len(data.test) // 2].image
-    x = as_batch(image, common_multiple(predictors))
+    x = as_batch(image, common_sizes(predictors))
     with progress.step("bench", "Timing"):
         calls = {p.name: (lambda p=p: p.predict(x)) for p in predictors}
         samples = measure(calls, on_run=progress.tick)

@@ -6,9 +6,17 @@ from unetrt.sizes import SizeRule
 pytestmark = pytest.mark.tf
 
 
+@pytest.fixture(scope="module")
+def keras():
+    pytest.importorskip("tensorflow")
+    from unetrt import vendor
+
+    return vendor.keras()
+
+
 @pytest.mark.parametrize(("strides", "multiple"), [((), 1), ((2,), 2), ((2, 2), 4), ((4,), 4)])
 def test_strided_convolutions_count(keras, strides, multiple):
-    from unetrt.builder import size_rule
+    from unetrt.model_sizes import size_rule
 
     x = inputs = keras.Input((None, None, 1))
     for stride in strides:
@@ -19,7 +27,7 @@ def test_strided_convolutions_count(keras, strides, multiple):
 
 
 def test_an_unpadded_network_loses_a_margin(keras):
-    from unetrt.builder import size_rule
+    from unetrt.model_sizes import size_rule
 
     x = keras.Input((None, None, 1))
     assert size_rule(keras.Model(x, keras.layers.Conv2D(2, 3)(x))) == SizeRule(margin=1)
@@ -29,7 +37,7 @@ def test_an_unpadded_network_loses_a_margin(keras):
 
 @pytest.mark.parametrize("options", [{"strides": 2, "padding": "same"}, {"kernel_size": 2}])
 def test_an_answer_at_half_the_size_or_off_the_middle_has_no_rule(keras, options):
-    from unetrt.builder import size_rule
+    from unetrt.model_sizes import size_rule
 
     x = keras.Input((None, None, 1))
     model = keras.Model(x, keras.layers.Conv2D(2, **({"kernel_size": 3} | options))(x))

@@ -1,0 +1,153 @@
+"""Everything that an interrupted training needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.errors import ArtifactError
+from unetrt.files import replacing
+
+from .history import Epoch
+
+__all__ = ["Checkpoint", "load_checkpoint", "restore", "save_checkpoint"]
+
+_FORMAT = 1
+_STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A training at the end of an epoch; its variables stay in the file until `restore`.
+
+    Attributes:
+        path: the file.
+        identity: of the spec, the network and the data: see identity.py.
+        step: steps taken.
+        spent_s: seconds taken.
+        history: the curve so far.
+        best_weights: of the best epoch; empty before the first.
+    """
+
+    path: Path
+    identity: dict[str, Any]
+    step: int
+    spent_s: float
+    history: tuple[Epoch, ...]
+    best_weights: list[NDArray[Any]]
+
+
+def save_checkpoint(
+    checkpoint: Checkpoint, model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Write the checkpoint and every variable of `model` and `optimizer`, whole or not at all.
+
+    The file is a NumPy archive, written an array at a time: all of them at once would take as
+    much memory again as training does.
+    """
+    state = {
+        "format": _FORMAT,
+        "identity": checkpoint.identity,
+        "step": checkpoint.step,
+        "spent_s": checkpoint.spent_s,
+        "history": [asdict(epoch) for epoch in checkpoint.history],
+        "best_weights": len(checkpoint.best_weights),
+    }
+    named = {
+        **{f"best/{k}": weights for k, weights in enumerate(checkpoint.best_weights)},
+        **dict(_variables(model, optimizer)),
+    }
+    with (
+        replacing(checkpoint.path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        archive.writestr(_STATE, json.dumps(state))
+        for name, value in named.items():
+            array = np.asarray(
+                value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(value)
+            )
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read all but the variables.
+
+    Raises:
+        ArtifactError: the file is damaged, or of another version.
+    """
+    with _refusing(path), zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()  # before training is changed by half of it
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"a damaged {damaged}")
+        state = json.loads(archive.read(_STATE))
+        if state["format"] != _FORMAT:
+            raise ValueError(f"format {state['format']}")
+        return Checkpoint(
+            path=path,
+            identity=state["identity"],
+            step=int(state["step"]),
+            spent_s=float(state["spent_s"]),
+            history=tuple(Epoch(**epoch) for epoch in state["history"]),
+            best_weights=[_array(archive, f"best/{k}") for k in range(state["best_weights"])],
+        )
+
+
+def restore(
+    checkpoint: Checkpoint, model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Set every variable of `model` and `optimizer` to what the file holds.
+
+    Raises:
+        ArtifactError: the file has others.
+    """
+    path = checkpoint.path
+    with _refusing(path), zipfile.ZipFile(path) as archive:
+        for name, variable in _variables(model, optimizer):
+            array = _array(archive, name)
+            if array.shape != tuple(variable.shape):
+                raise ValueError(f"{name} of shape {array.shape}, not {tuple(variable.shape)}")
+            variable.assign(array)
+
+
+def _variables(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer
+) -> Iterator[tuple[str, Any]]:
+    """Name every variable: weights, statistics, dropout's seeds, momenta, averages."""
+    for owner, variables in (("model", model.variables), ("optimizer", optimizer.variables)):
+        yield from ((f"{owner}/{k}", variable) for k, variable in enumerate(variables))
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(f"{name}.npy") as member:
+        array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
+    return array
+
+
+class _refusing:  # noqa: N801  (reads as a clause)
+    """Say what to do about a file that cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(
+            error, OSError | ValueError | KeyError | TypeError | EOFError | zipfile.BadZipFile
+        ):
+            raise ArtifactError(
+                f"Cannot resume from {self._path}",
+                got=error,
+                expected="a whole checkpoint of this version of unetrt",
+                hint="begin again with --restart (in Python, delete the file)",
+            ) from error

@@ -1,0 +1,153 @@
+"""The course of a training: its learning rate, its epochs, and what each of them leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.data import Dataset
+from unetrt.errors import DataError
+
+from .averages import judged
+from .evaluate import evaluate
+from .history import Epoch, best_epoch
+from .schedule import Schedule
+from .train_spec import TrainSpec
+
+__all__ = ["Course"]
+
+_MOST_SKIPPED = 30
+"""Steps in a row that loss scaling may leave out: it halves its scale, 2^15, at each."""
+
+
+class Course(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the learning rate, validates each epoch, keeps the best weights, ends the training.
+
+    Not Keras' EarlyStopping and ModelCheckpoint: what they know is lost with the process.
+
+    Args:
+        model: what is validated.
+        source: what is trained, without auxiliary heads: see averages.py.
+        spec: how, and for how long.
+        data: its validation images are for choosing the best epoch.
+        schedule: how far a step is.
+        steps_per_epoch: batches an epoch.
+        on_kept: gets an epoch and whether it is the best, while `model` holds its weights.
+        on_finished: called when an epoch is over and the weights are those to go on with.
+        on_step: gets a line on how far the epoch is.
+        kept_in: where the best epoch is, for errors.
+
+    Attributes:
+        history: the epochs so far.
+        best_weights: of the model in the best of them.
+        step: steps taken.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        source: keras.Model,
+        spec: TrainSpec,
+        data: Dataset,
+        schedule: Schedule,
+        steps_per_epoch: int,
+        *,
+        on_kept: Callable[[Epoch, bool], None],
+        on_finished: Callable[[], None],
+        on_step: Callable[[str], None],
+        kept_in: str = "",
+    ) -> None:
+        super().__init__()
+        self.history: list[Epoch] = []
+        self.best_weights: list[NDArray[Any]] = []
+        self.step = 0
+        self._own = model
+        self._source = source
+        self._spec = spec
+        self._data = data
+        self._schedule = schedule
+        self._steps_per_epoch = steps_per_epoch
+        self._on_kept = on_kept
+        self._on_finished = on_finished
+        self._on_step = on_step
+        self._kept_in = kept_in
+        self._loss = math.nan
+        self._rate = 0.0
+        self._skipped = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether training is at its end: of its epochs, its minutes or its patience."""
+        if self._schedule.done(self.step) >= 1:
+            return True
+        if self._spec.patience is None or not self.history:
+            return False
+        return len(self.history) - best_epoch(self.history).epoch >= self._spec.patience
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Set the learning rate."""
+        self._rate = self._schedule.learning_rate(self.step)
+        self.model.optimizer.learning_rate = self._rate
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Say how far training is; end it by the clock."""
+        self.step += 1
+        if math.isfinite(logs["loss"]):
+            self._loss = logs["loss"]
+            self._skipped = 0
+        else:
+            self._skip(logs["loss"])
+        self._on_step(
+            f"epoch {len(self.history) + 1}, step {batch + 1}/{self._steps_per_epoch}, "
+            f"loss {self._loss:.3f}, {self._schedule.remaining_s(self.step):.0f} s left"
+        )
+        if self._spec.epochs is None and self._schedule.done(self.step) >= 1:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
+        """Validate, keep, and end it by its patience."""
+        averaged = self._spec.ema is not None
+        with judged(self._own, self._source, self.model, averaged=averaged):
+            dice = evaluate(self._own, self._data.val, self._data.classes)
+            finished = Epoch(
+                epoch=epoch + 1,
+                loss=float(self._loss),
+                val_dice=float(np.mean(list(dice.per_class.values()))),
+                learning_rate=self._rate,
+                elapsed_s=self._schedule.elapsed_s,
+                remaining_s=self._schedule.remaining_s(self.step),
+            )
+            best = not self.history or finished.val_dice > best_epoch(self.history).val_dice
+            self.history.append(finished)
+            if best:
+                self.best_weights = self._own.get_weights()
+            self._on_kept(finished, best)
+        self._on_finished()
+        if self.over:
+            self.model.stop_training = True
+
+    def _skip(self, loss: float) -> None:
+        """Go on after a step that loss scaling has left out; anything else has diverged."""
+        self._skipped += 1
+        scaled = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
+        if not scaled or self._skipped > _MOST_SKIPPED or not _finite(self.model):
+            where = f"; the best epoch is kept in {self._kept_in}" if self._kept_in else ""
+            raise DataError(
+                "Training diverged",
+                got=f"a loss of {loss} at step {self.step}",
+                expected="a finite loss",
+                hint="lower the learning rate, or look for extreme pixel values"
+                + (where if self.history else ""),
+            )
+        self.model.reset_metrics()  # the mean over the epoch would stay what this step made it
+
+
+def _finite(model: keras.Model) -> bool:
+    return all(
+        bool(np.isfinite(keras.ops.convert_to_numpy(weight)).all()) for weight in model.weights
+    )

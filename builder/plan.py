@@ -1,0 +1,124 @@
+"""What network to train and how, chosen from what the data are like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, get_args
+
+from unetrt.data.fingerprint import Fingerprint
+from unetrt.errors import BadInput
+
+from .spec import DtypePolicy, UNetSpec
+from .train_spec import TrainSpec
+
+__all__ = ["Choice", "Plan", "Preset", "plan"]
+
+Preset = Literal["auto", "small", "article", "paper"]
+
+_CROP, _LARGE_CROP = 128, 256
+_PIXELS = 8 * _CROP**2
+"""Of the crops of a batch together."""
+_OBJECT_SHARE = 0.5
+"""A crop should be at least so many times as wide as an object."""
+_SMALLEST_BOTTOM = 4
+_FIRST_FILTERS = 8
+_FAR = 1.5
+"""Pixels are clipped where the brightest is so many times further from the darkest than the
+percentile 99.5 is: a hot pixel or a piece of metal would else set the scale for all others."""
+
+
+class Choice(NamedTuple):
+    """What was chosen, and why."""
+
+    what: str
+    chosen: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A network, its training, and the reasons."""
+
+    unet: UNetSpec
+    training: TrainSpec
+    reasons: tuple[Choice, ...]
+
+
+def plan(
+    found: Fingerprint,
+    *,
+    preset: Preset = "auto",
+    dtype_policy: DtypePolicy = "float32",
+    **training: Any,
+) -> Plan:
+    """Choose normalisation, depth, crop and batch for data like `found`.
+
+    "auto" is the small network, as deep as the crops allow; the other presets keep their depth.
+    Fields of TrainSpec that are given win.
+
+    Raises:
+        BadInput: no such preset, or a field that TrainSpec refuses.
+    """
+    if preset not in get_args(Preset):
+        raise BadInput(
+            "There is no such preset", got=preset, expected=f"one of {', '.join(get_args(Preset))}"
+        )
+    given = {name: value for name, value in training.items() if value is not None}
+    pixels, normalization = _normalization(found)
+    unet = UNetSpec.paper if preset == "paper" else UNetSpec.small
+    unet = UNetSpec.article if preset == "article" else unet
+    network = unet(
+        (None, None, found.channels), len(found.classes), dtype_policy=dtype_policy, **pixels
+    )
+    crop, crop_why = _crop(found)
+    if "crop" in given:
+        crop, crop_why = given["crop"], "as asked"
+    network, depth = _deep_enough(network, crop) if preset == "auto" else (network, None)
+    crop = network.sizes.covering(crop) - 2 * network.sizes.margin
+    batch, batch_why = max(1, _PIXELS // network.sizes.covering(crop) ** 2), "as the crops' pixels"
+    if "batch" in given:
+        batch, batch_why = given["batch"], "as asked"
+    reasons = [
+        normalization,
+        depth or Choice("network", f"{preset}, {len(network.filters)} poolings", "as asked"),
+        Choice("crop", f"{crop} x {crop}", crop_why),
+        Choice("batch", str(batch), batch_why),
+    ]
+    spec = TrainSpec(**{**given, "crop": crop, "batch": batch})
+    return Plan(network, spec, tuple(reasons))
+
+
+def _normalization(found: Fingerprint) -> tuple[dict[str, Any], Choice]:
+    least, low, _, high, most = found.percentiles
+    far = high > low and (most - least) > _FAR * (high - low) and found.clipped_std > 0
+    if found.dtype == "uint8" or not far:  # eight bits have no room for tails
+        scale = {"pixel_mean": found.mean, "pixel_std": found.std}
+        chosen = f"(pixel - {found.mean:.4g}) / {found.std:.4g}"
+        return scale, Choice("pixels", chosen, "mean and deviation of the training images")
+    scale = {"pixel_mean": found.clipped_mean, "pixel_std": found.clipped_std}
+    chosen = f"clipped to {low:g} to {high:g}, then (pixel - {found.clipped_mean:.4g}) / "
+    chosen += f"{found.clipped_std:.4g}"
+    return (
+        {**scale, "pixel_range": (low, high)},
+        Choice("pixels", chosen, f"a few lie as far out as {least:g} and {most:g}"),
+    )
+
+
+def _crop(found: Fingerprint) -> tuple[int, str]:
+    """Return a side that the objects fit in."""
+    if found.object_pixels is not None:
+        across = 2 * math.sqrt(found.object_pixels.median / math.pi)
+        if across > _OBJECT_SHARE * _CROP and min(found.height.median, found.width.median) > _CROP:
+            return _LARGE_CROP, f"objects are about {across:.0f} pixels across"
+    return _CROP, "small crops train quickest"
+
+
+def _deep_enough(network: UNetSpec, crop: int) -> tuple[UNetSpec, Choice]:
+    """Return the network with as many poolings as leave the crop a bottom to convolve."""
+    deepest = max(1, int(math.log2(max(2, crop / _SMALLEST_BOTTOM))))
+    levels = min(len(network.filters), deepest)
+    filters = tuple(_FIRST_FILTERS << level for level in range(levels))
+    why = f"{crop} pixels halved so often leave {crop >> levels}"
+    choice = Choice("network", f"{levels} poolings, {filters[0]} to {2 * filters[-1]} filters", why)
+    return replace(network, filters=filters, bottleneck=2 * filters[-1]), choice

@@ -1,3 +1,0 @@
-from unetrt.model_sizes import size_rule
-
-__all__ = ["size_rule"]

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+
+from unetrt.data import IGNORED, Sample
+
+pytestmark = pytest.mark.tf
+
+CLASSES = ("background", "cell")
+
+
+@pytest.fixture(scope="module")
+def bright(keras):
+    """A model that calls pixels above 100 a cell."""
+    x = keras.Input((None, None, 1))
+    y = keras.layers.Conv2D(2, 1, activation="softmax")(x)
+    model = keras.Model(x, y)
+    model.set_weights([np.array([[[[0.0, 1.0]]]]), np.array([100.0, 0.0])])
+    return model
+
+
+def sample(name, shown, true=None, **fields):
+    image = np.where(shown, 200, 0).astype(np.uint8)[:, :, None]
+    return Sample(name, image, np.asarray(shown if true is None else true, np.uint8), **fields)
+
+
+def square(top, left, side=6):
+    mask = np.zeros((30, 40), bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def test_what_is_right_scores_one_at_no_distance(keras, bright):
+    from unetrt.builder import evaluate
+
+    instances = square(2, 2).astype(np.int32) + 2 * square(15, 20)
+    samples = [sample("a", instances > 0, instances=instances)]
+    found = evaluate(bright, samples, CLASSES, thorough=True).to_json()
+    assert found["dice"] == found["iou"] == found["precision"] == found["recall"] == {"cell": 1.0}
+    assert (found["hd95"], found["object_f1"], found["images"]) == ({"cell": 0.0}, 1.0, 1)
+    assert found["per_image"]["a"]["hd95"] == {"cell": 0.0}
+
+
+def test_a_shift_is_a_distance_and_a_missed_object_is_missed(keras, bright):
+    from unetrt.builder import evaluate
+
+    shifted = sample("shifted", square(5, 9), square(5, 5))
+    instances = square(2, 2).astype(np.int32) * 7 + 9 * square(20, 20)
+    missed = sample("missed", square(2, 2), instances > 0, instances=instances)
+    found = evaluate(bright, [shifted, missed], CLASSES, thorough=True)
+    assert found.hd95 == {
+        "cell": pytest.approx((4 + found.per_image["missed"]["hd95"]["cell"]) / 2)
+    }
+    assert found.object_f1 == pytest.approx(2 * 1 / (2 + 1))
+    assert found.per_image["shifted"]["recall"] == {"cell": pytest.approx(12 / 36)}
+    assert found.per_image["missed"]["precision"] == {"cell": 1.0}
+
+
+def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
+    from unetrt.builder import evaluate
+
+    instances = square(5, 5).astype(np.int32) + 2 * square(5, 11)
+    found = evaluate(bright, [sample("a", instances > 0, instances=instances)], CLASSES,
+                     thorough=True)  # fmt: skip
+    assert found.per_class == {"cell": 1.0}
+    assert found.object_f1 == 0.0
+
+
+def test_a_class_on_one_side_only_has_no_distance(keras, bright):
+    from unetrt.builder import evaluate
+
+    nothing = np.zeros((8, 8), bool)
+    found = evaluate(bright, [sample("a", ~nothing, nothing)], CLASSES, thorough=True)
+    assert found.hd95 == {"cell": None}
+    assert found.per_class == {"cell": 0.0}
+
+
+def test_nobody_is_judged_by_ignored_pixels(keras, bright):
+    from unetrt.builder import evaluate
+
+    true = np.where(square(15, 20), IGNORED, square(2, 2))
+    shown = square(2, 2) | square(15, 20)
+    one = sample("a", shown, true, instances=square(2, 2).astype(np.int32))
+    found = evaluate(bright, [one], CLASSES, thorough=True)
+    assert found.per_class == found.precision == {"cell": 1.0}
+    assert (found.hd95, found.object_f1) == ({"cell": 0.0}, 1.0)
+
+
+def test_a_quick_evaluation_leaves_out_what_takes_long_and_counts_as_it_goes(keras, bright):
+    from unetrt.builder import evaluate
+
+    done = []
+    samples = [sample("a", square(2, 2)), sample("b", square(3, 3))]
+    found = evaluate(bright, samples, CLASSES, on_sample=done.append).to_json()
+    assert done == [1, 2]
+    assert not {"hd95", "object_f1", "per_image"} & set(found)
+
+
+def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
+    from unetrt.builder import evaluate
+
+    x = keras.Input((None, None, 1))
+    inner = keras.Model(x, bright(keras.layers.Cropping2D(3)(x)))
+    edge = np.zeros((20, 21), bool)
+    edge[0, :], edge[:, -1] = True, True
+    assert evaluate(inner, [sample("a", edge)], CLASSES).per_class == {"cell": 1.0}
+
+
+def test_turns_and_flips_change_nothing_for_a_network_that_turns_with_its_image(keras, bright):
+    from unetrt.builder import evaluate
+
+    samples = [sample("a", square(2, 2), square(4, 4))]
+    once = evaluate(bright, samples, CLASSES)
+    assert evaluate(bright, samples, CLASSES, tta=True).per_class == once.per_class

@@ -1,0 +1,184 @@
+"""A training that was killed ends as if it had not been."""
+
+import csv
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import write_folder
+from unetrt.errors import ArtifactError, BadInput
+
+pytestmark = pytest.mark.tf
+
+SCRIPT = Path(__file__).with_name("interrupted.py")
+PATIENCE_S = 120
+
+
+@pytest.fixture
+def go(keras, disc_folder):
+    """Train on discs in this process: go(run, ...) -> result."""
+    train = runpy.run_path(str(SCRIPT))["go"]
+    return lambda run, **options: train(disc_folder, run, **options)
+
+
+@pytest.fixture(scope="module")
+def unbroken(keras, tmp_path_factory):
+    """What a training that nothing stops leaves, and its weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    run = folder / "run"
+    result = runpy.run_path(str(SCRIPT))["go"](write_folder(folder / "discs"), run)
+    return run, result.model.get_weights()
+
+
+def curve(run):
+    with (run / "history.csv").open(newline="") as file:
+        return [(row["epoch"], row["loss"], row["val_dice"]) for row in csv.DictReader(file)]
+
+
+def same(result, unbroken, run):
+    """Whether two trainings agree to the last bit, in memory and in what they leave."""
+    from unetrt.builder import load_model
+
+    whole, weights = unbroken
+    assert curve(run) == curve(whole)
+    for model in (result.model, load_model(run / "model.keras")[0]):
+        for a, b in zip(weights, model.get_weights(), strict=True):
+            assert (a == b).all()
+    assert not (run / "checkpoint").exists()
+
+
+class Interrupt:
+    """Stops a training at a step, as a kill would."""
+
+    def __init__(self, step):
+        self.left = step
+
+    def __call__(self, line):
+        self.left -= line.startswith("epoch")
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def killed(folder, run, *words, epochs):
+    """Train in a child; kill it some time after its history has so many epochs."""
+    command = [sys.executable, SCRIPT, folder, run, *words]
+    began = time.monotonic()
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE) as child:
+        try:
+            while not (run / "history.csv").exists() or len(curve(run)) < epochs:
+                assert child.poll() is None, child.stderr.read().decode()
+                assert time.monotonic() - began < PATIENCE_S
+                time.sleep(0.01)
+            time.sleep(random.uniform(0, 0.7))  # noqa: S311
+        finally:
+            child.send_signal(signal.SIGKILL)
+    assert child.returncode == -signal.SIGKILL, "it was over before it was killed"
+
+
+@pytest.mark.slow
+def test_a_training_killed_twice_ends_with_the_same_curve_and_weights(
+    go, unbroken, disc_folder, tmp_path
+):
+    run = tmp_path / "run"
+    killed(disc_folder, run, epochs=1)
+    before = len(curve(run))
+    assert (run / "checkpoint").exists()
+    killed(disc_folder, run, "resume", epochs=before + 1)
+    result = go(run, resume=True)
+    assert len(result.history) == 4
+    same(result, unbroken, run)
+
+
+@pytest.mark.parametrize("step", [1, 51])
+def test_an_interruption_at_a_step_is_made_good(go, unbroken, tmp_path, step):
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        go(run, on_step=Interrupt(step))
+    same(go(run, resume=True), unbroken, run)
+
+
+@pytest.mark.parametrize("name", ["write_history", "save_checkpoint"])
+def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path, monkeypatch, name):
+    from unetrt.builder import record
+
+    run, calls, real = tmp_path / "run", [], getattr(record, name)
+
+    def dies_at_the_third(*args):
+        calls.append(name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(*args)
+
+    monkeypatch.setattr(record, name, dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        go(run)
+    monkeypatch.undo()
+    same(go(run, resume=True), unbroken, run)
+
+
+def test_a_training_killed_after_its_last_epoch_needs_no_step(go, unbroken, tmp_path, monkeypatch):
+    from unetrt.builder.record import Record
+
+    run, steps = tmp_path / "run", []
+
+    def killed(_self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        go(run)
+    monkeypatch.undo()
+    result = go(run, resume=True, on_step=steps.append)
+    assert not [line for line in steps if line.startswith("epoch")]
+    same(result, unbroken, run)
+
+
+@pytest.fixture
+def unfinished(go, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "run", on_step=Interrupt(60))
+    return tmp_path / "run"
+
+
+def test_what_changed_since_is_named_and_nothing_is_lost(go, unfinished, disc_folder):
+    before = (unfinished / "checkpoint").read_bytes()
+    with pytest.raises(BadInput, match="spec: batch 4 -> 2.*begin again with --restart"):
+        go(unfinished, resume=True, batch=2)
+    with pytest.raises(BadInput, match=r"network: parameters \d+ -> \d+; network: other layers"):
+        go(unfinished, resume=True, filters=(4, 6))
+    path = next((disc_folder / "labels").iterdir())
+    with Image.open(path) as label:
+        changed = label.copy()
+    changed.putpixel((0, 0), 255)
+    changed.save(path)
+    with pytest.raises(BadInput, match=r"data: other \w+ images or labels"):
+        go(unfinished, resume=True)
+    assert (unfinished / "checkpoint").read_bytes() == before
+
+
+def test_an_unfinished_training_is_not_begun_again_by_accident(go, unfinished):
+    with pytest.raises(BadInput, match="holds an unfinished training.*--resume.*--restart"):
+        go(unfinished)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(go, unfinished):
+    path = unfinished / "checkpoint"
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ArtifactError, match="begin again with --restart"):
+        go(unfinished, resume=True)
+
+
+def test_there_must_be_something_to_resume(go, tmp_path, unbroken):
+    with pytest.raises(ArtifactError, match="got no training, expected one that was interrupted"):
+        go(tmp_path / "nothing", resume=True)
+    with pytest.raises(ArtifactError, match="got a finished training"):
+        go(unbroken[0], resume=True)
+    with pytest.raises(BadInput, match="expected the folder `run`"):
+        go(None, resume=True)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from unetrt.builder.tta import averaged
+
+X = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
+
+
+def pixelwise(x):
+    return np.concatenate([np.tanh(x), x**2], axis=-1)
+
+
+def lopsided(x):
+    """Answer by what lies above and to the left of a pixel."""
+    return np.cumsum(np.cumsum(x, axis=1) ** 2, axis=2)
+
+
+def test_a_network_that_turns_with_its_image_gains_nothing():
+    np.testing.assert_allclose(averaged(pixelwise, X), pixelwise(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        lambda x: x[:, ::-1],
+        lambda x: x[:, :, ::-1],
+        lambda x: np.rot90(x, 1, (1, 2)),
+        lambda x: np.rot90(x, 3, (1, 2))[:, ::-1],
+    ],
+)
+def test_the_answer_to_a_turned_image_is_the_answer_turned(turned):
+    np.testing.assert_allclose(
+        averaged(lopsided, turned(X)), turned(averaged(lopsided, X)), rtol=1e-4
+    )
+
+
+def test_an_oblong_image_is_not_laid_on_its_side_where_the_network_takes_it_upright():
+    oblong = X[:, :4]
+    seen = set()
+
+    def upright(x):
+        seen.add(x.shape)
+        return lopsided(x)
+
+    answer = averaged(upright, oblong, turns=False)
+    assert seen == {oblong.shape}
+    np.testing.assert_allclose(averaged(upright, oblong[:, ::-1], turns=False), answer[:, ::-1],
+                               rtol=1e-4)  # fmt: skip

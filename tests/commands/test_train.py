@@ -1,0 +1,90 @@
+"""`unetrt train` from the outside: what it says, and what it does about a run that lies there."""
+
+import json
+import re
+
+import pytest
+
+pytestmark = pytest.mark.tf
+
+QUICK = ("--epochs", "1", "--crop", "30", "--batch", "2")
+
+
+def plain(text):
+    return re.sub(r"\s+", " ", text)
+
+
+@pytest.fixture
+def unfinished(unetrt, disc_folder, tmp_path, monkeypatch):
+    """A run that was interrupted after its last epoch."""
+    from unetrt.builder.record import Record
+
+    def killed(_self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Record, "finish", killed)
+    done = unetrt("train", disc_folder, "--out", tmp_path / "run", *QUICK)
+    assert done.exit_code == 130
+    monkeypatch.undo()
+    return tmp_path / "run"
+
+
+def test_the_data_and_the_plan_are_shown_and_the_crop_that_is_taken(unetrt, disc_folder, tmp_path):
+    done = unetrt("train", disc_folder, "--out", tmp_path / "run", *QUICK, "--tta")
+    assert done.exit_code == 0, done.output
+    said = plain(done.stderr)
+    assert "discs, and how it is trained on" in said
+    assert "Crops of 32 pixels: the network cannot take 30" in said
+    assert re.search(r"epoch +1 loss 0\.\d+ validation Dice .*elapsed .*remaining", said)
+    assert set(json.loads((tmp_path / "run" / "metrics.json").read_text())) == {
+        "train",
+        "val",
+        "test",
+        "test_tta",
+    }
+
+
+def test_an_unfinished_run_is_gone_on_with_or_begun_again_but_never_lost(
+    unetrt, disc_folder, unfinished
+):
+    words = ("train", disc_folder, "--out", unfinished, *QUICK)
+    refused = unetrt(*words)
+    assert refused.exit_code == 2
+    assert re.search("unfinished training.*--resume.*--restart", plain(refused.stderr))
+    changed = unetrt(*words, "--seed", "1", "--resume")
+    assert changed.exit_code == 2
+    assert "spec: seed 0 -> 1" in plain(changed.stderr)
+    assert unetrt(*words, "--resume").exit_code == 0
+    assert (unfinished / "metrics.json").exists()
+    assert not (unfinished / "checkpoint").exists()
+    finished = unetrt(*words, "--resume")
+    assert finished.exit_code == 2
+    assert "a finished training" in plain(finished.stderr)
+
+
+def test_a_run_killed_while_it_was_evaluated_is_evaluated(unetrt, disc_folder, unfinished):
+    (unfinished / "checkpoint").unlink()
+    done = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--resume")
+    assert done.exit_code == 0, done.output
+    assert "epoch 1" not in plain(done.stderr)
+    assert (unfinished / "metrics.json").exists()
+
+
+def test_restart_begins_again(unetrt, disc_folder, unfinished):
+    done = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--restart", "--seed", "1")
+    assert done.exit_code == 0, done.output
+    sidecar = json.loads((unfinished / "model.keras.json").read_text())
+    assert sidecar["made_with"]["spec"]["seed"] == 1
+    assert sidecar["made_with"]["network"]["n_classes"] == 2
+
+
+def test_resume_and_restart_together_are_refused(unetrt, disc_folder, tmp_path):
+    done = unetrt("train", disc_folder, "--out", tmp_path, "--resume", "--restart")
+    assert done.exit_code == 2
+    assert "--resume or --restart" in plain(done.stderr)
+
+
+def test_a_loss_that_does_not_exist_is_refused(unetrt, disc_folder, tmp_path):
+    done = unetrt("train", disc_folder, "--out", tmp_path, "--loss", "magic")
+    assert done.exit_code == 2
+    assert "expected one of ce_dice" in plain(done.stderr)
