@@ -217,6 +217,7 @@ def evaluate_into(
                 samples,
                 data.classes,
                 tta=name.endswith("_tta"),
+                thorough=True,
                 on_sample=_ticking(name, len(samples), progress),
             ).to_json()
             for name, samples in splits.items()

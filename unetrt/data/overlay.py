@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetrt.data.dataset import IGNORED
+
 __all__ = ["COLOURS", "overlay", "panels"]
 
 COLOURS = np.array(
@@ -24,9 +26,10 @@ def overlay(image: NDArray[Any], label: NDArray[Any] | None = None) -> NDArray[n
     grey = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1) * 255
     rgb = np.broadcast_to(grey, (*image.shape[:2], 3)).astype(np.float32)
     if label is not None:
-        shown = np.where(label > 0, (label.astype(np.int64) - 1) % (len(COLOURS) - 1) + 1, 0)
+        known = (label > 0) & (label != IGNORED)
+        shown = np.where(known, (label.astype(np.int64) - 1) % (len(COLOURS) - 1) + 1, 0)
         tinted = (1 - _OPACITY) * rgb + _OPACITY * COLOURS[shown]
-        rgb = np.where((label > 0)[:, :, np.newaxis], tinted, rgb)
+        rgb = np.where(known[:, :, np.newaxis], tinted, rgb)
     return rgb.astype(np.uint8)
 
 
