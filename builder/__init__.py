@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from unetrt.model_sizes import size_rule
 
-from .evaluate import evaluate
+from .evaluation.evaluate import evaluate
 from .full_precision import in_full_precision
-from .history import Epoch
-from .losses import CrossEntropyDice
-from .run_folder import RunFolder
 from .saved import load_model, read_model, save_model
 from .spec import UNetSpec
 from .train import TrainResult, train
 from .train_spec import Augmentation, LossName, TrainSpec
+from .training.history import Epoch
+from .training.run_folder import RunFolder
 from .unet import build_unet, build_unet_model
 
 __all__ = [
     "Augmentation",
-    "CrossEntropyDice",
     "Epoch",
     "LossName",
     "RunFolder",

@@ -75,7 +75,9 @@ def plan(
     if "crop" in given:
         crop, crop_why = given["crop"], "as asked"
     network, depth = _deep_enough(network, crop) if preset == "auto" else (network, None)
-    crop = network.sizes.covering(crop) - 2 * network.sizes.margin
+    asked, crop = crop, network.sizes.covering(crop) - 2 * network.sizes.margin
+    if crop != asked:
+        crop_why += f", {asked} rounded up to what the network takes"
     batch, batch_why = max(1, _PIXELS // network.sizes.covering(crop) ** 2), "as the crops' pixels"
     if "batch" in given:
         batch, batch_why = given["batch"], "as asked"

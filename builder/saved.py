@@ -14,7 +14,6 @@ from unetrt.errors import ArtifactError, UnsupportedModel
 from unetrt.model_sizes import size_rule
 
 from .foreign_layers import explain
-from .losses import CrossEntropyDice
 
 __all__ = ["load_model", "read_model", "save_model"]
 
@@ -50,9 +49,7 @@ def read_model(path: Path) -> tuple[keras.Model, KerasFile]:
     """
     file = KerasFile.load(path)
     try:
-        model = keras.saving.load_model(
-            path, custom_objects={"CrossEntropyDice": CrossEntropyDice}, compile=False
-        )
+        model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, ImportError, BadZipFile) as error:
         raise ArtifactError(
             f"Cannot read {path}",

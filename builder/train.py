@@ -13,18 +13,19 @@ from unetrt.data import Dataset
 from unetrt.errors import BadInput
 from unetrt.model_sizes import size_rule
 
-from .augment import CropStream
-from .course import Course
-from .distribution import copied_into, scope_of, strategy_for
-from .history import Epoch, best_epoch
-from .losses import check_loss
-from .pipeline import batches
-from .record import record_in
-from .run_folder import RunFolder
-from .schedule import Schedule
+from .crops.stream import CropStream
 from .train_spec import TrainSpec
-from .trained import trained_model
-from .validation import check_fit, check_shown, check_sizes, with_fitting_crop
+from .training.course import Course
+from .training.distribution import copied_into, scope_of, strategy_for
+from .training.fused_normalization import fused_normalization
+from .training.history import Epoch, best_epoch
+from .training.losses import check_loss
+from .training.pipeline import batches
+from .training.record import record_in
+from .training.run_folder import RunFolder
+from .training.schedule import Schedule
+from .training.trained import trained_model
+from .training.validation import check_fit, check_shown, check_sizes, with_fitting_crop
 
 __all__ = ["TrainResult", "train"]
 
@@ -135,15 +136,16 @@ def train(
     )
     record.start(course, trained)
     if not course.over:
-        trained.fit(
-            batches(stream, spec, first=course.step, scales=scales),
-            initial_epoch=len(course.history),
-            epochs=spec.epochs or _ENDLESS,
-            steps_per_epoch=stream.steps_per_epoch,
-            callbacks=[course],
-            shuffle=False,
-            verbose=0,
-        )
+        with fused_normalization(trained):
+            trained.fit(
+                batches(stream, spec, first=course.step, scales=scales),
+                initial_epoch=len(course.history),
+                epochs=spec.epochs or _ENDLESS,
+                steps_per_epoch=stream.steps_per_epoch,
+                callbacks=[course],
+                shuffle=False,
+                verbose=0,
+            )
     model.set_weights(course.best_weights)
     record.finish()
     return TrainResult(model, spec, tuple(course.history))

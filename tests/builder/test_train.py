@@ -70,7 +70,7 @@ def test_minutes_end_the_training(keras, discs):
 def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
     keras, discs, monkeypatch
 ):
-    from unetrt.builder import course
+    from unetrt.builder.training import course
 
     dice = iter([0.5, 0.7, 0.7, 0.6, 0.9])
     monkeypatch.setattr(
@@ -110,7 +110,7 @@ def test_an_unpadded_network_learns_with_its_inner_blocks_judged(keras, discs):
 
 
 def test_sgd_has_the_papers_momentum(keras):
-    from unetrt.builder.optimizer import make_optimizer
+    from unetrt.builder.training.optimizer import make_optimizer
 
     assert float(make_optimizer(TrainSpec.paper()).momentum) == 0.99
 

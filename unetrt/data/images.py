@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetrt.data.deep_colour import read_deep_colour
 from unetrt.errors import DataError
 from unetrt.files import replacing
 
@@ -47,8 +48,7 @@ def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
         with warnings.catch_warnings():
             # So Pillow calls a TIFF whose directory is cut short.
             warnings.filterwarnings("error", "Corrupt EXIF data", UserWarning)
-            npy = path.suffix.lower() == ".npy"
-            pixels = _read_npy(path) if npy else _read_pillow(path, palette)
+            pixels = _read(path, palette)
     except DataError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, UserWarning) as error:
@@ -76,6 +76,13 @@ def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write uint8 [height, width] or [height, width, 3] as an image, whole or not at all."""
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary)
+
+
+def _read(path: Path, palette: bool) -> NDArray[Any]:  # noqa: FBT001
+    if path.suffix.lower() == ".npy":
+        return _read_npy(path)
+    deep = read_deep_colour(path)
+    return _read_pillow(path, palette) if deep is None else deep
 
 
 def _read_npy(path: Path) -> NDArray[Any]:

@@ -11,7 +11,7 @@ from unetrt.data import Dataset
 from unetrt.errors import BadInput, DataError, UnsupportedModel
 from unetrt.sizes import SizeRule
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = ["check_fit", "check_shown", "check_sizes", "with_fitting_crop"]
 

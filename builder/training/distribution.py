@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from unetrt.errors import BadInput
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = ["SharedLoss", "copied_into", "scope_of", "strategy_for"]
 

@@ -16,9 +16,9 @@ from unetrt.data import IGNORED, Sample
 from unetrt.padding import mirrored_to_size
 from unetrt.sizes import SizeRule
 
+from ..train_spec import Augmentation
 from .border import border_weights
 from .elastic import displaced, displacement, sampled
-from .train_spec import Augmentation
 
 __all__ = ["CropStream"]
 

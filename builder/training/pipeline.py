@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from .augment import CropStream
+from ..crops.stream import CropStream
+from ..train_spec import TrainSpec
 from .supervision import Scale
-from .train_spec import TrainSpec
 
 __all__ = ["batches"]
 

@@ -16,7 +16,7 @@ from keras import ops
 from unetrt.data import IGNORED, Dataset
 from unetrt.errors import BadInput
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = [
     "CrossEntropy",

@@ -12,14 +12,14 @@ import keras
 from unetrt.data import Dataset
 from unetrt.sizes import SizeRule
 
+from ..saved import save_model
+from ..train_spec import TrainSpec
 from .checkpoint import Checkpoint, restore, save_checkpoint
 from .course import Course
 from .history import Epoch, best_epoch, write_history
 from .identity import identity
 from .run_folder import RunFolder
-from .saved import save_model
 from .tensorboard import TensorBoardLog
-from .train_spec import TrainSpec
 
 __all__ = ["Record", "Unrecorded", "record_in"]
 

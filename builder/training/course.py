@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from unetrt.data import Dataset
 from unetrt.errors import DataError
 
+from ..evaluation.evaluate import evaluate
+from ..train_spec import TrainSpec
 from .averages import judged
-from .evaluate import evaluate
 from .history import Epoch, best_epoch
 from .schedule import Schedule
-from .train_spec import TrainSpec
 
 __all__ = ["Course"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = ["computes_in_float16", "make_optimizer"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from .augment import CropStream
+from ..crops.stream import CropStream
+from ..train_spec import TrainSpec
 from .distribution import SharedLoss
 from .losses import make_loss
 from .optimizer import computes_in_float16, make_optimizer
 from .supervision import Scale, loss_weights, supervised
-from .train_spec import TrainSpec
 
 __all__ = ["trained_model"]
 

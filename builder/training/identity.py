@@ -14,7 +14,7 @@ import numpy as np
 
 from unetrt.data import Dataset, Sample
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = ["changes", "identity"]
 

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from .train_spec import TrainSpec
+from ..train_spec import TrainSpec
 
 __all__ = ["Schedule", "learning_rate"]
 

@@ -1,0 +1,1 @@
+"""How well a model segments: overlap, surfaces, objects, flipped and turned."""
