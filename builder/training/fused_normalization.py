@@ -60,7 +60,10 @@ def _fits(layer: layers.BatchNormalization) -> bool:
 
 
 def _fused_call(
-    self: layers.BatchNormalization, inputs: Any, training: bool | None = None, mask: Any = None
+    self: layers.BatchNormalization,
+    inputs: Any,
+    training: bool | None = None,  # noqa: FBT001  (as Keras passes it)
+    mask: Any = None,
 ) -> Any:
     """Do what BatchNormalization.call does, for 4-D channels-last inputs."""
     if not (training and self.trainable) or mask is not None:
