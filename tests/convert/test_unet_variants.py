@@ -29,7 +29,9 @@ VARIANTS = {
     "six levels": {"filters": (4,) * 6},
     "static": {"shape": (32, 48, 1)},
     "normalised pixels": SCALED | {"pixel_range": (20.0, 230.0)},
-    "mixed_float16": {"dtype_policy": "mixed_float16", "normalization": "batch"} | SCALED,
+    "mixed_float16": {"dtype_policy": "mixed_float16", "normalization": "batch"}
+    | SCALED
+    | {"pixel_range": (20.0, 230.0)},
     "mixed_bfloat16": {"dtype_policy": "mixed_bfloat16"},
     "unpadded": UNPADDED,
     "unpadded static": UNPADDED | {"shape": (60, 76, 1)},

@@ -117,7 +117,11 @@ def train(
     plan = planned(dataset, progress, preset=preset, seed=seed, **given)
     if crop not in (None, plan.training.crop):
         progress.say(f"Crops of {plan.training.crop} pixels: the network cannot take {crop}")
-    file = train_into(out, dataset, plan, progress, resume=resume, restart=restart)
+    try:
+        file = train_into(out, dataset, plan, progress, resume=resume, restart=restart)
+    except KeyboardInterrupt:
+        progress.say("Stopped. The same command with --resume goes on from the last epoch")
+        raise
     metrics = evaluate_into(out, file, dataset, progress, tta=tta)
     emit(
         {"model": str(file.path), "sha256": file.sha256, "metrics": metrics},
