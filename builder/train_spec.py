@@ -21,9 +21,10 @@ class Augmentation:
         turns: turn by quarters.
         elastic: standard deviation in pixels of a 3 x 3 grid of displacements, interpolated
             over the crop (Ronneberger et al. 2015: 10); 0 leaves crops rigid.
-        elastic_share: share of the crops that are deformed.
+        elastic_share: share of the crops that are deformed; of more, short trainings learn less.
         contrast: pixels are scaled by up to e to this power, either way.
         brightness: pixels are shifted by up to this many of their standard deviations.
+        intensity_share: share of the crops whose contrast and brightness are changed.
         foreground: share of the crops drawn to hold a pixel of a foreground class, each class
             as often as another.
     """
@@ -31,13 +32,14 @@ class Augmentation:
     flips: bool = True
     turns: bool = True
     elastic: float = 10.0
-    elastic_share: float = 0.5
+    elastic_share: float = 0.2
     contrast: float = 0.4
     brightness: float = 0.1
+    intensity_share: float = 0.3
     foreground: float = 0.33
 
     def __post_init__(self) -> None:
-        for name in ("elastic_share", "foreground"):
+        for name in ("elastic_share", "intensity_share", "foreground"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(
                     "Cannot augment", got=f"{name} {getattr(self, name)}", expected="0 to 1"
@@ -58,6 +60,7 @@ class Augmentation:
             elastic_share=0.0,
             contrast=0.0,
             brightness=0.0,
+            intensity_share=0.0,
             foreground=0.0,
         )
 

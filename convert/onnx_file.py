@@ -20,6 +20,8 @@ from unetrt.files import sha256_of
 from unetrt.tensors import TensorSpec
 
 from .protobuf_stream import save
+from .receptive_field import receptive_field
+from .working_memory import bytes_per_pixel
 
 __all__ = ["read_graph", "write_onnx"]
 
@@ -32,9 +34,10 @@ _IN_THE_FILE = ("classes", "sizes", "precision", "layout", "source", "made_with"
 def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: Any) -> OnnxModel:
     """Write `graph` with its sidecar; what the sidecar says is in the file's metadata too.
 
-    `about` is what the file alone says, `fields` are those of OnnxModel but for inputs and
-    outputs, which are the graph's. Weights of 2 GiB and more go into a file beside it, of a new
-    name each time, so that the old pair is whole until the new one is.
+    `about` is what the file alone says, `fields` are those of OnnxModel but for what is the graph's
+    own: inputs, outputs, how far it looks and the memory it needs. Weights of 2 GiB and more go
+    into a file beside it, of a new name each time, so that the old pair is whole until the new
+    one is.
 
     Raises:
         OutputError: a file cannot be written.
@@ -47,6 +50,9 @@ def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: 
     before = _data_beside(path)
     fields["inputs"] = tuple(map(_tensor_spec, graph.graph.inputs))
     fields["outputs"] = tuple(map(_tensor_spec, graph.graph.outputs))
+    layout = fields.get("layout", "NHWC")
+    fields["receptive_field"] = receptive_field(graph, layout)
+    fields["bytes_per_pixel"] = bytes_per_pixel(graph, layout)
     if _weight_bytes(graph) <= _PROTOBUF_LIMIT:
         written = OnnxModel.write(path, lambda temporary: save(graph, temporary), **fields)
     else:

@@ -70,6 +70,8 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         outputs=engine.outputs,
         precision=engine.precision,
         layout=engine.layout,
+        receptive_field=engine.receptive_field,
+        bytes_per_pixel=engine.bytes_per_pixel,
         backend=engine.backend,
         backend_version=engine.backend_version,
         receipt=engine.receipt,

@@ -119,6 +119,8 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         backend_version=trt.__version__,
         receipt=receipt.to_json(),
         layout=model.layout,
+        receptive_field=model.receptive_field,
+        bytes_per_pixel=model.bytes_per_pixel,
     )
 
 

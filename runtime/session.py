@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
-from unetrt.padding import mirrored_to_fit
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
-from .image_port import ImagePort
+from .mirrored import ImageSource
+from .segmenter import Segmenter, joined
 
 __all__ = ["Session", "SessionSpec", "open_session"]
 
@@ -33,10 +32,21 @@ class SessionSpec:
         backend: "auto" (ONNX Runtime for ONNX files, an engine's own library for engines),
             "onnxruntime" or "openvino".
         threads: of a CPU backend; None leaves the choice to it.
+        memory_bytes: what the network may work in at once, as its graph tells it; an image that
+            takes more is cut into tiles, which give the same answer.
     """
 
     backend: str = "auto"
     threads: int | None = None
+    memory_bytes: int = 1 << 30
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 1 or (self.threads is not None and self.threads < 1):
+            raise BadInput(
+                "Cannot open a session",
+                got=f"threads {self.threads} and memory_bytes {self.memory_bytes}",
+                expected="positive numbers",
+            )
 
 
 def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None = None) -> Session:
@@ -49,7 +59,7 @@ def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None =
     """
     spec = spec or SessionSpec()
     loaded = load_artifact(artifact) if isinstance(artifact, Path) else artifact
-    return Session(loaded, open_backend(loaded, spec.backend, spec.threads))
+    return Session(loaded, open_backend(loaded, spec.backend, spec.threads), spec)
 
 
 def load_artifact(path: Path) -> OnnxModel | Engine:
@@ -67,10 +77,12 @@ class Session:
     `run` is the hot path: one comparison of shapes and types, then the backend.
     """
 
-    def __init__(self, artifact: OnnxModel | Engine, backend: Backend) -> None:
+    def __init__(self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec) -> None:
         self.artifact = artifact
+        self.spec = spec
         self._backend = backend
         self._checked: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        self._segmenters: dict[str, Segmenter] = {}
         self._closed = False
 
     @property
@@ -117,25 +129,37 @@ class Session:
             )
         return self._run((inputs,))[0]
 
-    def segment(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+    def segment(self, image: ImageSource) -> NDArray[np.uint8]:
         """Map one image [height, width, channels] of any number type to its classes.
 
-        The image is mirrored out to what the network can halve, and the answer cut back. ONNX
-        files of free height and width take any size, engines the range they were built for.
+        The image is mirrored out to what the network can halve, and the answer cut back. One that
+        takes more than the spec's memory, or than the engine was built for, is cut into tiles.
 
         Raises:
-            ShapeError: not an image, of other channels than the network's, or out of its range.
+            ShapeError: not an image, or of other channels than the network's.
+            BadInput: no exact tiles fit the memory or the engine.
         """
-        if image.ndim != 3:  # noqa: PLR2004
-            raise ShapeError(
-                "Cannot segment", got=f"shape {image.shape}", expected="[height, width, channels]"
+        return joined(self.segmenter("labels").labels(image), image.shape[0])
+
+    def probabilities(self, image: ImageSource) -> NDArray[np.float32]:
+        """Map one image as `segment` does, to [height, width, classes].
+
+        Raises:
+            ShapeError: as `segment`; or the network gives labels only.
+            BadInput: as `segment`.
+        """
+        return joined(self.segmenter("probabilities").probabilities(image), image.shape[0])
+
+    def segmenter(self, prefer: str = "labels") -> Segmenter:
+        """Return what feeds images to this session, for images too large to hold.
+
+        `prefer` chooses the answer where the network gives both: "labels" or "probabilities".
+        """
+        if prefer not in self._segmenters:
+            self._segmenters[prefer] = Segmenter(
+                self.artifact, self.run, prefer=prefer, memory_bytes=self.spec.memory_bytes
             )
-        height, width, _ = image.shape
-        port = self._port
-        x = mirrored_to_fit(image, self.artifact.sizes)[np.newaxis]
-        answer = port.answer(self.run(port.feed(x)))
-        labels: NDArray[np.uint8] = port.labels(answer)[0, :height, :width]
-        return labels
+        return self._segmenters[prefer]
 
     def close(self) -> None:
         """Give back what the backend holds; a closed session cannot run."""
@@ -143,10 +167,6 @@ class Session:
             self._closed = True
             self._checked = None
             self._backend.close()
-
-    @cached_property
-    def _port(self) -> ImagePort:
-        return ImagePort(self.artifact)
 
     def _by_name(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         names = [tensor.name for tensor in self.inputs]

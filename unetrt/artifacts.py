@@ -15,12 +15,13 @@ from typing import Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing, sha256_of
+from unetrt.receptive_field import ReceptiveField
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
-FORMAT = 3
+FORMAT = 4
 """Version of the sidecar; a reader refuses one it does not know."""
 
 
@@ -154,12 +155,16 @@ class _Network(Artifact):
         outputs: what comes out: float32 probabilities, or uint8 labels without a channel axis.
         precision: what it computes in.
         layout: "NHWC" or "NCHW", of the inputs and outputs that are images.
+        receptive_field: how far around a pixel the network looks.
+        bytes_per_pixel: of the image, that the network works in; 0 if unknown.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     precision: str = "fp32"
     layout: str = "NHWC"
+    receptive_field: ReceptiveField = field(default_factory=ReceptiveField.unknown)
+    bytes_per_pixel: float = 0.0
 
     def _to_json(self) -> dict[str, Any]:
         return {
@@ -168,6 +173,8 @@ class _Network(Artifact):
             "outputs": [tensor.to_json() for tensor in self.outputs],
             "precision": self.precision,
             "layout": self.layout,
+            "receptive_field": self.receptive_field.to_json(),
+            "bytes_per_pixel": self.bytes_per_pixel,
         }
 
     @classmethod
@@ -178,6 +185,8 @@ class _Network(Artifact):
             "outputs": tuple(map(TensorSpec.from_json, fields["outputs"])),
             "precision": str(fields["precision"]),
             "layout": str(fields["layout"]),
+            "receptive_field": ReceptiveField.from_json(fields["receptive_field"]),
+            "bytes_per_pixel": float(fields["bytes_per_pixel"]),
         }
 
 

@@ -24,7 +24,7 @@ class Progress:
         self._console = Console(file=sys.stderr, highlight=False, soft_wrap=True)
         self._live: progress.Progress | None = None
         self._title = ""
-        self._began = time.monotonic()
+        self._began = self._step_began = time.monotonic()
         self._said = 0.0
 
     def say(self, line: str) -> None:
@@ -39,10 +39,15 @@ class Progress:
         elif self._elapsed() - self._said >= _PLAIN_INTERVAL_S:
             self.say(line)
 
+    @property
+    def step_s(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._step_began
+
     @contextmanager
     def step(self, name: str, title: str) -> Iterator[None]:
         """Run a named step and add its duration to `seconds[name]`."""
-        began = time.monotonic()
+        began = self._step_began = time.monotonic()
         self._title = title
         with self._shown(title):
             yield

@@ -142,6 +142,11 @@ def nibabel() -> Any:
     return _module("nibabel", extra="nifti", purpose="Reading a NIfTI volume")
 
 
+def zarr() -> Any:
+    """Import zarr, which reads and writes arrays chunk by chunk."""
+    return _module("zarr", extra="zarr", purpose="A Zarr array, or a part of a compressed TIFF,")
+
+
 def matplotlib_figure() -> Any:
     """Import matplotlib's Figure, which draws without a display or global state."""
     return _module("matplotlib.figure", extra="demo", purpose="Drawing the report").Figure

@@ -131,10 +131,13 @@ class CropStream:
             parts = [np.rot90(part, turns) for part in parts]
         if vary.flips and random.random() < 0.5:  # noqa: PLR2004
             parts = [part[:, ::-1] for part in parts]
-        contrast = np.float32(np.exp(random.uniform(-vary.contrast, vary.contrast)))
-        brightness = random.uniform(-vary.brightness, vary.brightness) * self._pixel_std
         image, *labels = parts
-        return (image.astype(np.float32) * contrast + np.float32(brightness), *labels)
+        image = image.astype(np.float32)
+        if random.random() < vary.intensity_share:
+            contrast = np.exp(random.uniform(-vary.contrast, vary.contrast))
+            brightness = random.uniform(-vary.brightness, vary.brightness) * self._pixel_std
+            image = image * np.float32(contrast) + np.float32(brightness)
+        return (image, *labels)
 
     def _place(self, random: np.random.Generator) -> tuple[_Source, tuple[int, int]]:
         """Choose an image and where the labels of the crop begin in it."""

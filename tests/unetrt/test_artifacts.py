@@ -4,6 +4,7 @@ import pytest
 
 from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError
+from unetrt.receptive_field import ReceptiveField
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
@@ -24,6 +25,8 @@ def engine(tmp_path):
         backend="tensorrt-rtx",
         backend_version="1.7.1",
         receipt={"convolution_share": {"fp16": 1.0}},
+        receptive_field=ReceptiveField((3, 4), (5, 6), (16, 16)),
+        bytes_per_pixel=96.0,
     )
 
 
@@ -57,7 +60,7 @@ def test_a_missing_file_or_sidecar_is_refused(engine, tmp_path):
 
 
 def test_a_sidecar_of_another_kind_or_format_is_refused(engine):
-    with pytest.raises(ArtifactError, match="got kind 'engine', format 3, expected kind 'onnx'"):
+    with pytest.raises(ArtifactError, match="got kind 'engine', format 4, expected kind 'onnx'"):
         OnnxModel.load(engine.path)
     fields = json.loads(sidecar_of(engine.path).read_text())
     sidecar_of(engine.path).write_text(json.dumps(fields | {"format": 99}))

@@ -3,78 +3,163 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unetrt.commands.shell import AsJson, emit, guarded
 
+if TYPE_CHECKING:
+    from unetrt.data.image_file import ImageFile
+    from unetrt.progress import Progress
+    from unetrt.runtime import Session
+
 __all__ = ["predict"]
+
+_LARGE = 1 << 26
+"""Pixels of an image that is read and written part by part: 8192 x 8192."""
 
 
 @guarded
 def predict(
     artifact: Annotated[Path, typer.Argument(help="ONNX file or engine.")],
-    inputs: Annotated[list[Path], typer.Argument(help="Images and folders of images.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Images, stacks, volumes, folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for predictions/ and overlays/.")],
     backend: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    memory: Annotated[
+        float, typer.Option(min=0.001, help="GiB the network may work in; larger images are tiled.")
+    ] = 1.0,
+    overlays: Annotated[bool, typer.Option(help="Draw the classes over each image.")] = True,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write probabilities/ too, as NPY.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment images into label maps and overlays.
 
-    An image that cannot be read is reported and does not stop the rest.
+    A stack becomes a stack of labels. An image that cannot be read is reported and does not stop
+    the rest. Of images above 64 megapixels, and of Zarr arrays, the labels alone are written, part
+    by part, to a file of the same kind or a Zarr array; the same command goes on with what was
+    interrupted.
     """
-    from unetrt.data.images import read_image, write_image
-    from unetrt.data.overlay import overlay
-    from unetrt.errors import DataError, OutputError, UnetrtError
+    from unetrt.commands.predicted import Prediction
+    from unetrt.errors import DataError, UnetrtError
     from unetrt.files import output_folder
     from unetrt.progress import Progress
     from unetrt.runtime import SessionSpec, open_session
+    from unetrt.runtime.pipeline import pipelined
 
     progress = Progress()
     files = _files(inputs)
     failed: dict[str, str] = {}
+    images = 0
+    spec = SessionSpec(backend=backend, memory_bytes=int(memory * 2**30))
     with (
-        open_session(artifact, SessionSpec(backend=backend)) as session,
-        progress.step("predict", f"Segmenting {len(files)} images"),
+        open_session(artifact, spec) as session,
+        progress.step("predict", f"Segmenting {len(files)} files"),
     ):
         output_folder(out)
-        for number, path in enumerate(files, start=1):
+        job = Prediction(session, out, overlays=overlays, probabilities=probabilities)
+        whole, large = _by_size(files)
+        results = pipelined(whole, read=job.read, work=job.segment, write=job.write)
+        for number, (path, result) in enumerate(results, start=1):
+            if isinstance(result, UnetrtError):
+                failed[str(path)] = str(result)
+                progress.say(f"skipped {path.name}: {result}")
+            else:
+                images += result
+            rate = images / max(progress.step_s, 1e-6)
+            progress.tick(f"{number}/{len(files)} files, {rate:.1f} images/s")
+        for image in large:
             try:
-                image = read_image(path)
-                label = session.segment(image)
-                write_image(out / "predictions" / f"{path.stem}.png", label)
-                write_image(out / "overlays" / f"{path.stem}.png", overlay(image, label))
-            except OutputError:
-                raise
-            except UnetrtError as error:
-                failed[str(path)] = str(error)
-                progress.say(f"skipped {path.name}: {error}")
-            progress.tick(f"{number}/{len(files)} images")
+                _segment_large(session, image, out, progress)
+                images += 1
+            except DataError as error:
+                failed[str(image.path)] = str(error)
+                progress.say(f"stopped {image.path.name}: {error}")
         info = session.info
-    done = len(files) - len(failed)
     failure = DataError(
-        f"{len(failed)} of {len(files)} images could not be segmented",
+        f"{len(failed)} of {len(files)} files could not be segmented",
         got=next(iter(failed.values()), "").rstrip("."),
     )
     emit(
-        {"images": done, "failed": failed, "out": str(out), "session": info},
+        {"images": images, "failed": failed, "out": str(out), "session": info},
         as_json=as_json,
-        shown=[f"Segmented {done} of {len(files)} images into {out} with {info['backend']}"],
+        shown=[_summary(images, len(files) - len(failed), out, info["backend"])],
         failure=failure if failed else None,
     )
 
 
+def _summary(images: int, files: int, out: Path, backend: str) -> str:
+    return f"Segmented {images} images of {files} files into {out} with {backend}"
+
+
+def _segment_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
+    """Write the labels of one image row of tiles by row of tiles, from where it was left."""
+    from unetrt.data.label_file import SUFFIXES, LabelFile
+
+    suffix = image.path.suffix if image.path.suffix in SUFFIXES else ".zarr"
+    segmenter = session.segmenter()
+    height, width = image.shape[:2]
+    tiling = segmenter.tiling(height, width)
+    seen = image.path.stat()
+    labels = LabelFile(
+        out / "predictions" / f"{image.path.stem}{suffix}",
+        height,
+        width,
+        made_from={
+            "artifact": session.artifact.sha256,
+            "image": [str(image.path.resolve()), seen.st_size, seen.st_mtime_ns],
+        },
+    )
+    if labels.done:
+        progress.say(f"{image.path.name}: going on after row {labels.done} of {height}")
+    first = sum(row.end <= labels.done for row in tiling.rows)
+
+    size = f"{tiling.tile[0]} x {tiling.tile[1]}"
+
+    def say(done: int) -> None:
+        progress.tick(f"{image.path.name}: {done}/{tiling.count} tiles of {size}")
+
+    for top, rows in segmenter.labels(image, first=first, on_tile=say):
+        labels.append(rows[max(0, labels.next_row - top) :])
+    labels.finish()
+
+
+def _by_size(files: list[Path]) -> tuple[list[Path], list[ImageFile]]:
+    """Part the files into those that are held whole and those that are not."""
+    from unetrt.data.image_file import open_image_file
+    from unetrt.errors import DataError
+
+    whole: list[Path] = []
+    large: list[ImageFile] = []
+    for path in files:
+        try:
+            image = open_image_file(path)
+        except DataError:
+            image = None  # a stack; or what is wrong, reading it whole says
+            if path.suffix == ".zarr":
+                raise
+        held = image is None or image.shape[0] * image.shape[1] <= _LARGE
+        if image is None or (held and path.suffix != ".zarr"):
+            whole.append(path)
+        else:
+            large.append(image)
+    return whole, large
+
+
 def _files(inputs: list[Path]) -> list[Path]:
-    from unetrt.data.images import SUFFIXES, image_files
+    from unetrt.data.images import SUFFIXES
+    from unetrt.data.volumes import VOLUME_SUFFIXES, data_files, stem_of
     from unetrt.errors import DataError
 
     files: dict[str, Path] = {}
     for given in inputs:
         if not given.exists():
             raise DataError(f"There is no image or folder {given}", hint="check the name")
-        for path in image_files(given) if given.is_dir() else [given]:
-            other = files.setdefault(path.stem, path)
+        array = given.suffix == ".zarr"
+        for path in data_files(given) if given.is_dir() and not array else [given]:
+            other = files.setdefault(stem_of(path), path)
             if other != path:
                 raise DataError(
                     f"{path} and {other} would be written to the same file",
@@ -83,6 +168,6 @@ def _files(inputs: list[Path]) -> list[Path]:
     if not files:
         raise DataError(
             f"There are no images in {', '.join(map(str, inputs))}",
-            expected=f"files ending in {', '.join(SUFFIXES)}",
+            expected=f"files ending in {', '.join((*SUFFIXES, *VOLUME_SUFFIXES, '.zarr'))}",
         )
     return list(files.values())

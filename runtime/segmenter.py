@@ -1,0 +1,145 @@
+"""One image of any size to its classes, whole where memory allows, else in exact tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.errors import ShapeError
+from unetrt.sizes import SizeRule
+
+from .image_port import ImagePort
+from .large_image import Rows, tiled_rows
+from .mirrored import ImageSource
+from .tiling import Tiling, choose_tiling
+
+__all__ = ["Segmenter"]
+
+_IMAGE_RANK = 4
+
+Run = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+
+
+class Segmenter:
+    """Feeds a network of one image input, whatever its types, layout and sizes.
+
+    Args:
+        artifact: the network.
+        run: maps its inputs to its outputs, by name.
+        prefer: which answer is wanted where there are two, "labels" or "probabilities".
+        memory_bytes: that the network may work in at once.
+    """
+
+    def __init__(
+        self, artifact: OnnxModel | Engine, run: Run, *, prefer: str, memory_bytes: float
+    ) -> None:
+        self._artifact = artifact
+        self._run = run
+        self._port = ImagePort(artifact, prefer)
+        self._most_pixels = (
+            memory_bytes / artifact.bytes_per_pixel if artifact.bytes_per_pixel else math.inf
+        )
+        self._least, self._most = _taken(artifact, self._port)
+        self._rules = tuple(
+            artifact.sizes
+            if least != most
+            else SizeRule(stride, least % stride, artifact.sizes.margin)
+            for least, most, stride in zip(
+                self._least, self._most, artifact.receptive_field.stride, strict=True
+            )
+        )
+
+    def tiling(self, height: int, width: int) -> Tiling:
+        """Return how an image of that size is cut: into one tile, if it can be."""
+        rules = (self._rules[0], self._rules[1])
+        sides = (
+            max(rules[0].covering(height), rules[0].at_least(self._least[0])),
+            max(rules[1].covering(width), rules[1].at_least(self._least[1])),
+        )
+        return choose_tiling(
+            sides,
+            rules,
+            self._artifact.receptive_field,
+            most_pixels=max(self._most_pixels, self._least[0] * self._least[1]),
+            least=self._least,
+            most=self._most,
+        )
+
+    def labels(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
+        """Yield rows of classes, uint8 [rows, width]; options as of `tiled_rows`."""
+        return self._rows(image, self._port.labels, options)
+
+    def probabilities(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
+        """Yield rows of probabilities, float32 [rows, width, classes].
+
+        Raises:
+            ShapeError: the network gives labels only.
+        """
+        if self._port.gives_labels:
+            raise ShapeError(
+                f"{self._artifact.path} gives no probabilities",
+                got="labels",
+                hint="convert the model again with --answer probabilities or both",
+            )
+        return self._rows(image, lambda answer: answer, options)
+
+    def classes_of(self, probabilities: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the classes of probabilities [height, width, classes]."""
+        labels: NDArray[np.uint8] = self._port.labels(probabilities[np.newaxis])[0]
+        return labels
+
+    def _rows(
+        self,
+        image: ImageSource,
+        finish: Callable[[NDArray[Any]], NDArray[Any]],
+        options: dict[str, Any],
+    ) -> Iterator[Rows]:
+        if len(image.shape) != 3 or min(image.shape) < 1:  # noqa: PLR2004
+            raise ShapeError(
+                "Cannot segment", got=f"shape {image.shape}", expected="[height, width, channels]"
+            )
+        if image.shape[2] != self._port.channels:
+            raise ShapeError(
+                f"The network of {self._artifact.path} takes other images",
+                got=f"{image.shape[2]} channels",
+                expected=self._port.channels,
+            )
+
+        def answer_of(x: NDArray[Any]) -> NDArray[Any]:
+            return finish(self._port.answer(self._run(self._port.feed(x))))
+
+        tiling = self.tiling(*image.shape[:2])
+        return tiled_rows(image, tiling, self._artifact.sizes.margin, answer_of, **options)
+
+
+def joined(rows: Iterator[Rows], height: int) -> NDArray[Any]:
+    """Return all rows of an answer as one array."""
+    whole: NDArray[Any] | None = None
+    for top, answer in rows:
+        if len(answer) == height:
+            return answer
+        if whole is None:
+            whole = np.empty((height, *answer.shape[1:]), answer.dtype)
+        whole[top : top + len(answer)] = answer
+    assert whole is not None  # noqa: S101  (an image has rows)
+    return whole
+
+
+def _taken(
+    artifact: OnnxModel | Engine, port: ImagePort
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Return the least and the most height and width that the network takes at once."""
+    sides = slice(2, 4) if artifact.layout == "NCHW" else slice(1, 3)
+    ranges = artifact.made_with.get("profiles", {}).get(port.input.name)
+    if ranges:
+        (top, left), _, (bottom, right) = (tuple(shape[sides]) for shape in ranges)
+        return (top, left), (bottom, right)
+    own = [
+        (side, side) if isinstance(side, int) else (1, math.inf) for side in port.input.shape[sides]
+    ]
+    return (int(own[0][0]), int(own[1][0])), (own[0][1], own[1][1])

@@ -1,0 +1,133 @@
+"""A graph looks no further than it says: changing a pixel further off changes nothing."""
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from unetrt.convert.receptive_field import receptive_field
+from unetrt.receptive_field import ReceptiveField
+
+from .graphs import model_of, rand, run
+
+
+def _convolution(name, x, y, kernel=3, **attributes):
+    return helper.make_node("Conv", [x, f"{name}_w"], [y], name=name, **attributes)
+
+
+def _weights(*shape):
+    return np.abs(rand(*shape)) + 0.1  # nothing cancels
+
+
+def _graph(nodes, constants, *, sides=(32, 32), out="y", out_sides=None):
+    out_sides = out_sides or sides
+    return model_of(nodes, {"x": (1, 1, *sides)}, {out: (1, 1, *out_sides)}, constants)
+
+
+def _measured(model, side=32):
+    """Return how far around its own place some element of the answer really looks."""
+    base = rand(1, 1, side, side)
+    whole = run(model, {"x": base})
+    before = after = 0
+    for place in range(side):
+        changed = base.copy()
+        changed[..., place, :] += 1
+        differs = np.flatnonzero(np.any(run(model, {"x": changed}) != whole, axis=(0, 1, 3)))
+        if differs.size:
+            before = max(before, differs.max() - place)  # the answer looks back so far
+            after = max(after, place - differs.min())
+    return before, after
+
+
+CHAINS = {
+    "one convolution": ([_convolution("a", "x", "y", pads=[1] * 4)], {"a_w": (1, 1, 3, 3)}, 1, 1),
+    "dilated": (
+        [_convolution("a", "x", "y", pads=[2] * 4, dilations=[2, 2])],
+        {"a_w": (1, 1, 3, 3)}, 2, 2,
+    ),
+    "uneven": (
+        [_convolution("a", "x", "y", pads=[0, 0, 3, 3])],
+        {"a_w": (1, 1, 4, 4)}, 0, 3,
+    ),
+    "pooled and scaled up": (
+        [
+            _convolution("a", "x", "p", pads=[1] * 4),
+            helper.make_node("MaxPool", ["p"], ["q"], kernel_shape=[2, 2], strides=[2, 2]),
+            _convolution("b", "q", "r", pads=[1] * 4),
+            helper.make_node(
+                "ConvTranspose", ["r", "c_w"], ["y"], strides=[2, 2], pads=[0, 0, 1, 1]
+            ),
+        ],
+        {"a_w": (1, 1, 3, 3), "b_w": (1, 1, 3, 3), "c_w": (1, 1, 3, 3)}, 5, 4,
+    ),
+    "strided and resized": (
+        [
+            _convolution("a", "x", "p", pads=[0, 0, 1, 1], strides=[2, 2]),
+            helper.make_node("Resize", ["p", "", "scales"], ["y"], mode="linear",
+                             coordinate_transformation_mode="half_pixel"),
+        ],
+        {"a_w": (1, 1, 3, 3), "scales": [1.0, 1.0, 2.0, 2.0]}, None, None,
+    ),
+    "depth to space": (
+        [
+            _convolution("a", "x", "p", pads=[0, 0, 0, 0], strides=[2, 2]),
+            helper.make_node("DepthToSpace", ["p"], ["y"], blocksize=2),
+        ],
+        {"a_w": (4, 1, 2, 2)}, 1, 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_looks_no_further_than_it_says(name):
+    nodes, shapes, before, after = CHAINS[name]
+    constants = {
+        key: np.asarray(shape, np.float32) if key == "scales" else _weights(*shape)
+        for key, shape in shapes.items()
+    }
+    model = _graph(nodes, constants)
+    found = receptive_field(model, "NCHW")
+    assert found.is_bounded
+    seen = _measured(model)
+    assert found.before[0] >= seen[0]
+    assert found.after[0] >= seen[1]
+    assert found.before[0] + found.after[0] <= sum(seen) + 4  # and says not much more
+    if before is not None:
+        assert (found.before, found.after) == ((before,) * 2, (after,) * 2)
+
+
+def test_a_network_without_padding_looks_ahead_only():
+    nodes = [
+        _convolution("a", "x", "p"),
+        helper.make_node("Slice", ["p", "starts", "ends", "axes"], ["q"]),
+        _convolution("b", "p", "r"),
+        helper.make_node("Add", ["q", "r"], ["y"]),
+    ]
+    constants = {
+        "a_w": _weights(1, 1, 3, 3),
+        "b_w": _weights(1, 1, 3, 3),
+        "starts": np.array([1, 1], np.int64),
+        "ends": np.array([29, 29], np.int64),
+        "axes": np.array([2, 3], np.int64),
+    }
+    model = _graph(nodes, constants, out_sides=(28, 28))
+    assert receptive_field(model, "NCHW") == ReceptiveField((0, 0), (4, 4))
+
+
+@pytest.mark.parametrize("kind", ["GlobalAveragePool", "InstanceNormalization", "ReduceMean"])
+def test_what_sees_the_whole_image_is_named(kind):
+    more = {"InstanceNormalization": ["scale", "bias"]}.get(kind, [])
+    attributes = {"axes": [2, 3]} if kind == "ReduceMean" else {}
+    nodes = [
+        helper.make_node(kind, ["x", *more], ["p"], name="everything", **attributes),
+        helper.make_node("Mul", ["x", "p"], ["y"]),
+    ]
+    constants = {name: np.ones(1, np.float32) for name in more}
+    found = receptive_field(_graph(nodes, constants), "NCHW")
+    assert not found.is_bounded
+    assert found.unbounded_by == "everything"
+
+
+def test_an_unknown_kind_of_node_is_taken_to_see_everything():
+    nodes = [helper.make_node("CumSum", ["x", "axis"], ["y"], name="sum")]
+    found = receptive_field(_graph(nodes, {"axis": np.array(2, np.int64)}), "NCHW")
+    assert found.unbounded_by == "sum"
