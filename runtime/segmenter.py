@@ -38,7 +38,7 @@ class Segmenter:
     def __init__(
         self, artifact: OnnxModel | Engine, run: Run, *, prefer: str, memory_bytes: float
     ) -> None:
-        self._artifact = artifact
+        self.artifact = artifact
         self._run = run
         self._port = ImagePort(artifact, prefer)
         self._most_pixels = (
@@ -64,7 +64,7 @@ class Segmenter:
         return choose_tiling(
             sides,
             rules,
-            self._artifact.receptive_field,
+            self.artifact.receptive_field,
             most_pixels=max(self._most_pixels, self._least[0] * self._least[1]),
             least=self._least,
             most=self._most,
@@ -72,7 +72,7 @@ class Segmenter:
 
     def labels(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
         """Yield rows of classes, uint8 [rows, width]; options as of `tiled_rows`."""
-        return self._rows(image, self._port.labels, options)
+        return self._rows(image, self.labels_of, options)
 
     def probabilities(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
         """Yield rows of probabilities, float32 [rows, width, classes].
@@ -82,11 +82,19 @@ class Segmenter:
         """
         if self._port.gives_labels:
             raise ShapeError(
-                f"{self._artifact.path} gives no probabilities",
+                f"{self.artifact.path} gives no probabilities",
                 got="labels",
                 hint="convert the model again with --answer probabilities or both",
             )
-        return self._rows(image, lambda answer: answer, options)
+        return self._rows(image, self.probabilities_of, options)
+
+    def labels_of(self, x: NDArray[Any]) -> NDArray[np.uint8]:
+        """Run the network on pixels [1, height, width, channels] of a size that it takes."""
+        return self._port.labels(self.probabilities_of(x))
+
+    def probabilities_of(self, x: NDArray[Any]) -> NDArray[Any]:
+        """As `labels_of`, to probabilities; to labels where the network gives no others."""
+        return self._port.answer(self._run(self._port.feed(x)))
 
     def classes_of(self, probabilities: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the classes of probabilities [height, width, classes]."""
@@ -96,7 +104,7 @@ class Segmenter:
     def _rows(
         self,
         image: ImageSource,
-        finish: Callable[[NDArray[Any]], NDArray[Any]],
+        answer_of: Callable[[NDArray[Any]], NDArray[Any]],
         options: dict[str, Any],
     ) -> Iterator[Rows]:
         if len(image.shape) != 3 or min(image.shape) < 1:  # noqa: PLR2004
@@ -105,16 +113,12 @@ class Segmenter:
             )
         if image.shape[2] != self._port.channels:
             raise ShapeError(
-                f"The network of {self._artifact.path} takes other images",
+                f"The network of {self.artifact.path} takes other images",
                 got=f"{image.shape[2]} channels",
                 expected=self._port.channels,
             )
-
-        def answer_of(x: NDArray[Any]) -> NDArray[Any]:
-            return finish(self._port.answer(self._run(self._port.feed(x))))
-
         tiling = self.tiling(*image.shape[:2])
-        return tiled_rows(image, tiling, self._artifact.sizes.margin, answer_of, **options)
+        return tiled_rows(image, tiling, self.artifact.sizes.margin, answer_of, **options)
 
 
 def joined(rows: Iterator[Rows], height: int) -> NDArray[Any]:

@@ -74,7 +74,8 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
 class Session:
     """An opened artifact; a context manager.
 
-    `run` is the hot path: one comparison of shapes and types, then the backend.
+    `run` is the hot path: one comparison of shapes and types, then the backend. Several threads
+    may call it.
     """
 
     def __init__(self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec) -> None:
@@ -179,9 +180,10 @@ class Session:
         return tuple(inputs[name] for name in names)
 
     def _run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-        if [(array.shape, array.dtype) for array in arrays] != self._checked:
-            self._check(arrays)
-        return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+        with self._backend.turn:
+            if [(array.shape, array.dtype) for array in arrays] != self._checked:
+                self._check(arrays)
+            return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
 
     def _check(self, arrays: tuple[NDArray[Any], ...]) -> None:
         if self._closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ class Backend(Protocol):
     @property
     def info(self) -> dict[str, Any]:
         """The library, its version, and the device."""
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """Held while a thread checks and runs; lets all in at once where the library does."""
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         """Raise ShapeError where inputs of `shapes` cannot be run; allocate what they need."""

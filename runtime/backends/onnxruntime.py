@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class _OnnxRuntime:
         self._inputs = [tensor.name for tensor in model.inputs]
         self._outputs = [tensor.name for tensor in model.outputs]
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.turn = nullcontext()
         self.info = {"backend": "onnxruntime", "version": ort.__version__, "device": provider}
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def open_backend(engine: Engine, threads: int | None) -> _TensorRT:  # noqa: ARG
 class _TensorRT:
     def __init__(self, trt: Any, engine: Engine, gpu: Gpu, device: Device) -> None:
         self._device = device
+        self.turn = Lock()  # one context, one stream, one set of buffers
         self._buffers: list[int] = []
         self._inputs, self._outputs = engine.inputs, engine.outputs
         self._results: list[NDArray[Any]] = []

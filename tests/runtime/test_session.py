@@ -1,4 +1,5 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -33,6 +34,16 @@ def test_a_result_is_not_overwritten_by_the_next_run(session):
     kept = first.copy()
     session.run(np.full((1, 8, 8, 1), 255, np.float32))
     np.testing.assert_array_equal(first, kept)
+
+
+def test_eight_threads_get_what_one_gets(session):
+    """Of several sizes at once, so that no thread may run in what another has set up."""
+    sides = [8 + 4 * (k % 5) for k in range(40)]
+    inputs = [image(side, 2 * side)[np.newaxis].astype(np.float32) for side in sides]
+    alone = [session.run(x) for x in inputs]
+    with ThreadPoolExecutor(8) as pool:
+        for mine, theirs in zip(alone, pool.map(session.run, inputs), strict=True):
+            np.testing.assert_array_equal(theirs, mine)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (64, 64), (50, 61)])
