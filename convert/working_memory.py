@@ -6,7 +6,8 @@ from math import prod
 
 import onnx_ir as ir
 
-from .receptive_field import Seen, seen_by_value
+from .receptive_field import seen_by_value
+from .sight.reach import Seen
 
 __all__ = ["bytes_per_pixel"]
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
-from tests.conftest import write_folder
+from tests.conftest import draw_disc, write_folder
 from tests.test_repository import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -44,6 +46,8 @@ def test_pictures_and_links_lead_somewhere():
 @pytest.mark.slow
 def test_every_command_runs(tmp_path):
     write_folder(tmp_path / "cells", sizes=((64, 80),) * 6)
+    slide, _ = draw_disc(np.random.default_rng(0), 96, 128)
+    zarr.save_array(tmp_path / "slide.zarr", slide)
     program = Path(sys.executable).with_name("unetrt")
     assert shutil.which(program)
     for line in OURS:
