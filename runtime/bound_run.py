@@ -33,7 +33,7 @@ class BoundRun(Protocol):
     """Made by `Session.bind(inputs)`; a context manager of one thread."""
 
     def launch(self) -> None:
-        """Begin a run on the inputs in place; may return before it is done, where a GPU computes."""
+        """Begin a run on the inputs in place; where a GPU computes, return before it is done."""
 
     def wait(self) -> None:
         """Return when every run that was launched is done."""
