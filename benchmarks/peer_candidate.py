@@ -234,4 +234,5 @@ def _environment(peer: Peer, folder: Path) -> dict[str, str]:
     environment = dict(_ENVIRONMENT, PYTHONPATH=os.pathsep.join(paths))
     if peer.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""  # TensorFlow would take the GPU
+        environment["TORCHINDUCTOR_FREEZING"] = "1"  # read by torch at import; see peer_torch.py
     return environment

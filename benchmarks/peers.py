@@ -97,7 +97,14 @@ PEERS: tuple[Peer, ...] = (
     *_keras("gpu"),
     *_torch("cpu", ("fp32", "bf16")),
     *_torch("gpu", ("fp32", "tf32", "fp16")),
-    Peer(name="trtexec", job="peer_trtexec", device="gpu", program="trtexec"),
+    Peer(
+        name="trtexec",
+        job="peer_trtexec",
+        needs=("onnx",),
+        extra="tensorrt",
+        device="gpu",
+        program="trtexec",
+    ),
 )
 """All that unetrt knows, the reference of their answers first."""
 

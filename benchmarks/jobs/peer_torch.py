@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -14,6 +15,9 @@ from torch import nn
 
 from .serving import COMPUTES_IN, Task, host_times, serve
 from .torch_graph import to_module
+
+_FREEZING = "TORCHINDUCTOR_FREEZING"
+"""Whether weights become constants, laid out once for oneDNN (pytorch/pytorch#100652)."""
 
 _COMPILE: dict[str, dict[str, Any]] = {
     # https://docs.pytorch.org/docs/stable/generated/torch.compile.html: "reduce-overhead" and
@@ -54,10 +58,7 @@ class _Torch:
             configuration["autocast"] = "bfloat16"
         self._net: Any = net
         if task.variant in _COMPILE:
-            if not self._gpu:
-                # Weights become constants, laid out once for oneDNN: pytorch/pytorch#100652.
-                torch._inductor.config.freezing = True
-                configuration["torch._inductor.config.freezing"] = True
+            configuration[_FREEZING] = os.environ.get(_FREEZING, "0")
             self._net = torch.compile(net, fullgraph=True, **_COMPILE[task.variant])
             configuration["torch.compile"] = str({"fullgraph": True, **_COMPILE[task.variant]})
         for _ in range(3):  # CUDA graphs are recorded in the second run
