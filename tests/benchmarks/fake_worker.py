@@ -13,7 +13,7 @@ def say(text):
     os.write(answers, (text + "\n").encode())
 
 
-print("a library announces itself")
+sys.stdout.write("a library announces itself\n")
 if how == "fails to open":
     say(json.dumps({"failed": "ValueError: no such layer"}))
     raise ValueError("no such layer")
@@ -34,7 +34,8 @@ for line in sys.stdin:
             os.write(answers, part.encode())
             time.sleep(0.2)
     elif how == "dies":
-        print("Segmentation fault, said the library", flush=True)
+        sys.stdout.write("Segmentation fault, said the library\n")
+        sys.stdout.flush()
         os._exit(3)
     elif how == "is killed":
         os.kill(os.getpid(), 9)
