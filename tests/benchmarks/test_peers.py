@@ -9,7 +9,8 @@ import pytest
 
 from tests.benchmarks.tiny_unet import SIDE, an_image, tiny_unet
 from unetrt.benchmarks import peer_candidate, peers
-from unetrt.benchmarks.peer_candidate import Limits, open_peer, open_peers, reference_answer
+from unetrt.benchmarks.open_peers import open_peer, open_peers, reference_answer
+from unetrt.benchmarks.peer_candidate import Limits
 from unetrt.benchmarks.peers import PEERS, TORCH_PYTHON, peers_available, peers_named
 from unetrt.errors import BadInput, ParityError, ShapeError, WorkerFailed
 

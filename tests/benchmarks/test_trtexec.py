@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.tiny_unet import an_image, tiny_unet
-from unetrt.benchmarks.peer_candidate import open_peer, open_peers
+from unetrt.benchmarks.open_peers import open_peer, open_peers
 from unetrt.benchmarks.peers import peers_named
 from unetrt.errors import WorkerFailed
 
