@@ -57,7 +57,8 @@ def open_peer(
     """Open `model` in a child of its own; `image` is its input, in the file's type and layout.
 
     Raises:
-        BadInput: the network has several inputs or outputs.
+        BadInput: the network has several inputs or outputs, or is not in float32 though the peer
+            chooses its precision itself.
         ShapeError: the image does not fit it.
         WorkerFailed: the child cannot open it.
     """
@@ -66,6 +67,12 @@ def open_peer(
             f"{model.path} cannot be given to peers",
             got=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
             expected="one of each",
+        )
+    if peer.precision is not None and model.precision != "fp32":
+        raise BadInput(
+            f"{peer.name} chooses its precision itself and takes a float32 file",
+            got=f"{model.path.name} in {model.precision}",
+            expected="fp32",
         )
     model.inputs[0].check(image.shape, image.dtype.name)
     limits = limits or Limits()
@@ -91,7 +98,7 @@ def open_peer(
             timeout_s=limits.open_s,
             environment=_environment(peer, folder),
         ) as worker:
-            yield PeerCandidate(peer.name, worker, folder, limits)
+            yield PeerCandidate(peer.name, worker, folder, limits, model.precision)
 
 
 @contextmanager

@@ -39,11 +39,14 @@ class PeerCandidate:
         parity: `max_abs_diff` and `labels_that_differ` from the reference's answer.
     """
 
-    def __init__(self, name: str, worker: Worker, folder: Path, limits: Limits) -> None:
+    def __init__(
+        self, name: str, worker: Worker, folder: Path, limits: Limits, file_precision: str
+    ) -> None:
         self.name = name
         self.info: dict[str, Any] = worker.opened
         self.parity: dict[str, float] = {}
         self._worker, self._folder, self._limits = worker, folder, limits
+        self._file_precision = file_precision
 
     def turn(self, count: int) -> Turn:
         """Run so many times in the child, by its own clock.
@@ -75,7 +78,9 @@ class PeerCandidate:
         apart = float(np.abs(answer.astype(np.float32) - expected).max())
         labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
         self.parity = {"max_abs_diff": apart, "labels_that_differ": labels}
-        tolerance = TOLERANCES[_TOLERANCE_OF[self.info["computes_in"]]].max_abs_diff
+        # A file in float16 that is computed in float32 is as far off as its weights are.
+        precisions = (_TOLERANCE_OF[self.info["computes_in"]], self._file_precision)
+        tolerance = max(TOLERANCES[precision].max_abs_diff for precision in precisions)
         most = min(tolerance, float(np.ptp(expected)) / 2)
         if not apart <= most:  # NaN fails too
             raise ParityError(
