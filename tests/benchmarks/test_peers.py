@@ -241,25 +241,3 @@ def test_a_peer_that_chooses_its_precision_takes_no_other_file(model):
         open_peer(*peers_named(["torch-eager-fp32"]), half, an_image()),
     ):
         pytest.fail("opened")
-
-
-@pytest.mark.tf
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["keras-predict", "keras-function", "keras-xla"])
-def test_keras_takes_the_file_s_weights(model, expected, name):
-    needs(name)
-    with open_peers(peers_named([name]), model, an_image(), expected=expected) as opened:
-        assert opened.failures == {}
-        assert opened.candidates[0].parity["max_abs_diff"] <= 1e-4
-        assert len(opened.candidates[0].turn(2).host_ns) == 2
-
-
-@pytest.mark.tf
-@pytest.mark.slow
-def test_keras_refuses_a_graph_that_the_builder_does_not_make(tmp_path):
-    needs("keras-function")
-    strange = tiny_unet(tmp_path / "strange.onnx", extra_node="Softsign")
-    with open_peers(peers_named(["keras-function"]), strange, an_image()) as opened:
-        reason = opened.failures["keras-function"]
-    assert "got nodes Softsign" in reason
-    assert "give the Keras file itself" in reason

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -125,3 +126,19 @@ def test_ctrl_c_while_it_waits_closes_the_child(start, monkeypatch):
 def test_a_program_that_is_not_there_is_said(tmp_path):
     with pytest.raises(WorkerFailed, match="fake cannot be started: got .*no-such-python"):
         Worker(["/no-such-python"], name="fake", log=tmp_path / "log", timeout_s=1)
+
+
+def test_a_child_leaves_by_itself_when_its_parent_is_killed(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from unetrt.benchmarks.worker import Worker\n"
+        "command = [sys.executable, sys.argv[1], 'answers']\n"
+        "worker = Worker(command, name='fake', log=Path(sys.argv[2]), timeout_s=20)\n"
+        "print(worker.opened['pid'], flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    command = [sys.executable, "-c", code, str(FAKE), str(tmp_path / "log.txt")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == -9
+    assert ends(int(done.stdout))
