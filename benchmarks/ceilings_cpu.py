@@ -47,12 +47,9 @@ def measure_cpu() -> tuple[dict[str, float], float, str]:
     threads = describe_machine()["cores"] or 1
     with ThreadPoolExecutor(threads) as pool:
         bytes_per_s = 2 * _COPY_BYTES / _best_s(_copy(pool, threads))
-    return (
-        found,
-        bytes_per_s,
-        f"best of several: products of {_SIDE} x {_SIDE} matrices by {' and '.join(how)}; "
-        f"copies of {_COPY_BYTES >> 20} MiB by {threads} threads, bytes read and written",
-    )
+    said = f"best of several: products of {_SIDE} x {_SIDE} matrices by {' and '.join(how)}; "
+    said += f"copies of {_COPY_BYTES >> 20} MiB by {threads} threads, bytes read and written"
+    return found, bytes_per_s, said
 
 
 def _numpy_product() -> Callable[[], object]:
@@ -64,14 +61,15 @@ def _numpy_product() -> Callable[[], object]:
 def _openvino_product(ov: Any, core: Any, hint: str) -> Callable[[], object]:
     operators = ov.opset13
     ends = [operators.parameter([_SIDE, _SIDE], np.float32) for _ in range(2)]
-    product = operators.matmul(*ends, False, False)  # noqa: FBT003  (OpenVINO's own order)
+    product = operators.matmul(*ends, False, False)
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     request = core.compile_model(
         ov.Model([product], ends, "product"), "CPU", config
     ).create_infer_request()
     for number, matrix in enumerate(_matrices()):
         request.set_input_tensor(number, ov.Tensor(matrix))
-    return lambda: request.infer()
+    infer: Callable[[], object] = request.infer
+    return infer
 
 
 def _copy(pool: ThreadPoolExecutor, threads: int) -> Callable[[], object]:

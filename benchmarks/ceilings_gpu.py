@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,14 @@ def _by_torch(torch: Any) -> tuple[dict[str, float], float, str]:
             torch.backends.cuda.matmul.allow_tf32 = tf32
             a, b = (torch.randn(_SIDE, _SIDE, device="cuda", dtype=dtype) for _ in range(2))
             out = torch.empty_like(a)
-            best_s = _best_torch_s(torch, lambda a=a, b=b, out=out: torch.matmul(a, b, out=out))
+            best_s = _best_torch_s(torch, partial(torch.matmul, a, b, out=out))
             found[name] = 2 * _SIDE**3 / best_s
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     source = torch.randn(_COPY_SHAPE, device="cuda")
     target = torch.empty_like(source)
     moved = 2 * source.nelement() * source.element_size()
-    bytes_per_s = moved / _best_torch_s(torch, lambda: target.copy_(source))
+    bytes_per_s = moved / _best_torch_s(torch, partial(target.copy_, source))
     how = f"products of {_SIDE} x {_SIDE} matrices by PyTorch {torch.__version__} (cuBLAS)"
     return found, bytes_per_s, _said(how, "copies")
 
@@ -87,7 +88,7 @@ def _best_torch_s(torch: Any, call: Callable[[], object]) -> float:
         ended.record()
         torch.cuda.synchronize()
         taken_ms.append(began.elapsed_time(ended))
-    return min(taken_ms) / 1e3
+    return float(min(taken_ms)) / 1e3
 
 
 def _by_engines(build: Build) -> tuple[dict[str, float], float, str]:
@@ -120,7 +121,7 @@ def _best_engine_s(build: Build, stem: Path, op: str, values: dict[str, Value]) 
             taken_ns = [bound.compute_ns() for _ in range(_WARMUP + _RUNS)][_WARMUP:]
         finally:
             bound.close()
-    return min(ns for ns in taken_ns if ns is not None) / 1e9
+    return float(min(ns for ns in taken_ns if ns is not None)) / 1e9
 
 
 def _value(shape: tuple[int, ...], dtype: str) -> Value:

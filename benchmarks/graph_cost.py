@@ -23,7 +23,7 @@ from unetrt.artifacts import OnnxModel
 
 from .graph_shapes import Value, shaped_graph
 
-__all__ = ["LayerCost", "NetworkCost", "block_of", "graph_cost"]
+__all__ = ["LayerCost", "NetworkCost", "block_of", "graph_cost", "node_cost"]
 
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
@@ -113,16 +113,24 @@ def graph_cost(model: OnnxModel, *, batch: int, height: int, width: int) -> Netw
         ArtifactError, UnsupportedModel, MissingDependency: see `shaped_graph`.
     """
     graph, values = shaped_graph(model, batch=batch, height=height, width=width)
-    return NetworkCost(model.precision, batch, height, width, _Reader(graph, values).layers())
+    outputs = {value.name for value in graph.output}
+    layers = _Reader(list(graph.node), outputs, values).layers()
+    return NetworkCost(model.precision, batch, height, width, layers)
+
+
+def node_cost(node: Any, values: dict[str, Value]) -> LayerCost:
+    """Count what a node of a shaped graph costs on its own, nothing fused into it."""
+    (layer,) = _Reader([node], set(node.output), dict(values)).layers()
+    return layer
 
 
 class _Reader:
     """Walks a graph once; each node becomes a layer, part of one, or nothing."""
 
-    def __init__(self, graph: Any, values: dict[str, Value]) -> None:
-        self._nodes = list(graph.node)
+    def __init__(self, nodes: list[Any], outputs: set[str], values: dict[str, Value]) -> None:
+        self._nodes = nodes
         self._values = values
-        self._outputs = {value.name for value in graph.output}
+        self._outputs = outputs
         self._reads: dict[str, int] = {}
         for node in self._nodes:
             for name in node.input:

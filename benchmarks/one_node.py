@@ -77,7 +77,7 @@ def write_node(node: Any, values: Mapping[str, Value], path: Path, *, seed: int 
 
 def _drawn(random: np.random.Generator, value: Value, op: str) -> Any:
     shape = value.shape
-    # A kernel is [out, in, ...], a transposed one [in, out, ...]; a bias is as small as one term.
+    # A kernel is [out, in, ...], a transposed one [in, out, ...]; a bias gets a deviation of 1.
     fan_in = prod(shape) / shape[1 if op == "ConvTranspose" and len(shape) > 1 else 0]
     drawn = random.standard_normal(shape, np.float32) / np.float32(max(fan_in, 1) ** 0.5)
     return drawn.astype(value.dtype)

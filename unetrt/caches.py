@@ -1,4 +1,4 @@
-"""What was learnt on this machine, kept for the next time; of a library, one folder a version and GPU.
+"""What was learnt on this machine, kept for the next time; a folder for each version and GPU.
 
 TensorRT keeps the timings of its builder there, TensorRT-RTX the kernels it compiled. Neither holds
 for another version or another GPU, so neither is ever read by one. A cache may be lost at any time.
