@@ -35,9 +35,8 @@ def profile_engine(
     with ExitStack() as stack:
         device = open_device()
         stack.callback(device.close)
-        opened = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(
-            engine.path.read_bytes()
-        )
+        runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        opened = runtime.deserialize_cuda_engine(engine.path.read_bytes())
         context = None if opened is None else opened.create_execution_context()
         if context is None:
             raise NoDevice(f"{engine.backend} {trt.__version__} cannot run {engine.path} here")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unetrt.commands.shell import figure, table
+from unetrt.errors import BadInput, ShapeError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +23,7 @@ __all__ = ["LayerBench", "bench_layers"]
 
 _PRECISIONS = ("fp32", "fp16")
 _ON_FILES = ("onnxruntime", "openvino")
+_BACKENDS = ("auto", *_ON_FILES, "tensorrt", "tensorrt-rtx")
 
 
 class LayerBench(NamedTuple):
@@ -58,6 +60,8 @@ def bench_layers(
     from unetrt.benchmarks.roofline import roofline
     from unetrt.gpu import find_gpu
 
+    if backend not in _BACKENDS:
+        raise BadInput("There is no such backend", got=repr(backend), expected=", ".join(_BACKENDS))
     device = "cpu" if find_gpu() is None else "gpu"
     # No library here computes in float16 on a CPU.
     computes_in = {"float16": "float32"} if device == "cpu" else {}
@@ -84,14 +88,16 @@ def bench_layers(
         "ceilings": None if ceilings is None else ceilings.to_json(),
         "networks": networks,
     }
-    failures = {f"{one.failure}" for one in taken if one.failure}
-    return LayerBench(result, [_table(taken, rows, size, batch), said, *sorted(failures)])
+    shown: list[Table | str] = [_table(taken, rows, size, batch), said]
+    failures = [one.failure for one in taken if one.failure is not None]
+    if failures:
+        shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {failures[0]}")
+    return LayerBench(result, shown)
 
 
 def _models(artifacts: list[Path], folder: Path, size: tuple[int, int]) -> list[OnnxModel]:
     from unetrt.artifacts import OnnxModel
     from unetrt.benchmarks.skeleton import fill_skeleton
-    from unetrt.errors import ShapeError
 
     models = [OnnxModel.load(path) for path in artifacts] or [
         fill_skeleton("article", folder / f"article.{name}.onnx", precision=name)
