@@ -32,12 +32,14 @@ class FakeContext:
         return True
 
     def get_tensor_shape(self, name):
+        assert name == "y"
         return (*self.shapes["image"][:3], 2)
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address
 
     def execute_async_v3(self, stream):
+        assert stream == self.device.stream
         assert self.addresses.keys() == {"image", "y"}
         assert np.any(self.device.memory[self.addresses["image"]])
         self.count += 1
@@ -54,12 +56,12 @@ class FakeProfiler:
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     world = SimpleNamespace(device=FakeDevice(), told=TOLD, opens=True, runs=True)
-    inspector = SimpleNamespace(get_engine_information=lambda form: world.told)
+    inspector = SimpleNamespace(get_engine_information=lambda _form: world.told)
     opened = SimpleNamespace(
         create_execution_context=lambda: FakeContext(world.device, runs=world.runs),
         create_engine_inspector=lambda: inspector,
     )
-    runtime = SimpleNamespace(deserialize_cuda_engine=lambda plan: opened if world.opens else None)
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda _plan: opened if world.opens else None)
 
     class Logger:
         ERROR = 1
@@ -68,10 +70,10 @@ def world(tmp_path, monkeypatch):
             pass
 
     library = SimpleNamespace(
-        __version__="fake", Logger=Logger, Runtime=lambda log: runtime, IProfiler=FakeProfiler,
+        __version__="fake", Logger=Logger, Runtime=lambda _log: runtime, IProfiler=FakeProfiler,
         LayerInformationFormat=SimpleNamespace(JSON=1),
     )  # fmt: skip
-    monkeypatch.setattr(vendor, "tensorrt", lambda backend: library)
+    monkeypatch.setattr(vendor, "tensorrt", lambda _backend: library)
     monkeypatch.setattr(module, "open_device", lambda: world.device)
     (tmp_path / "m.engine").write_bytes(b"plan")
     axes = ("batch", "height", "width")

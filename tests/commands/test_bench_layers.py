@@ -28,7 +28,7 @@ def small(tmp_path):
 
 
 def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
-    monkeypatch.setattr(runtime, "open_session", lambda model, spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
     found = bench_layers(small, Progress(), size=(64, 96), backend="onnxruntime", samples=3)
     rows = found.result["layers"]
     assert [row["precision"] for row in rows[:4]] == ["fp32", "fp16", "fp32", "fp16"]
@@ -42,7 +42,7 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
 
 
 def test_without_files_it_is_the_article_s_network(known, monkeypatch):
-    monkeypatch.setattr(runtime, "open_session", lambda model, spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
     found = bench_layers([], Progress(), size=(32, 32), backend="openvino", samples=1)
     assert found.result["networks"].keys() == {"article.fp32", "article.fp16"}
     assert {row["name"] for row in found.result["layers"]} >= {"bottleneck/conv1", "up5/upconv"}
