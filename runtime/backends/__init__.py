@@ -7,15 +7,25 @@ import importlib
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
 
-from .backend import Backend
+from .backend import Backend, DeviceBackend
 
-__all__ = ["Backend", "open_backend"]
+__all__ = ["Backend", "DeviceBackend", "open_backend"]
 
 _FOR_ONNX = ("onnxruntime", "openvino")
 
 
-def open_backend(artifact: OnnxModel | Engine, wanted: str, threads: int | None) -> Backend:
-    """Open `artifact` on the backend asked for; "auto" takes the first that suits its kind."""
+def open_backend(
+    artifact: OnnxModel | Engine,
+    wanted: str,
+    threads: int | None,
+    *,
+    device: str = "auto",
+    stream: object = None,
+) -> Backend:
+    """Open `artifact` on the backend asked for; "auto" takes the first that suits its kind.
+
+    An engine runs through the device layer and in the stream that are given.
+    """
     suitable = ("tensorrt",) if isinstance(artifact, Engine) else _FOR_ONNX
     name = suitable[0] if wanted == "auto" else wanted
     if name not in suitable:
@@ -24,5 +34,6 @@ def open_backend(artifact: OnnxModel | Engine, wanted: str, threads: int | None)
             expected=" or ".join(("auto", *suitable)),
         )
     module = importlib.import_module(f".{name}", __name__)
-    backend: Backend = module.open_backend(artifact, threads)
+    for_engines = {"device": device, "stream": stream} if isinstance(artifact, Engine) else {}
+    backend: Backend = module.open_backend(artifact, threads, **for_engines)
     return backend
