@@ -237,11 +237,10 @@ class Session:
         """Return what runs such arrays, and keep it for the next ones like them."""
         if self._closed:
             raise BadInput("The session is closed", hint="open it again with open_session")
-        if on_host(arrays):
-            run, views = self._host, arrays
-        else:
-            views = device_views(arrays)
-            run = device_run(self._backend)
+        run: Callable[..., tuple[Any, ...]] = self._host
+        views = arrays
+        if not on_host(arrays):
+            views, run = device_views(arrays), device_run(self._backend)
         for tensor, array in zip(self.inputs, views, strict=True):
             # Swapped bytes have the same name.
             tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)

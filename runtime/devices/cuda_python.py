@@ -70,7 +70,8 @@ class _CudaPython:
         if self._is_full(status):
             raise out_of_memory(nbytes, "of pinned memory on the host", "none")
         pointer = int(self._call((status, address)))
-        array = np.frombuffer((ctypes.c_uint8 * nbytes).from_address(pointer), np.uint8)
+        block = (ctypes.c_uint8 * nbytes).from_address(pointer)
+        array: NDArray[np.uint8] = np.ctypeslib.as_array(block)
         self._pinned[array.ctypes.data] = pointer
         return array
 
@@ -125,7 +126,7 @@ class _CudaPython:
         self._call(self._cudart.cudaEventRecord(event, stream))
 
     def elapsed_ns(self, start: int, end: int) -> int:
-        return round(1e6 * self._call(self._cudart.cudaEventElapsedTime(start, end)))
+        return round(1e6 * float(self._call(self._cudart.cudaEventElapsedTime(start, end))))
 
     def begin_capture(self, stream: int) -> None:
         # Other threads allocate and copy meanwhile: that is no part of it.

@@ -96,7 +96,8 @@ def _must_be_contiguous(
 ) -> None:
     if strides is None:
         return
-    step, wanted = itemsize, []
+    step = itemsize
+    wanted: list[int] = []
     for size in reversed(shape):
         wanted.insert(0, step)
         step *= size
