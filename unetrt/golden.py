@@ -49,7 +49,7 @@ class Answer:
         """Keep what fits of an answer [1, height, width, channels], or of any other rank."""
         pixels = _pixels(answer).astype(np.float32)
         width = answer.shape[2] if answer.ndim == _IMAGE_RANK else 1
-        step = -(-pixels.size // _MOST_NUMBERS)
+        step = -(-len(pixels) // max(1, _MOST_NUMBERS // pixels.shape[1]))
         while math.gcd(step, width) > 1:
             step += 1
         return cls(answer.ndim, step, Packed.pack(pixels[::step]))

@@ -7,7 +7,7 @@ from unetrt.artifacts import OnnxModel
 from ..session_spec import SessionSpec
 from .ort_session import CPU, CUDA, OrtSession, gpu_obstacle, need_gpu_provider
 
-__all__ = ["WHY", "obstacle", "open_backend"]
+__all__ = ["WHY", "has_provider", "obstacle", "open_backend"]
 
 WHY = "there is an NVIDIA GPU, and ONNX Runtime's CUDA provider takes images of any size there"
 
@@ -18,6 +18,11 @@ _COMPUTES_IN = {
     # The provider unpacks the numbers and has no quantised convolution.
     "int8": "float32",
 }
+
+
+def has_provider() -> bool:
+    """Whether there is a GPU, and an ONNX Runtime that knows how to use it."""
+    return gpu_obstacle(CUDA) is None
 
 
 def obstacle(_model: OnnxModel, _spec: SessionSpec) -> str | None:

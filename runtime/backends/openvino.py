@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
-from unetrt.errors import ArtifactError
+from unetrt.errors import ArtifactError, BadInput
 
 from ..session_spec import SessionSpec
 from .openvino_bound import OpenVinoBound
@@ -19,12 +19,16 @@ __all__ = ["WHY", "obstacle", "open_backend"]
 
 WHY = "on a CPU OpenVINO was the fastest with the networks that unetrt measured"
 
+_SIMULATED = "the file simulates bfloat16 by casts, which OpenVINO leaves out"
+
 _NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
-def obstacle(_model: OnnxModel, _spec: SessionSpec) -> str | None:
+def obstacle(model: OnnxModel, _spec: SessionSpec) -> str | None:
     """Return what is missing, told without opening anything."""
-    return None if vendor.installed("openvino") else "it is not installed"
+    if not vendor.installed("openvino"):
+        return "it is not installed"
+    return _SIMULATED if model.made_with.get("simulated") else None
 
 
 def open_backend(model: OnnxModel, spec: SessionSpec) -> _OpenVino:
@@ -32,8 +36,11 @@ def open_backend(model: OnnxModel, spec: SessionSpec) -> _OpenVino:
 
     Raises:
         ArtifactError: OpenVINO cannot open it.
+        BadInput: the file simulates bfloat16.
         MissingDependency: OpenVINO is not installed.
     """
+    if model.made_with.get("simulated"):
+        raise BadInput(f"OpenVINO cannot run {model.path}", got=_SIMULATED)
     return _OpenVino(vendor.openvino(), model, spec)
 
 

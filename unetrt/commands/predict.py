@@ -45,10 +45,10 @@ def predict(
 ) -> None:
     """Segment images into label maps and overlays.
 
-    A stack becomes a stack of labels, a NIfTI volume one in the same space. An image that cannot be read is reported and does not stop
-    the rest. Of images above 64 megapixels, and of Zarr arrays, the labels alone are written, part
-    by part, to a file of the same kind or a Zarr array; the same command goes on with what was
-    interrupted.
+    A stack becomes a stack of labels, a NIfTI volume one in the same space. An image that cannot
+    be read is reported and does not stop the rest. Of images above 64 megapixels, and of Zarr
+    arrays, the labels alone are written, part by part, to a file of the same kind or a Zarr array;
+    the same command goes on with what was interrupted.
     """
     from unetrt.commands.predicted import Prediction
     from unetrt.errors import DataError, UnetrtError

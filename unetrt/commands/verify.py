@@ -101,10 +101,9 @@ def _verify_alone(path: Path, *, as_json: bool) -> None:
         )
     with runnable(path) as file, open_session(file) as session:
         found, info = session.self_test(), session.info
-    told = [
-        f"{path} agrees with Keras on its golden image, {found.height} x {found.width}, "
-        f"on {info['backend']}, computed in {info['computes_in']}"
-    ]
+    place = f"on {info['backend']}, computed in {info['computes_in']}"
+    size = f"{found.height} x {found.width}"
+    told = [f"{path} agrees with Keras on its golden image of {size}, {place}"]
     if found.max_abs_diff is not None:
         told.append(f"largest difference {found.max_abs_diff:.1e}")
     if found.labels_that_differ is not None:
