@@ -11,6 +11,7 @@ import numpy as np
 from tests.tensorrt_surface import dressed
 from unetrt.artifacts import Engine
 from unetrt.gpu import Gpu
+from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends.tensorrt import open_backend
 from unetrt.runtime.devices.fake import FakeDevice
 from unetrt.tensors import TensorSpec
@@ -212,7 +213,7 @@ class World:
         return Engine(**(fields | changes))
 
     def open(self, *, stream=None, **changes):
-        return open_backend(self.engine(**changes), None, stream=stream)
+        return open_backend(self.engine(**changes), SessionSpec(stream=stream))
 
     def forget(self):
         """Begin a new list of what the device does."""

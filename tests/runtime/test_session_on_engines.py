@@ -35,7 +35,7 @@ def test_the_layer_and_the_stream_reach_the_backend(world, monkeypatch):
         assert session.info["precision"] == "fp32"
     assert asked == ["pycuda"]
     with pytest.raises(
-        BadInput, match="no such device layer: got 'cuda', expected auto or cuda-py"
+        BadInput, match="session with this device: got 'cuda', expected auto or cuda-py"
     ):
         SessionSpec(device="cuda")
     with pytest.raises(BadInput, match=r"tell the CUDA stream: got 'main'.*__cuda_stream__; torch"):

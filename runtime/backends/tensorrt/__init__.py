@@ -9,19 +9,16 @@ from unetrt.errors import ArtifactError
 from unetrt.gpu import find_gpu
 
 from ...devices import open_device, stream_handle
+from ...session_spec import SessionSpec
 from .engine_backend import EngineBackend
 
-__all__ = ["open_backend"]
+__all__ = ["WHY", "open_backend"]
+
+WHY = "an engine runs on the library that built it"
 
 
-def open_backend(
-    engine: Engine,
-    threads: int | None,  # noqa: ARG001  (of a CPU)
-    *,
-    device: str = "auto",
-    stream: object = None,
-) -> EngineBackend:
-    """Open an engine on this machine's GPU, through a device layer, in a stream if one is given.
+def open_backend(engine: Engine, spec: SessionSpec) -> EngineBackend:
+    """Open an engine on this machine's GPU, through the spec's device layer and in its stream.
 
     Raises:
         NoDevice: there is no GPU, it is not the one that the engine was built for, or the library
@@ -42,5 +39,5 @@ def open_backend(
         )
     trt = vendor.tensorrt(engine.backend)
     check_version(engine, trt.__version__)
-    outside = None if stream is None else stream_handle(stream)
-    return EngineBackend(trt, engine, gpu, open_device(device), outside)
+    outside = None if spec.stream is None else stream_handle(spec.stream)
+    return EngineBackend(trt, engine, gpu, open_device(spec.device), outside)

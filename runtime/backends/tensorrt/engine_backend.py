@@ -55,7 +55,7 @@ class EngineBackend:
             "version": trt.__version__,
             "device": device.name,
             "device_layer": device.layer,
-            "computes_in": _computes_in(engine),
+            "receipt": _receipt(engine),
         }
 
     @property
@@ -127,7 +127,7 @@ class EngineBackend:
             )
 
 
-def _computes_in(engine: Engine) -> str:
+def _receipt(engine: Engine) -> str:
     """Return the types of the convolutions, as the engine's receipt says, with their shares."""
     shares = dict(engine.receipt.get("convolution_share") or {engine.precision: 1.0})
     if engine.receipt.get("tf32") and "fp32" in shares:

@@ -13,6 +13,7 @@ from unetrt.artifacts import Engine
 from unetrt.engine_fit import HOST_CODE
 from unetrt.errors import ArtifactError, NoDevice
 from unetrt.gpu import Gpu
+from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends import tensorrt as backend
 
 
@@ -147,7 +148,7 @@ def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
     engine = world.engine()
     world.types = {"image": "float32", "sum": "uint8"}
     with pytest.raises(ArtifactError, match="not what its sidecar says: got tensors .*UINT8"):
-        backend.open_backend(engine, None)
+        backend.open_backend(engine, SessionSpec())
     assert world.device.closed
 
 

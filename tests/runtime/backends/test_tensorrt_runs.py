@@ -159,6 +159,6 @@ def test_info_says_where_and_in_what_it_computes(world):
     receipt = {"convolution_share": {"fp16": 0.98, "fp32": 0.02}, "tf32": True}
     said = world.open(receipt=receipt).info
     assert (said["device"], said["device_layer"], said["contexts"]) == ("fake", "NumPy", 1)
-    assert said["computes_in"] == "fp16 98.0%, tf32 2.0%"
+    assert said["receipt"] == "fp16 98.0%, tf32 2.0%"
     assert said["cuda_graph"] == "captured by the library"
-    assert world.open(precision="fp32").info["computes_in"] == "fp32"
+    assert world.open(precision="fp32").info["receipt"] == "fp32"
