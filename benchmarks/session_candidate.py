@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
-from unetrt.runtime import ImagePort, Session
+from unetrt.runtime import ImagePort
 from unetrt.runtime.bound_run import BoundRun
 
 from .candidate import Turn
@@ -17,11 +19,28 @@ from .clock import now_ns
 from .in_flight import DEPTH, alternated, in_threads
 from .inputs import TimedInput
 
-__all__ = ["CoreCandidate", "EndToEndCandidate", "session_candidate"]
+__all__ = ["CoreCandidate", "EndToEndCandidate", "TimedSession", "session_candidate"]
+
+
+class TimedSession(Protocol):
+    """What is used of `unetrt.runtime.Session`."""
+
+    @property
+    def artifact(self) -> OnnxModel | Engine:
+        """The network's file."""
+
+    def bind(self, inputs: Mapping[str, NDArray[Any]]) -> BoundRun:
+        """Put inputs where the network computes."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Map inputs to outputs."""
+
+    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map an image to its labels."""
 
 
 def session_candidate(
-    name: str, session: Session, timed_input: TimedInput, *, scope: str, precision: str
+    name: str, session: TimedSession, timed_input: TimedInput, *, scope: str, precision: str
 ) -> CoreCandidate | EndToEndCandidate:
     """Return a session as a candidate of scope "core" or "end_to_end".
 
@@ -52,7 +71,7 @@ class CoreCandidate:
     """
 
     def __init__(
-        self, name: str, session: Session, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, pixels: NDArray[np.uint8], precision: str
     ) -> None:
         self.name, self.precision = name, precision
         self._session = session
@@ -88,7 +107,7 @@ class CoreCandidate:
         """Run once; return probabilities [batch, height, width, classes], or labels."""
         self._bound.launch()
         self._bound.wait()
-        names = [tensor.name for tensor in self._session.outputs]
+        names = [tensor.name for tensor in self._session.artifact.outputs]
         return self._port.answer(dict(zip(names, self._bound.outputs(), strict=True)))
 
     def close(self) -> None:
@@ -116,7 +135,7 @@ class EndToEndCandidate:
     """
 
     def __init__(
-        self, name: str, session: Session, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, pixels: NDArray[np.uint8], precision: str
     ) -> None:
         self.name, self.precision = name, precision
         self._session, self._pixels = session, pixels
@@ -165,7 +184,7 @@ class EndToEndCandidate:
         )
 
 
-def _run_of(bound: BoundRun) -> Any:
+def _run_of(bound: BoundRun) -> Callable[[], None]:
     def run() -> None:
         bound.launch()
         bound.wait()
