@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnetrtError
 from unetrt.runtime import Session
-from unetrt.runtime.bound_run import BoundRun
 
+from .candidate import Turn
 from .ceilings import Ceilings
+from .clock import now_ns
 from .graph_cost import LayerCost, node_cost
 from .graph_shapes import Value, shaped_graph
-from .measure import Plan, measure
+from .measure import measure
 from .one_node import write_node
+from .plan import Plan
 from .roofline import layer_limit
 
 __all__ = ["LayerTime", "OneLayer", "cut_layers", "measure_layers"]
@@ -145,35 +147,42 @@ def measure_layers(
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:
             with open_layer(write_node(layer.node, layer.values, file)) as session:
-                samples = _timed(session, plan or Plan())
+                samples = _timed(_LayerCandidate(layer.cost.name, session), plan or Plan())
         except UnetrtError as error:
             yield LayerTime(layer, precision, (), str(error))
         else:
             yield LayerTime(layer, precision, samples)
 
 
-def _timed(session: Session, plan: Plan) -> tuple[int, ...]:
-    with _bound(session) as bound:
-        if bound.compute_ns() is None:
-            return measure({"layer": lambda: _run(bound)}, plan)["layer"].latency_ns
-        for _ in range(plan.warmup):
-            bound.compute_ns()
-        taken = (bound.compute_ns() for _ in range(plan.samples))
-        return tuple(ns for ns in taken if ns is not None)
+def _timed(candidate: _LayerCandidate, plan: Plan) -> tuple[int, ...]:
+    with closing(candidate):
+        taken = measure([candidate], plan)[candidate.name]
+    return taken.stages_ns.get("compute", taken.host_ns)
 
 
-def _run(bound: BoundRun) -> None:
-    bound.launch()
-    bound.wait()
+class _LayerCandidate:
+    """A layer's session with its input in place; "compute" is by the device's events, if any."""
 
+    def __init__(self, name: str, session: Session) -> None:
+        self.name = name
+        self._bound = session.bind(_inputs(session))
+        self._on_device = self._bound.compute_ns() is not None
 
-@contextmanager
-def _bound(session: Session) -> Iterator[BoundRun]:
-    bound = session.bind(_inputs(session))
-    try:
-        yield bound
-    finally:
-        bound.close()
+    def turn(self, count: int) -> Turn:
+        """Run so many times, each waited for."""
+        host, compute = [], []
+        for _ in range(count):
+            began = now_ns()
+            self._bound.launch()
+            self._bound.wait()
+            host.append(now_ns() - began)
+            compute.append(self._bound.compute_ns() if self._on_device else None)
+        known = tuple(ns for ns in compute if ns is not None)
+        return Turn(tuple(host), {"compute": known} if known else {})
+
+    def close(self) -> None:
+        """Give back what was bound."""
+        self._bound.close()
 
 
 def _inputs(session: Session) -> dict[str, NDArray[Any]]:

@@ -29,6 +29,7 @@ def measured(monkeypatch):
         return {"float32": 1e11 * len(taken)}, 1e10, "a fake"
 
     monkeypatch.setattr(ceilings, "measure_cpu", measure_cpu)
+    monkeypatch.setattr(ceilings, "_load", lambda: 0.1)
     return taken
 
 
@@ -41,6 +42,14 @@ def test_they_are_measured_once_and_kept(cache, measured):
     assert str(cache) in said_again
     assert ceilings_of("cpu", again=True)[0].flops_per_s == {"float32": 2e11}
     assert first.to_json().keys() == {"flops_per_s", "bytes_per_s", "how", "device", "made"}
+
+
+def test_those_of_a_busy_cpu_are_not_kept(cache, measured, monkeypatch):
+    monkeypatch.setattr(ceilings, "_load", lambda: 3.0)
+    found, said = ceilings_of("cpu")
+    assert found.flops_per_s == {"float32": 1e11}
+    assert said == "ceilings measured on a busy CPU (300% of its cores), and not kept"
+    assert not list(cache.rglob("*.json"))
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,19 @@ from unetrt.errors import BadInput, ShapeError
 from unetrt.gpu import find_gpu
 from unetrt.progress import Progress
 
-CEILINGS = Ceilings({"float32": 1e12}, 1e11, "", "a CPU", "2026-11-24")
+
+@pytest.fixture
+def know(monkeypatch):
+    def set_(flops_per_s, bytes_per_s):
+        known = Ceilings({"float32": flops_per_s}, bytes_per_s, "", "a CPU", "2026-11-24")
+        monkeypatch.setattr(ceilings, "ceilings_of", lambda *_: (known, "ceilings known"))
+
+    return set_
 
 
 @pytest.fixture
-def known(monkeypatch):
-    monkeypatch.setattr(ceilings, "ceilings_of", lambda *_: (CEILINGS, "ceilings known"))
+def known(know):
+    know(1e18, 1e17)  # what no session here reaches
 
 
 @pytest.fixture
@@ -39,6 +46,14 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
     assert networks["small.fp32"]["attainable_ns"] >= networks["small.fp16"]["attainable_ns"] > 0
     assert found.shown[1:] == ["ceilings known"]
     assert "not to be added up" in found.shown[0].title
+
+
+def test_more_than_the_ceilings_allow_is_said(small, know, monkeypatch):
+    know(1e6, 1e6)
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    found = bench_layers(small, Progress(), size=(64, 64), backend="onnxruntime", samples=1)
+    count = len(found.result["layers"])
+    assert f"{count} of {count} were faster than the ceilings allow" in found.shown[-1]
 
 
 def test_without_files_it_is_the_article_s_network(known, monkeypatch):

@@ -23,6 +23,8 @@ __all__ = ["LayerBench", "bench_layers"]
 
 _PRECISIONS = ("fp32", "fp16")
 _ON_FILES = ("onnxruntime", "openvino")
+_DOUBTFUL = 1.05
+"""A share of what the machine can do that no layer should reach."""
 _BACKENDS = ("auto", *_ON_FILES, "tensorrt", "tensorrt-rtx")
 
 
@@ -56,7 +58,7 @@ def bench_layers(
     from unetrt.benchmarks.ceilings import ceilings_of
     from unetrt.benchmarks.graph_cost import graph_cost
     from unetrt.benchmarks.layers import cut_layers, measure_layers
-    from unetrt.benchmarks.measure import Plan
+    from unetrt.benchmarks.plan import Plan
     from unetrt.benchmarks.roofline import roofline
     from unetrt.gpu import find_gpu
 
@@ -89,6 +91,12 @@ def bench_layers(
         "networks": networks,
     }
     shown: list[Table | str] = [_table(taken, rows, size, batch), said]
+    above = sum((row["share"] or 0) > _DOUBTFUL for row in rows)
+    if above:
+        shown.append(
+            f"{above} of {len(rows)} were faster than the ceilings allow: these were measured on a "
+            "busy machine, or the library multiplies less than is counted (Winograd)"
+        )
     failures = [one.failure for one in taken if one.failure is not None]
     if failures:
         shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {failures[0]}")
