@@ -46,7 +46,12 @@ class Ceilings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the `ceilings` of the benchmark's record."""
-        return asdict(self)
+        return {
+            "flops_per_s": dict(self.flops_per_s),
+            "bytes_per_s": self.bytes_per_s,
+            "how": f"{self.how}; measured {self.made[:10]}",
+            "device": self.device,
+        }
 
 
 def ceilings_of(
@@ -71,7 +76,7 @@ def ceilings_of(
         return None, f"ceilings not measured: {reason}"
     if load > _BUSY:
         return found, f"ceilings measured on a busy CPU ({load:.0%} of its cores), and not kept"
-    text = json.dumps({"format": _FORMAT, **found.to_json()}, indent=1)
+    text = json.dumps({"format": _FORMAT, **asdict(found)}, indent=1)
     return found, write_cache(file, text.encode()) or f"ceilings measured now, kept in {file}"
 
 

@@ -80,6 +80,7 @@ class NetworkCost:
     batch: int
     height: int
     width: int
+    channels: int
     layers: tuple[LayerCost, ...]
 
     @property
@@ -115,7 +116,9 @@ def graph_cost(model: OnnxModel, *, batch: int, height: int, width: int) -> Netw
     graph, values = shaped_graph(model, batch=batch, height=height, width=width)
     outputs = {value.name for value in graph.output}
     layers = _Reader(list(graph.node), outputs, values).layers()
-    return NetworkCost(model.precision, batch, height, width, layers)
+    image = values[graph.input[0].name].shape
+    channels = image[1 if model.layout == "NCHW" else -1]
+    return NetworkCost(model.precision, batch, height, width, channels, layers)
 
 
 def node_cost(node: Any, values: dict[str, Value]) -> LayerCost:

@@ -23,12 +23,12 @@ from unetrt.runtime import Session
 from .candidate import Turn
 from .ceilings import Ceilings
 from .clock import now_ns
-from .graph_cost import LayerCost, node_cost
+from .graph_cost import LayerCost, block_of, node_cost
 from .graph_shapes import Value, shaped_graph
 from .measure import measure
 from .one_node import write_node
 from .plan import Plan
-from .roofline import layer_limit
+from .roofline import LayerLimit, layer_limit
 
 __all__ = ["LayerTime", "OneLayer", "cut_layers", "measure_layers"]
 
@@ -77,29 +77,42 @@ class LayerTime:
         """The median; None of a layer that did not run."""
         return statistics.median(self.samples_ns) if self.samples_ns else None
 
+    def limit(self, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None) -> LayerLimit:
+        """Hold it against the machine's ceilings; see `roofline`."""
+        return layer_limit(self.layer.cost, ceilings, computes_in)
+
+    def share(
+        self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
+    ) -> float | None:
+        """Return the attained share of the best that the machine could do; None if unknown."""
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return None if best is None or self.median_ns is None else best / self.median_ns
+
     def to_json(
         self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Return the layer's row of the benchmark's record; see `roofline` for `computes_in`."""
-        cost, median = self.layer.cost, self.median_ns
-        limit = None if ceilings is None else layer_limit(cost, ceilings, computes_in)
-        attainable = None if limit is None else limit.attainable_ns
-        return {
-            "name": cost.name,
-            "also": list(self.layer.also),
-            "block": cost.block,
-            "op": cost.op,
-            "precision": self.precision,
-            "shapes": [list(shape) for shape in cost.shapes],
-            "flops": cost.flops,
-            "bytes": cost.nbytes,
-            "attainable_ns": attainable,
-            "bound_by": None if limit is None else limit.bound_by,
-            "median_ns": median,
-            "n": len(self.samples_ns),
-            "share": None if attainable is None or median is None else attainable / median,
-            "failure": self.failure,
-        }
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the benchmark's record, one for each layer that it stands for.
+
+        None of a layer that did not run; that is a failure of the record.
+        """
+        if self.median_ns is None:
+            return []
+        cost = self.layer.cost
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return [
+            {
+                "name": name,
+                "block": block_of(name),
+                "op": cost.op,
+                "precision": self.precision,
+                "flops": cost.flops,
+                "bytes": cost.nbytes,
+                "attainable_ns": best,
+                "median_ns": self.median_ns,
+                "n": len(self.samples_ns),
+            }
+            for name in (cost.name, *self.layer.also)
+        ]
 
 
 def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list[OneLayer]:

@@ -46,7 +46,6 @@ class LayerLimit:
             "flops": self.layer.flops,
             "bytes": self.layer.nbytes,
             "attainable_ns": self.attainable_ns,
-            "bound_by": self.bound_by,
         }
 
 
@@ -86,12 +85,11 @@ class Roofline:
             "batch": self.cost.batch,
             "height": self.cost.height,
             "width": self.cost.width,
+            "channels": self.cost.channels,
             "precision": self.cost.precision,
             "flops": self.cost.flops,
             "bytes": self.cost.nbytes,
             "attainable_ns": self.attainable_ns,
-            "moves_ns": self.moves_ns,
-            "blocks": self.blocks_ns,
             "layers": [limit.to_json() for limit in self.limits],
         }
 

@@ -135,21 +135,22 @@ def test_a_layer_that_does_not_run_says_why_and_the_others_go_on(tmp_path):
 
     refused, other = measure_layers(cut(tmp_path, "fp32")[:2], opened, tmp_path, FAST)
     assert (refused.failure, refused.median_ns) == ("There is no GPU.", None)
-    row = refused.to_json(CEILINGS)
-    assert (row["failure"], row["share"], row["n"]) == ("There is no GPU.", None, 0)
+    assert refused.to_json(CEILINGS) == []
+    assert refused.share(CEILINGS) is None
     assert other.failure is None
 
 
 def test_the_record_s_row_holds_the_layer_against_its_limit(tmp_path):
     (layer,) = (one for one in cut(tmp_path, "fp32") if one.cost.name == "down5/conv2")
     (taken,) = measure_layers([layer], lambda m: FakeSession(m, gpu=True), tmp_path, FAST)
-    row = taken.to_json(CEILINGS)
+    row, twin = taken.to_json(CEILINGS)
     expected = max(row["flops"] / 1e12, row["bytes"] / 1e11) * 1e9
     assert row["attainable_ns"] == pytest.approx(expected)
-    assert row["share"] == pytest.approx(expected / 900)
-    assert {"name", "block", "op", "precision", "median_ns", "n"} <= row.keys()
-    assert row["also"] == ["up5/conv2"]
-    assert taken.to_json(None)["attainable_ns"] is None
+    assert taken.share(CEILINGS) == pytest.approx(expected / 900)
+    assert (row["name"], row["block"]) == ("down5/conv2", "down5")
+    assert twin == row | {"name": "up5/conv2", "block": "up5"}
+    assert taken.to_json(None)[0]["attainable_ns"] is None
+    assert taken.share(None) is None
 
 
 def test_a_file_name_has_no_slash(tmp_path):

@@ -1,3 +1,7 @@
+import json
+from importlib.resources import files
+
+import jsonschema
 import pytest
 
 from tests.benchmarks.test_layers import FakeSession
@@ -38,13 +42,19 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
     monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
     found = bench_layers(small, Progress(), size=(64, 96), backend="onnxruntime", samples=3)
     rows = found.result["layers"]
-    assert [row["precision"] for row in rows[:4]] == ["fp32", "fp16", "fp32", "fp16"]
+    assert [row["precision"] for row in rows[:2]] == ["fp32", "fp16"]
     assert rows[0]["name"] == rows[1]["name"] == "down1/conv1"
-    assert all(row["n"] == 3 and row["failure"] is None for row in rows)
+    schema = json.loads(files("unetrt.benchmarks").joinpath("record.schema.json").read_text())
+    for part, value in found.result.items():
+        jsonschema.validate(value, schema["properties"][part])
+    assert all(row["n"] == 3 for row in rows)
+    assert len(rows) == 2 * 28
+    assert found.result["failures"] == []
     assert found.result["ceilings"]["device"] == "a CPU"
     networks = found.result["networks"]
     assert networks["small.fp32"]["attainable_ns"] >= networks["small.fp16"]["attainable_ns"] > 0
-    assert found.shown[1:] == ["ceilings known"]
+    assert found.shown[2:] == ["ceilings known"]
+    assert found.shown[1].row_count == len(("bottleneck", "logits", "the network")) + 2 * 5
     assert "not to be added up" in found.shown[0].title
 
 
@@ -52,8 +62,7 @@ def test_more_than_the_ceilings_allow_is_said(small, know, monkeypatch):
     know(1e6, 1e6)
     monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
     found = bench_layers(small, Progress(), size=(64, 64), backend="onnxruntime", samples=1)
-    count = len(found.result["layers"])
-    assert f"{count} of {count} were faster than the ceilings allow" in found.shown[-1]
+    assert "46 of 46 were faster than the ceilings allow" in found.shown[-1]
 
 
 def test_without_files_it_is_the_article_s_network(known, monkeypatch):
@@ -78,10 +87,12 @@ def test_engines_are_built_without_a_gpu_and_their_rows_say_that_they_did_not_ru
 
     monkeypatch.setattr(module, "_build", kept)
     found = bench_layers(small, Progress(), size=(64, 64), backend="tensorrt-rtx", samples=1)
-    assert len(built) == len(found.result["layers"])
+    failures = found.result["failures"]
+    assert len(built) == len(failures) > 40
+    assert failures[0]["id"] == "layer/down1/conv1/fp32"
     assert {engine.precision for engine in built} == {"fp32", "fp16"}
-    assert all(row["median_ns"] is None for row in found.result["layers"])
-    assert all("GPU" in row["failure"] for row in found.result["layers"])
+    assert found.result["layers"] == []
+    assert all("GPU" in failure["reason"] for failure in failures)
     count = len(built)
     assert found.shown[-1].startswith(f"{count} of {count} did not run. The first: Cannot open")
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.artifacts import OnnxModel
+    from unetrt.benchmarks.ceilings import Ceilings
     from unetrt.benchmarks.layers import LayerTime
+    from unetrt.benchmarks.roofline import Roofline
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
@@ -29,7 +31,7 @@ _BACKENDS = ("auto", *_ON_FILES, "tensorrt", "tensorrt-rtx")
 
 
 class LayerBench(NamedTuple):
-    """What was found, JSON-ready ("layers", "ceilings", "networks"), and how to show it."""
+    """Parts of a benchmark's record, "layers" and others by their names, and how to show them."""
 
     result: dict[str, Any]
     shown: list[Table | str]
@@ -72,8 +74,8 @@ def bench_layers(
         with progress.step("ceilings", "Measuring what the machine can do, unless it is known"):
             ceilings, said = ceilings_of(device, _build)
         shape = {"batch": batch, "height": size[0], "width": size[1]}
-        networks = {
-            model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in).to_json()
+        roofs = {
+            model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in)
             for model in models
             if ceilings is not None
         }
@@ -84,22 +86,30 @@ def bench_layers(
             taken = list(
                 measure_layers(layers, _opener(backend), Path(folder), plan, progress.tick)
             )
-    rows = [one.to_json(ceilings, computes_in) for one in taken]
+    failures = [
+        {"id": f"layer/{one.layer.cost.name}/{one.precision}", "reason": one.failure}
+        for one in taken
+        if one.failure is not None
+    ]
     result = {
-        "layers": rows,
+        "layers": [row for one in taken for row in one.to_json(ceilings, computes_in)],
         "ceilings": None if ceilings is None else ceilings.to_json(),
-        "networks": networks,
+        "networks": {name: roof.to_json() for name, roof in roofs.items()},
+        "failures": failures,
     }
-    shown: list[Table | str] = [_table(taken, rows, size, batch), said]
-    above = sum((row["share"] or 0) > _DOUBTFUL for row in rows)
+    shares = [one.share(ceilings, computes_in) for one in taken]
+    shown: list[Table | str] = [_table(taken, ceilings, computes_in, size, batch), said]
+    if roofs:
+        shown.insert(1, _blocks_table(roofs))
+    above = sum((share or 0) > _DOUBTFUL for share in shares)
     if above:
         shown.append(
-            f"{above} of {len(rows)} were faster than the ceilings allow: these were measured on a "
-            "busy machine, or the library multiplies less than is counted (Winograd)"
+            f"{above} of {len(taken)} were faster than the ceilings allow: these were measured on "
+            "a busy machine, or the library multiplies less than is counted (Winograd)"
         )
-    failures = [one.failure for one in taken if one.failure is not None]
     if failures:
-        shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {failures[0]}")
+        first = failures[0]["reason"]
+        shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {first}")
     return LayerBench(result, shown)
 
 
@@ -141,24 +151,43 @@ def _build(model: OnnxModel, path: Path, backend: str = "auto") -> Any:
 
 
 def _table(
-    taken: list[LayerTime], rows: list[dict[str, Any]], size: tuple[int, int], batch: int
+    taken: list[LayerTime],
+    ceilings: Ceilings | None,
+    computes_in: dict[str, str],
+    size: tuple[int, int],
+    batch: int,
 ) -> Table:
-    shown = [
-        [
-            one.layer.cost.name + (f" (and {len(one.layer.also)} alike)" if one.layer.also else ""),
-            one.precision,
-            figure(row["flops"] / 1e9, 2),
-            figure(row["bytes"] / 1e6, 1),
-            figure(_us(row["attainable_ns"]), 1),
-            figure(_us(row["median_ns"]), 1),
-            "-" if row["share"] is None else f"{row['share']:.0%}",
-            row["bound_by"] or "-",
-        ]
-        for one, row in zip(taken, rows, strict=True)
-    ]
+    rows = []
+    for one in taken:
+        cost, alike = one.layer.cost, len(one.layer.also)
+        limit = None if ceilings is None else one.limit(ceilings, computes_in)
+        share = one.share(ceilings, computes_in)
+        rows.append(
+            [
+                cost.name + (f" (and {alike} alike)" if alike else ""),
+                one.precision,
+                figure(cost.flops / 1e9, 2),
+                figure(cost.nbytes / 1e6, 1),
+                figure(None if limit is None else _us(limit.attainable_ns), 1),
+                figure(_us(one.median_ns), 1),
+                "-" if share is None else f"{share:.0%}",
+                (limit and limit.bound_by) or "-",
+            ]
+        )
     title = f"Each convolution on its own at {batch} x {size[0]} x {size[1]}; not to be added up"
     columns = ["", "type", "GFLOP", "MB", "at best, us", "median, us", "of the best", "limit"]
-    return table(title, columns, shown)
+    return table(title, columns, rows)
+
+
+def _blocks_table(roofs: dict[str, Roofline]) -> Table:
+    """Return the least time for each Keras block, the files side by side."""
+    blocks = dict.fromkeys(block for roof in roofs.values() for block in roof.blocks_ns)
+    rows = [
+        [block, *(figure(_us(roof.blocks_ns.get(block)), 1) for roof in roofs.values())]
+        for block in blocks
+    ]
+    rows.append(["the network", *(figure(_us(roof.attainable_ns), 1) for roof in roofs.values())])
+    return table("The best that the machine could do, us", ["", *roofs], rows)
 
 
 def _us(ns: float | None) -> float | None:
