@@ -118,7 +118,8 @@ class LayerTime:
 def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list[OneLayer]:
     """Return the convolutions of `model` at that size, in its order, each shape once.
 
-    Quantised ones are left out: on its own such a node is not int8.
+    Quantised ones are left out, since on its own such a node is not int8, and bfloat16 ones, since
+    engines take no bfloat16 from outside.
 
     Raises:
         ArtifactError, UnsupportedModel, MissingDependency: see `shaped_graph`.
@@ -126,7 +127,8 @@ def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list
     graph, values = shaped_graph(model, batch=batch, height=height, width=width)
     found: dict[tuple[Any, ...], OneLayer] = {}
     for node in graph.node:
-        if node.op_type not in _CUT or not values[node.input[1]].constant:
+        kernel = values[node.input[1]] if node.op_type in _CUT else None
+        if kernel is None or not kernel.constant or kernel.dtype not in _TYPES:
             continue
         names = [name for name in (*node.input, node.output[0]) if name]
         own = {name: values[name] for name in names}
@@ -139,7 +141,7 @@ def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list
         if known is None:
             found[key] = OneLayer(node_cost(node, own), node, own)
         else:
-            found[key] = replace(known, also=(*known.also, node.name))
+            found[key] = replace(known, also=(*known.also, node.name or node.output[0]))
     return list(found.values())
 
 

@@ -73,6 +73,11 @@ def test_quantised_convolutions_are_left_out(tmp_path):
     assert [layer.cost.name for layer in found if layer.cost.op == "Conv"] == ["down1/conv1"]
 
 
+def test_bfloat16_is_left_out(tmp_path):
+    found = cut(tmp_path, "bf16")
+    assert {layer.cost.op for layer in found} == {"ConvTranspose"}
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_layer_s_file_computes_what_onnx_says(tmp_path, precision):
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.benchmarks.test_layers import FakeSession
 from unetrt import runtime
+from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import ceilings
 from unetrt.benchmarks.ceilings import Ceilings
 from unetrt.benchmarks.skeleton import fill_skeleton
@@ -100,6 +101,16 @@ def test_engines_are_built_without_a_gpu_and_their_rows_say_that_they_did_not_ru
 def test_a_size_that_the_network_cannot_halve_is_refused(small, known):
     with pytest.raises(ShapeError, match="cannot halve this size: got 100, .* works is 128"):
         bench_layers(small, Progress(), size=(64, 100))
+
+
+def test_a_file_without_convolutions_is_refused(tmp_path, known):
+    onnx, path = pytest.importorskip("onnx"), tmp_path / "relu.onnx"
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [1, 8, 8, 1]) for name in "xy"]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    OnnxModel.write(path, lambda temporary: onnx.save(onnx.helper.make_model(graph), temporary))
+    with pytest.raises(BadInput, match="nothing to time in .*relu.onnx"):
+        bench_layers([path], Progress(), size=(8, 8))
 
 
 def test_a_backend_that_there_is_not_is_refused_before_anything_runs(small, known):

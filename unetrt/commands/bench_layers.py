@@ -55,7 +55,7 @@ def bench_layers(
     Raises:
         ArtifactError, UnsupportedModel: a file that is no ONNX file, or whose shapes are unknown.
         ShapeError: a size that a network cannot halve.
-        BadInput: no such backend.
+        BadInput: no such backend, or no convolution in float32 or float16.
     """
     from unetrt.benchmarks.ceilings import ceilings_of
     from unetrt.benchmarks.graph_cost import graph_cost
@@ -71,16 +71,21 @@ def bench_layers(
     computes_in = {"float16": "float32"} if device == "cpu" else {}
     with tempfile.TemporaryDirectory() as folder:
         models = _models(artifacts, Path(folder), size)
+        shape = {"batch": batch, "height": size[0], "width": size[1]}
+        cuts = zip_longest(*(cut_layers(model, **shape) for model in models))
+        layers = [layer for layer in chain.from_iterable(cuts) if layer is not None]
+        if not layers:
+            raise BadInput(
+                f"There is nothing to time in {', '.join(str(model.path) for model in models)}",
+                expected="convolutions in float32 or float16",
+            )
         with progress.step("ceilings", "Measuring what the machine can do, unless it is known"):
             ceilings, said = ceilings_of(device, _build)
-        shape = {"batch": batch, "height": size[0], "width": size[1]}
         roofs = {
             model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in)
             for model in models
             if ceilings is not None
         }
-        cuts = zip_longest(*(cut_layers(model, **shape) for model in models))
-        layers = [layer for layer in chain.from_iterable(cuts) if layer is not None]
         with progress.step("layers", f"Timing {len(layers)} convolutions, each on its own"):
             plan = Plan(samples=samples)
             taken = list(
