@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt import Engine, OnnxModel, ShapeRange
-from unetrt.benchmarks import Latency, Plan, measure, summarize
+from unetrt.benchmarks import (
+    CallCandidate,
+    Latency,
+    OpenLoop,
+    Plan,
+    Samples,
+    compare_candidates,
+    measure,
+    read_record,
+    summarize,
+)
 from unetrt.convert.precision import PrecisionSpec, to_precision
 from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
@@ -53,8 +63,28 @@ def build(path: Path) -> Engine:
 
 def latency(session: Session, x: NDArray[np.float32]) -> Latency:
     """Time one session."""
-    samples = measure({"session": lambda: session.run(x)}, Plan(samples=64))
+    samples: dict[str, Samples] = measure(
+        [CallCandidate("session", session.run, x)],
+        Plan(percentile=99, mode=OpenLoop(rate_per_s=10, arrivals="poisson", seed=1)),
+    )
     return summarize(samples["session"])
+
+
+def verdict(one: Session, other: Session, x: NDArray[np.float32]) -> str:
+    """Compare two sessions."""
+    found = compare_candidates(
+        {
+            "one": lambda _rebuild: CallCandidate("one", one.run, x),
+            "other": lambda _rebuild: CallCandidate("other", other.run, x),
+        },
+        rebuilds=2,
+    )
+    return found["other"].verdict
+
+
+def median_ms(path: Path) -> float:
+    """Read a record."""
+    return read_record(path).rows[0].latency_ms["p50"]
 
 
 def classes(source: str) -> tuple[str, ...]:
