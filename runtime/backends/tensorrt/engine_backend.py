@@ -44,7 +44,6 @@ class EngineBackend:
         with device.current(), ExitStack() as undo:
             undo.callback(device.close)
             self._opened = OpenedEngine(trt, engine, gpu)
-            undo.callback(self._opened.close)
             self._graphs = Graphs(device, library_captures=self._opened.library_captures)
             self._pool = ContextPool(self._context, _MOST_CONTEXTS if outside is None else 1)
             undo.pop_all()
