@@ -23,6 +23,7 @@ def test_eight_threads_get_what_one_gets(world_of, version):
         alone = [session.run(x) for x in inputs]
         for mine, theirs in zip(alone, threads.map(session.run, inputs), strict=True):
             np.testing.assert_array_equal(theirs, mine)
+    del alone, mine, theirs  # results are in memory of the device's own
     assert (world.device.held, world.contexts) == ({}, 0)
 
 
@@ -63,6 +64,7 @@ def test_the_pool_stops_growing_where_the_library_makes_no_more(world):
         np.testing.assert_array_equal(y, image(8, seed))
     assert opened.info["contexts"] <= 2
     opened.close()
+    del made, y
     assert world.device.held == {}
 
 
@@ -141,4 +143,5 @@ def test_closing_waits_for_the_run_under_way(world):
         leave.set()
         np.testing.assert_array_equal(running.result(10)[0], image(8))
         closing.result(10)
+    del running
     assert (world.device.held, world.contexts) == ({}, 0)
