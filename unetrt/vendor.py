@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TENSORRT_EXTRAS",
+    "cuda_core",
+    "cuda_core_views",
     "cuda_runtime",
     "exporter",
     "installed",
@@ -133,6 +135,16 @@ def tensorrt(backend: str) -> Any:
 def cuda_runtime() -> Any:
     """Import cuda-python's bindings of the CUDA runtime."""
     return _module("cuda.bindings.runtime", extra="gpu", purpose="Running an engine on the GPU")
+
+
+def cuda_core() -> Any:
+    """Import cuda.core, which hands GPU memory to other libraries by DLPack."""
+    return _module("cuda.core", extra="gpu", purpose="Sharing GPU memory by DLPack")
+
+
+def cuda_core_views() -> Any:
+    """Import cuda.core's views of other libraries' GPU memory."""
+    return _module("cuda.core.utils", extra="gpu", purpose="Sharing GPU memory by DLPack")
 
 
 def pycuda_driver() -> Any:

@@ -26,6 +26,11 @@ from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.convert.to_onnx import ExportSpec, export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
+from unetrt.runtime.backends import Backend, DeviceBackend
+from unetrt.runtime.backends.tensorrt import open_backend
+from unetrt.runtime.bound_run import BoundRun, Stages
+from unetrt.runtime.devices import Device, DeviceArray, cuda_python, pycuda
+from unetrt.runtime.devices.fake import FakeDevice
 
 
 def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -52,6 +57,29 @@ def refit(engine: Engine, retrained: OnnxModel) -> Engine:
 def by_name(session: Session, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Run a network of several inputs."""
     return session.run(tensors)
+
+
+def on_the_gpu(session: Session, x: DeviceArray) -> DeviceArray:
+    """Leave the result where it is."""
+    return session.run(x)
+
+
+def core(session: Session, x: NDArray[Any]) -> Stages:
+    """Time one bound run."""
+    bound: BoundRun
+    with session.bind(x) as bound:
+        return bound.stages()
+
+
+def layers() -> tuple[Device, ...]:
+    """Every device layer is a Device."""
+    return cuda_python.open_device(), pycuda.open_device(), FakeDevice()
+
+
+def engine_backend(engine: Engine) -> tuple[Backend, DeviceBackend]:
+    """An engine's backend is both."""
+    opened = open_backend(engine, SessionSpec(device="pycuda", stream=7))
+    return opened, opened
 
 
 def build(path: Path) -> Engine:
