@@ -29,6 +29,10 @@ class TimedSession(Protocol):
     def artifact(self) -> OnnxModel | Engine:
         """The network's file."""
 
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What runs it, where, in what."""
+
     def bind(self, inputs: Mapping[str, NDArray[Any]]) -> BoundRun:
         """Put inputs where the network computes."""
 
@@ -44,7 +48,8 @@ def session_candidate(
 ) -> CoreCandidate | EndToEndCandidate:
     """Return a session as a candidate of scope "core" or "end_to_end".
 
-    The session stays the caller's to close, after the candidate.
+    The core takes the pixels mirrored out to what the network can halve. The session stays the
+    caller's to close, after the candidate.
 
     Raises:
         BadInput: another scope.
@@ -56,7 +61,7 @@ def session_candidate(
     }
     if scope not in scopes:
         raise BadInput("There is no such scope", got=scope, expected=" or ".join(scopes))
-    return scopes[scope](name, session, timed_input.pixels, precision)
+    return scopes[scope](name, session, timed_input, precision)
 
 
 class CoreCandidate:
@@ -71,12 +76,12 @@ class CoreCandidate:
     """
 
     def __init__(
-        self, name: str, session: TimedSession, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
     ) -> None:
         self.name, self.precision = name, precision
         self._session = session
         self._port = ImagePort(session.artifact, prefer="probabilities")
-        self._fed = self._port.feed(pixels)
+        self._fed = self._port.feed(timed_input.fitted(session.artifact.sizes).pixels)
         self._bound: BoundRun = session.bind(self._fed)
         self.on_device = self._bound.compute_ns() is not None
         self._lanes: list[tuple[ThreadPoolExecutor, BoundRun]] = []
@@ -135,13 +140,16 @@ class EndToEndCandidate:
     """
 
     def __init__(
-        self, name: str, session: TimedSession, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
     ) -> None:
         self.name, self.precision = name, precision
-        self._session, self._pixels = session, pixels
+        self._session, self._pixels = session, timed_input.pixels
+        sizes = session.artifact.sizes
+        self._fits = all(sizes.covering(side) == side for side in timed_input.shape[1:3])
+        self._input = timed_input
         self._port = ImagePort(session.artifact, prefer="labels")
         self._threads = [ThreadPoolExecutor(1) for _ in range(DEPTH)]
-        bound = session.bind(self._port.feed(pixels))
+        bound = session.bind(self._port.feed(self._fitted()))
         self._staged: BoundRun | None = bound if bound.compute_ns() is not None else None
         if self._staged is None:
             bound.close()
@@ -179,9 +187,14 @@ class EndToEndCandidate:
     def _segment(self) -> NDArray[np.uint8]:
         if len(self._pixels) == 1:
             return self._session.segment(self._pixels[0])[np.newaxis]
-        return self._port.labels(
-            self._port.answer(self._session.run(self._port.feed(self._pixels)))
+        labels = self._port.labels(
+            self._port.answer(self._session.run(self._port.feed(self._fitted())))
         )
+        return labels[:, : self._pixels.shape[1], : self._pixels.shape[2]]
+
+    def _fitted(self) -> NDArray[np.uint8]:
+        sizes = self._session.artifact.sizes
+        return self._pixels if self._fits else self._input.fitted(sizes).pixels
 
 
 def _run_of(bound: BoundRun) -> Callable[[], None]:

@@ -38,6 +38,7 @@ __all__ = [
     "openvino",
     "pycuda_driver",
     "pynvml",
+    "tensorflow_has_gpu",
     "tensorflow_without_tf32",
     "tensorrt",
     "torch",
@@ -78,6 +79,12 @@ def tensorflow_without_tf32() -> None:
     """Keep TensorFlow's float32 what it says; on a GPU it rounds to TF32 by default."""
     tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
     tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def tensorflow_has_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU here."""
+    tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
+    return bool(tensorflow.config.list_logical_devices("GPU"))
 
 
 def exporter() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 
 from unetrt.benchmarks import Turn
 from unetrt.runtime.bound_run import Stages
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 IMAGE = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
@@ -86,12 +88,16 @@ class FakeSession:
 
     def __init__(self, compute_ns=None):
         self.artifact = SimpleNamespace(
-            path="fake.onnx",
+            path=Path("fake.onnx"),
             inputs=(TensorSpec("x", "float32", ("n", 4, 4, 1)),),
             outputs=(TensorSpec("y", "float32", ("n", 4, 4, 2)),),
             layout="NHWC",
+            sizes=SizeRule(),
+            precision="fp32",
+            sha256="0" * 64,
         )
         self._compute_ns = compute_ns
+        self.info = {"backend": "fake", "version": "1", "device": "CPU", "precision": "fp32"}
         self.open, self.bound, self.segmented = 0, [], 0
 
     def bind(self, inputs):

@@ -13,6 +13,7 @@ from unetrt.gpu import Gpu
 from unetrt.tensors import TensorSpec
 
 from ...devices import Device, DeviceArray, DeviceView
+from ...devices.pinned_results import PinnedResults
 from ...devices.result_memory import ResultMemory
 from .bound_engine import BoundEngine
 from .context_pool import ContextPool
@@ -44,11 +45,10 @@ class EngineBackend:
         with device.current(), ExitStack() as undo:
             undo.callback(device.close)
             self._opened = OpenedEngine(trt, engine, gpu)
-            undo.callback(self._opened.close)
             self._graphs = Graphs(device, library_captures=self._opened.library_captures)
             self._pool = ContextPool(self._context, _MOST_CONTEXTS if outside is None else 1)
             undo.pop_all()
-        self._memory = ResultMemory(device)
+        self._memory, self._pinned = ResultMemory(device), PinnedResults(device)
         self._runs: list[BoundEngine] = []
         self._said = {
             "backend": engine.backend,
@@ -71,7 +71,7 @@ class EngineBackend:
         """Map host arrays to host arrays."""
         shapes = tuple(array.shape for array in arrays)
         with self._device.current(), self._pool.context(shapes) as context:
-            return context.run(arrays)
+            return context.run(arrays, self._pinned)
 
     def run_on_device(self, views: tuple[DeviceView, ...]) -> tuple[DeviceArray, ...]:
         """Map arrays on the GPU to arrays on the GPU, without a copy.
@@ -102,6 +102,7 @@ class EngineBackend:
                 self._runs.pop().close()
             self._pool.close()
             self._memory.close()
+            self._pinned.close()
             self._opened.close()
         self._device.close()
 

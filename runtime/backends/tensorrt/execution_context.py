@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unetrt.errors import ArtifactError, ShapeError
 
 from ...devices import Device, DeviceArray, DeviceView
+from ...devices.pinned_results import PinnedResults
 from ...devices.result_memory import ResultMemory
 from .buffers import Buffers
 from .graphs import Graphs
@@ -57,15 +58,25 @@ class ExecutionContext:
         self._graph: int | None = None
         self._warm = False
 
-    def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-        """Copy in, launch, copy out, wait."""
+    def run(
+        self, arrays: tuple[NDArray[Any], ...], pinned: PinnedResults
+    ) -> tuple[NDArray[Any], ...]:
+        """Copy in, launch, copy out, wait; the results are in memory of their own."""
         self.set_up(tuple(array.shape for array in arrays))
         self.feed(arrays)
         self.copy_in()
         self.launch()
-        self.copy_out()
+        own = [pinned.array(fetched.shape, fetched.dtype) for fetched in self._fetched]
+        targets = [
+            fetched if array is None else array
+            for fetched, array in zip(self._fetched, own, strict=True)
+        ]
+        self.copy_out(targets)
         self._device.synchronize(self.stream)
-        return self.fetched()
+        return tuple(
+            target.copy() if array is None else array
+            for target, array in zip(targets, own, strict=True)
+        )
 
     def run_on_device(
         self, views: tuple[DeviceView, ...], memory: ResultMemory, *, wait: bool
@@ -133,11 +144,11 @@ class ExecutionContext:
         else:
             self._device.launch(self._graph, self.stream)
 
-    def copy_out(self) -> None:
-        """Copy the outputs to pinned memory, in stream order."""
+    def copy_out(self, targets: list[NDArray[Any]] | None = None) -> None:
+        """Copy the outputs to pinned memory, in stream order; by default to the context's own."""
         addresses = self._buffers.addresses[len(self._feeds) :]
-        for fetched, address in zip(self._fetched, addresses, strict=True):
-            self._device.copy_out(fetched, address, self.stream)
+        for target, address in zip(targets or self._fetched, addresses, strict=True):
+            self._device.copy_out(target, address, self.stream)
 
     def fetched(self) -> tuple[NDArray[Any], ...]:
         """Return the outputs that were copied out, in memory of their own."""

@@ -51,8 +51,8 @@ def test_closing_the_session_closes_it(capturing):
     bound = session.bind(image(1, 8, 8, 1))
     session.bind(image(1, 8, 8, 1)).close()
     session.close()
-    bound.close()
     assert (capturing.device.held, capturing.contexts) == ({}, 0)
+    bound.close()
     with pytest.raises(BadInput, match="The bound run is closed; bind the inputs again"):
         bound.launch()
     with pytest.raises(BadInput, match="The session is closed"):

@@ -117,6 +117,20 @@ def test_a_result_is_not_overwritten_by_the_next_run(world):
     np.testing.assert_array_equal(first, x)
 
 
+def test_who_keeps_very_many_results_gets_copies(world):
+    opened, kept = world.open(), []
+    for seed in range(70):
+        kept += opened.run((image(1, 8, 8, 1) + seed,))
+    for seed, y in enumerate(kept):
+        np.testing.assert_array_equal(y, image(1, 8, 8, 1) + seed)
+    assert sum(kind == "pinned" for kind, _ in world.device.held) == 64 + 2  # the context's own
+    opened.close()
+    np.testing.assert_array_equal(kept[0], image(1, 8, 8, 1))
+    kept.clear()
+    del y
+    assert world.device.held == {}
+
+
 def test_memory_grows_to_the_largest_shape_and_is_all_given_back(capturing):
     opened = capturing.open()
     for side in (8, 32, 16, 8):

@@ -1,6 +1,7 @@
 """Several threads over one engine: the pool of contexts, and closing."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,6 +23,7 @@ def test_eight_threads_get_what_one_gets(world_of, version):
         alone = [session.run(x) for x in inputs]
         for mine, theirs in zip(alone, threads.map(session.run, inputs), strict=True):
             np.testing.assert_array_equal(theirs, mine)
+    del alone, mine, theirs  # results are in memory of the device's own
     assert (world.device.held, world.contexts) == ({}, 0)
 
 
@@ -62,19 +64,42 @@ def test_the_pool_stops_growing_where_the_library_makes_no_more(world):
         np.testing.assert_array_equal(y, image(8, seed))
     assert opened.info["contexts"] <= 2
     opened.close()
+    del made, y
     assert world.device.held == {}
 
 
 def test_a_thread_takes_the_context_that_knows_its_shape(capturing):
     opened = capturing.open()
     at_once(capturing, opened, 2)
-    opened.run((image(16),))
-    opened.run((image(16),))
+    for side in (16, 16, 8, 8):
+        opened.run((image(side),))
     capturing.forget()
-    for _ in range(3):
-        opened.run((image(16),))
-        opened.run((image(8),))
-    assert capturing.device.done.count("capture") <= 1  # that of the 8 x 8 context
+    for side in (16, 16, 8, 8) * 3:
+        opened.run((image(side),))
+    assert set(capturing.device.done) == {"in", "launch", "out", "synchronize"}
+
+
+def test_where_there_is_no_room_for_another_context_none_is_tried_again(world):
+    world.room_for_contexts = 1
+    opened = world.open()
+    with ThreadPoolExecutor(1) as threads:
+        with opened._pool.context(()):
+            waiting = threads.submit(opened.run, (image(8),))
+            while opened._pool.most > 1 and not waiting.done():  # until that thread has tried
+                time.sleep(0.001)
+            assert not waiting.done()
+        np.testing.assert_array_equal(waiting.result(10)[0], image(8))
+    assert len(world.configs) == 2
+    assert opened.info["contexts"] == 1
+
+
+def test_in_a_stream_that_was_given_there_is_one_context(world):
+    opened = world.open(stream=55)
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(opened.run, [(image(8, seed),) for seed in range(40)]))
+    for seed, (y,) in enumerate(made):
+        np.testing.assert_array_equal(y, image(8, seed))
+    assert (opened.info["contexts"], opened._pool.most) == (1, 1)
 
 
 def test_without_room_for_one_context_the_engine_does_not_open(world):
@@ -118,4 +143,5 @@ def test_closing_waits_for_the_run_under_way(world):
         leave.set()
         np.testing.assert_array_equal(running.result(10)[0], image(8))
         closing.result(10)
+    del running
     assert (world.device.held, world.contexts) == ({}, 0)
