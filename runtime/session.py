@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -16,50 +15,44 @@ from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
+from .bound_run import BoundRun
+from .computed import computes_in
+from .device_inputs import OnDevice, device_run, device_views, on_host
+from .devices import DeviceArray
+from .finite import check_finite
 from .mirrored import ImageSource
 from .segmenter import Segmenter, joined
+from .self_test import SelfTest, run_self_test
+from .session_spec import SessionSpec
+from .warmup import warmup_inputs
 
 __all__ = ["Session", "SessionSpec", "open_session"]
 
 _IMAGE_RANK = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSpec:
-    """What an artifact is opened with.
-
-    Attributes:
-        backend: "auto" (ONNX Runtime for ONNX files, an engine's own library for engines),
-            "onnxruntime" or "openvino".
-        threads: of a CPU backend; None leaves the choice to it.
-        memory_bytes: what the network may work in at once, as its graph tells it; an image that
-            takes more is cut into tiles, which give the same answer.
-    """
-
-    backend: str = "auto"
-    threads: int | None = None
-    memory_bytes: int = 1 << 30
-
-    def __post_init__(self) -> None:
-        if self.memory_bytes < 1 or (self.threads is not None and self.threads < 1):
-            raise BadInput(
-                "Cannot open a session",
-                got=f"threads {self.threads} and memory_bytes {self.memory_bytes}",
-                expected="positive numbers",
-            )
-
-
 def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None = None) -> Session:
-    """Open an artifact, its file checked against its sidecar.
+    """Open an artifact, its file checked against its sidecar, and run it once to warm up.
 
     Raises:
         ArtifactError: missing, altered, or made by another version of its library.
         MissingDependency: its library is not installed.
         NoDevice: an engine, and no GPU that can run it.
+        CheckFailed: the spec wants a self-test, and it failed.
     """
     spec = spec or SessionSpec()
     loaded = load_artifact(artifact) if isinstance(artifact, Path) else artifact
-    return Session(loaded, open_backend(loaded, spec.backend, spec.threads), spec)
+    backend, why = open_backend(loaded, spec)
+    session = Session(loaded, backend, spec, why=why)
+    try:
+        for inputs in warmup_inputs(loaded, spec.warmup):
+            session.run(inputs)
+        if spec.self_test:
+            session.self_test()
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def load_artifact(path: Path) -> OnnxModel | Engine:
@@ -78,11 +71,15 @@ class Session:
     may call it.
     """
 
-    def __init__(self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec) -> None:
+    def __init__(
+        self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec, *, why: str = ""
+    ) -> None:
         self.artifact = artifact
         self.spec = spec
+        self._why = why
         self._backend = backend
-        self._checked: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        # What was checked last, and what runs it; one tuple, since threads read and replace it.
+        self._ready: tuple[list[Any] | None, Callable[..., tuple[Any, ...]]] = None, self._host
         self._segmenters: dict[str, Segmenter] = {}
         self._closed = False
 
@@ -98,25 +95,45 @@ class Session:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The backend, its version, the device, and the precision of the artifact's graph."""
-        return {**self._backend.info, "precision": self.artifact.precision}
+        """What runs, where, and in what.
+
+        The backend, its version and device, why it is this one, the precision of the artifact's
+        graph, what is really computed in, and, where the spec asks for "fast", what that gained.
+        """
+        fast = {"fast": "nothing gained: an engine computes in the types it was built with"}
+        return {
+            **(fast if self.spec.precision == "fast" else {}),
+            "computes_in": computes_in(self.artifact),
+            **self._backend.info,
+            "precision": self.artifact.precision,
+            "why": self._why,
+        }
 
     @overload
     def run(self, inputs: NDArray[Any]) -> NDArray[Any]: ...
     @overload
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+    @overload
+    def run(self, inputs: Mapping[str, OnDevice]) -> dict[str, DeviceArray]: ...
+    @overload
+    def run(self, inputs: OnDevice) -> DeviceArray: ...
 
-    def run(
-        self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]
-    ) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    def run(self, inputs: Any) -> Any:
         """Run the network on tensors of the shapes and types that `inputs` of the session say.
 
         An array goes in and an array comes out of a network of one input and one output; a
         mapping by name goes into any, and a dict comes out.
 
+        An engine takes arrays that lie on its GPU (PyCUDA, CuPy, torch, any with
+        `__cuda_array_interface__` or `__dlpack__`) as they lie, contiguous, and answers with
+        `DeviceArray`s that stay there.
+
         Raises:
             ShapeError: a tensor of another type or shape, or sides the network cannot halve.
-            BadInput: the session is closed, or an array where there are several tensors.
+            BadInput: the session is closed, an array where there are several tensors, or on a GPU
+                that the session does not run on; or, if the spec checks it, a number that is not
+                finite.
+            OutOfMemory: the GPU has no room for this size; smaller ones still run.
         """
         if isinstance(inputs, Mapping):
             arrays = self._by_name(inputs)
@@ -158,18 +175,48 @@ class Session:
         """
         if prefer not in self._segmenters:
             self._segmenters[prefer] = Segmenter(
-                self.artifact, self.run, prefer=prefer, memory_bytes=self.spec.memory_bytes
+                self.artifact,
+                self.run,
+                prefer=prefer,
+                memory_bytes=self.spec.memory_bytes,
+                blended=self.spec.tiling == "blended",
             )
         return self._segmenters[prefer]
+
+    def self_test(self) -> SelfTest:
+        """Compare the network with what the Keras model itself said of the golden image.
+
+        Raises:
+            CheckFailed: they differ by more than the artifact's precision allows.
+            BadInput: the artifact carries no golden image.
+            ShapeError: an engine that was not built for its size.
+        """
+        return run_self_test(self.artifact, self.run, self.info["computes_in"])
 
     def close(self) -> None:
         """Give back what the backend holds; a closed session cannot run."""
         if not self._closed:
             self._closed = True
-            self._checked = None
+            self._ready = None, self._host
             self._backend.close()
 
-    def _by_name(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    def bind(self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> BoundRun:
+        """Put host arrays in place where the network computes, to run on them many times.
+
+        Close it before the session, or use it in a `with` block.
+
+        Raises:
+            ShapeError, BadInput: as `run`.
+        """
+        given = inputs if isinstance(inputs, Mapping) else {self.inputs[0].name: inputs}
+        arrays = self._by_name(given)
+        if not on_host(arrays):
+            raise BadInput("Cannot bind these inputs", expected="NumPy arrays")
+        with self._backend.turn:
+            self._check(arrays, [])
+            return self._backend.bind(tuple(map(np.ascontiguousarray, arrays)))
+
+    def _by_name(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [tensor.name for tensor in self.inputs]
         if set(inputs) != set(names):
             raise BadInput(
@@ -179,27 +226,40 @@ class Session:
             )
         return tuple(inputs[name] for name in names)
 
-    def _run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+    def _run(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         with self._backend.turn:
-            if [(array.shape, array.dtype) for array in arrays] != self._checked:
-                self._check(arrays)
-            return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+            kinds = [(type(x), getattr(x, "shape", 0), getattr(x, "dtype", 0)) for x in arrays]
+            checked, run = self._ready
+            if kinds != checked:
+                run = self._check(arrays, kinds)
+            return run(arrays)
 
-    def _check(self, arrays: tuple[NDArray[Any], ...]) -> None:
+    def _host(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        if self.spec.check_finite:
+            check_finite(self.inputs, arrays)
+        return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+
+    def _check(self, arrays: tuple[Any, ...], kinds: list[Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return what runs such arrays, and keep it for the next ones like them."""
         if self._closed:
             raise BadInput("The session is closed", hint="open it again with open_session")
-        for tensor, array in zip(self.inputs, arrays, strict=True):
+        run: Callable[..., tuple[Any, ...]] = self._host
+        views = arrays
+        if not on_host(arrays):
+            views, run = device_views(arrays), device_run(self._backend)
+        for tensor, array in zip(self.inputs, views, strict=True):
             # Swapped bytes have the same name.
             tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)
             if len(tensor.shape) == _IMAGE_RANK:
-                self._check_sides(array)
-        self._checked = None  # until the backend has said yes, and allocated
-        self._backend.check(tuple(array.shape for array in arrays))
-        self._checked = [(array.shape, array.dtype) for array in arrays]
+                self._check_sides(array.shape)
+        self._ready = None, run  # until the backend has said yes, and allocated
+        self._backend.check(tuple(array.shape for array in views))
+        self._ready = kinds, run
+        return run
 
-    def _check_sides(self, array: NDArray[Any]) -> None:
+    def _check_sides(self, shape: tuple[int, ...]) -> None:
         rule = self.artifact.sizes
-        sides = array.shape[2:] if self.artifact.layout == "NCHW" else array.shape[1:3]
+        sides = shape[2:] if self.artifact.layout == "NCHW" else shape[1:3]
         if not all(map(rule.fits, sides)):
             raise ShapeError(
                 f"The network of {self.artifact.path} cannot halve this image",

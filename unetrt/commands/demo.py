@@ -172,11 +172,13 @@ def _open_candidates(
 ) -> tuple[list[Predictor], dict[str, str]]:
     """Open the ONNX files and every engine this machine can run; return why it cannot others."""
     from unetrt import vendor
-    from unetrt.commands.predictors import opened
+    from unetrt.commands.predictors import onnx_runtime, opened
     from unetrt.errors import NoDevice
 
     found = [
-        stack.enter_context(opened(out / f"model.{precision}.onnx", name=f"onnx-{precision}"))
+        stack.enter_context(
+            opened(out / f"model.{precision}.onnx", onnx_runtime(), name=f"onnx-{precision}")
+        )
         for precision in PRECISIONS
     ]
     if vendor.installed("openvino"):
@@ -195,15 +197,15 @@ def _open_candidates(
 def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
-    from unetrt.benchmarks import measure, summarize
+    from unetrt.benchmarks import CallCandidate, Plan, measure, summarize
     from unetrt.commands.predictors import common_sizes
     from unetrt.padding import as_batch
 
     image = data.test[len(data.test) // 2].image
     x = as_batch(image, common_sizes(predictors))
     with progress.step("bench", "Timing"):
-        calls = {p.name: (lambda p=p: p.predict(x)) for p in predictors}
-        samples = measure(calls, on_run=progress.tick)
+        calls = [CallCandidate(p.name, p.predict, x, p.precision) for p in predictors]
+        samples = measure(calls, Plan(samples=100), on_run=progress.tick)
     return list(x.shape), {name: summarize(taken).to_json() for name, taken in samples.items()}
 
 

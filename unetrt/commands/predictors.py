@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
     from unetrt.data import Dataset
     from unetrt.parity import Predict
+    from unetrt.runtime import Session
 
 __all__ = [
     "KERAS",
     "Predictor",
     "check_fit",
     "common_sizes",
+    "onnx_runtime",
     "open_all",
     "opened",
     "runnable",
@@ -34,7 +36,7 @@ KERAS = (".keras", ".h5")
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A runnable artifact and what is known about it."""
+    """A runnable artifact and what is known about it; no session where Keras runs it."""
 
     name: str
     path: Path
@@ -43,6 +45,7 @@ class Predictor:
     channels: int | str
     n_classes: int | str | None
     sizes: SizeRule
+    session: Session | None = None
 
 
 @contextmanager
@@ -64,7 +67,15 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
             port.channels,
             port.n_classes,
             artifact.sizes,
+            session,
         )
+
+
+def onnx_runtime() -> str:
+    """Return the backend that is ONNX Runtime: on the GPU where its CUDA provider is installed."""
+    from unetrt.runtime.backends.onnxruntime_cuda import has_provider
+
+    return "onnxruntime-cuda" if has_provider() else "onnxruntime"
 
 
 @contextmanager
