@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from typing import Any
 
 from numpy.typing import NDArray
@@ -39,7 +39,6 @@ class EngineBackend:
     def __init__(
         self, trt: Any, engine: Engine, gpu: Gpu, device: Device, outside: int | None
     ) -> None:
-        self.turn = nullcontext()
         self._device, self._outside = device, outside
         self._inputs = engine.inputs
         with device.current(), ExitStack() as undo:
