@@ -137,6 +137,14 @@ def test_it_is_right_and_the_same_before_and_with_a_graph(session, expected):
     assert said["cuda_graph"] in ("captured per shape", "captured by the library"), said
 
 
+def test_pinned_inputs_are_copied_from_where_they_lie(session, expected):
+    x = image()
+    y = session.run(x)  # results are pinned
+    fed = y[:, :1].copy()
+    near(session.run(y[:, :1]), fed, expected)
+    near(session.run(fed), fed, expected)
+
+
 def test_shapes_take_turns(session, expected):
     for side, batch in [(64, 1), (128, 2), (16, 4), (64, 1), (64, 1), (128, 2)] * 2:
         x = image(side, batch)
