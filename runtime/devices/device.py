@@ -48,6 +48,9 @@ class Device(Protocol):
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
         """Give back what `allocate_pinned` returned."""
 
+    def pins(self, address: int) -> bool:
+        """Whether an address is pinned host memory, which the GPU copies from by itself."""
+
     def holds(self, address: int) -> bool:
         """Whether an address is memory of this GPU."""
 
@@ -92,9 +95,6 @@ class Device(Protocol):
 
     def close_graph(self, graph: int) -> None:
         """Give a graph back."""
-
-    def close(self) -> None:
-        """Give the GPU back; memory that is still held stays valid and can be freed."""
 
 
 def out_of_memory(nbytes: int, where: str, available: str) -> OutOfMemory:

@@ -37,7 +37,6 @@ class FakeDevice:
         self.held: dict[tuple[str, int], Any] = {}
         self.room = room
         self.capturable = True
-        self.closed = False
         self._handles = count(100)
         self._addresses = count(1 << 20, 1 << 24)
         self._captured: dict[int, list[Callable[[], object]]] = {}
@@ -77,11 +76,11 @@ class FakeDevice:
         self._say("unpin")
         del self.held["pinned", array.ctypes.data]
 
+    def pins(self, address: int) -> bool:
+        return self._is("pinned", address)
+
     def holds(self, address: int) -> bool:
-        return any(
-            kind == "memory" and start <= address < start + array.nbytes
-            for (kind, start), array in list(self.held.items())
-        )
+        return self._is("memory", address)
 
     def bytes_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
         """Return the memory itself; it must be aligned as TensorRT wants, and all there."""
@@ -157,8 +156,12 @@ class FakeDevice:
     def close_graph(self, graph: int) -> None:
         self._close("graph", graph)
 
-    def close(self) -> None:
-        self.closed = True
+    def _is(self, kind: str, address: int) -> bool:
+        return any(
+            start <= address < start + array.nbytes
+            for (of, start), array in list(self.held.items())
+            if of == kind
+        )
 
     def _open(self, kind: str) -> int:
         handle = next(self._handles)

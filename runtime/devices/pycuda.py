@@ -93,6 +93,9 @@ class _PyCuda:
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
         self._pinned.pop(array.ctypes.data).base.free()  # type: ignore[union-attr]
 
+    def pins(self, address: int) -> bool:
+        return self._driver.pins(address)
+
     def holds(self, address: int) -> bool:
         ordinal = self._driver.ordinal_of(address)
         return ordinal is not None and self._cuda.Device(ordinal) == self._device
@@ -145,6 +148,3 @@ class _PyCuda:
 
     def close_graph(self, graph: int) -> None:
         self._driver.close_graph(graph)
-
-    def close(self) -> None:
-        """The context is let go with the last thing that was made in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from unetrt.errors import ArtifactError, ShapeError
 
 from ...devices import Device, DeviceArray, DeviceView
+from ...devices.device import LEGACY_STREAM
 from ...devices.pinned_results import PinnedResults
 from ...devices.result_memory import ResultMemory
 from .buffers import Buffers
@@ -63,8 +65,7 @@ class ExecutionContext:
     ) -> tuple[NDArray[Any], ...]:
         """Copy in, launch, copy out, wait; the results are in memory of their own."""
         self.set_up(tuple(array.shape for array in arrays))
-        self.feed(arrays)
-        self.copy_in()
+        self.copy_in(self.feed(arrays))
         self.launch()
         own = [pinned.array(fetched.shape, fetched.dtype) for fetched in self._fetched]
         targets = [
@@ -83,12 +84,15 @@ class ExecutionContext:
     ) -> tuple[DeviceArray, ...]:
         """Launch where the inputs lie, leave the results there; `wait` until they are written."""
         self._set_shapes(tuple(view.shape for view in views))
-        for stream in {view.stream for view in views} - {None, self.stream}:
-            self._device.follow(self.stream, stream)  # type: ignore[arg-type]  # None is left out
         results = tuple(
             memory.array(shape, np.dtype(tensor.dtype), self.stream, pending=not wait)
             for tensor, shape in zip(self._outputs, self._results, strict=True)
         )
+        # The default stream as well: PyCUDA and torch name no stream where they work in that one,
+        # and whoever held the results' memory before may still read it there.
+        writing = {LEGACY_STREAM, *(view.stream for view in views if view.stream is not None)}
+        for stream in sorted(writing - {self.stream}):
+            self._device.follow(self.stream, stream)
         self._address([view.address for view in views] + [result.address for result in results])
         self._enqueue(self.stream)
         if wait:
@@ -112,7 +116,7 @@ class ExecutionContext:
                 *zip(self._outputs, self._results, strict=True),
             )
         ]
-        sizes = [int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in forms]
+        sizes = [prod(shape) * dtype.itemsize for shape, dtype in forms]
         self._feeds = []
         self._buffers.fit(sizes)
         hosts = [
@@ -122,15 +126,21 @@ class ExecutionContext:
         self._feeds = hosts[: len(self._inputs)]
         self._fetched = hosts[len(self._inputs) :]
 
-    def feed(self, arrays: tuple[NDArray[Any], ...]) -> None:
-        """Put inputs into pinned memory."""
+    def feed(self, arrays: tuple[NDArray[Any], ...]) -> list[NDArray[Any]]:
+        """Return the inputs in pinned memory: put there, or as they are where they lie in it."""
+        sources = []
         for feed, array in zip(self._feeds, arrays, strict=True):
-            np.copyto(feed, array)
+            if array.flags.c_contiguous and self._device.pins(array.ctypes.data):
+                sources.append(array)
+            else:
+                np.copyto(feed, array)
+                sources.append(feed)
+        return sources
 
-    def copy_in(self) -> None:
+    def copy_in(self, sources: list[NDArray[Any]]) -> None:
         """Copy the inputs to the GPU, in stream order."""
-        for feed, address in zip(self._feeds, self._buffers.addresses, strict=False):
-            self._device.copy_in(address, feed, self.stream)
+        for source, address in zip(sources, self._buffers.addresses, strict=False):
+            self._device.copy_in(address, source, self.stream)
 
     def launch(self) -> None:
         """Run on what lies in the buffers, in stream order."""
