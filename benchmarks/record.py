@@ -6,6 +6,7 @@ record.schema.json says it field by field. A reader refuses versions that it doe
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,7 +31,8 @@ class ComparedRows:
     Attributes:
         a, b: ids of rows.
         ratio: median of b over median of a.
-        low, high: 95 % bootstrap interval of the ratio.
+        low, high: 95 % bootstrap interval of the ratio; 0 and infinity (in JSON null) where one
+            sample or turn of each tells nothing.
         null_low, null_high: the same of a against itself; None where no such run was made.
         rebuilds: of each.
         verdict: of b: "faster", "slower" or "cannot be told apart".
@@ -45,6 +47,17 @@ class ComparedRows:
     null_high: float | None
     rebuilds: int
     verdict: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict; JSON has no infinity."""
+        return {name: None if end == math.inf else end for name, end in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self:
+        """Return what `to_json` stored."""
+        ends = [("low", "high"), ("null_low", "null_high")]
+        unbounded = [b for a, b in ends if stored[a] is not None and stored[b] is None]
+        return cls(**stored | dict.fromkeys(unbounded, math.inf))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,7 @@ class Record:
             "command": self.command,
             "machine": self.machine,
             "rows": [row.to_json() for row in self.rows],
-            "comparisons": [asdict(one) for one in self.comparisons],
+            "comparisons": [one.to_json() for one in self.comparisons],
             "networks": self.networks,
             "ceilings": self.ceilings,
             "layers": None if self.layers is None else list(self.layers),
@@ -119,7 +132,7 @@ class Record:
             command=stored["command"],
             machine=dict(stored["machine"]),
             rows=tuple(map(Row.from_json, stored["rows"])),
-            comparisons=tuple(ComparedRows(**one) for one in stored["comparisons"]),
+            comparisons=tuple(map(ComparedRows.from_json, stored["comparisons"])),
             networks=dict(stored["networks"]),
             ceilings=stored["ceilings"],
             layers=None if layers is None else tuple(layers),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from unetrt.benchmarks.record import ComparedRows, Failure, Record
 from unetrt.benchmarks.row import Row
 from unetrt.benchmarks.window import Window
@@ -54,6 +57,11 @@ def full_record():
         a=a.id, b=b.id, ratio=0.5, low=0.4, high=0.6, null_low=0.9, null_high=1.1,
         rebuilds=3, verdict="faster",
     )  # fmt: skip
+    once = ComparedRows(
+        a=a.id, b=b.id, ratio=0.5, low=0.0, high=math.inf, null_low=0.0, null_high=math.inf,
+        rebuilds=1, verdict="cannot be told apart",
+    )  # fmt: skip
+    no_null = replace(compared, null_low=None, null_high=None)
     layer = {"name": "c", "block": "down0", "op": "Conv", "flops": 1, "bytes": 1,
              "attainable_ns": 1.5}  # fmt: skip
     network = {"height": 64, "width": 64, "channels": 1, "batch": 1, "layers": [layer],
@@ -61,6 +69,6 @@ def full_record():
     ceilings = {"flops_per_s": {"float32": 1e12}, "bytes_per_s": 1e11, "how": "h", "device": "CPU"}
     timed = layer | {"precision": "fp16", "median_ns": 9, "n": 64}
     return make_record(
-        a, b, late, comparisons=(compared,), networks={"article": network}, ceilings=ceilings,
-        layers=(timed,), failures=(Failure("article/int8", "no such engine"),),
+        a, b, late, comparisons=(compared, once, no_null), networks={"article": network},
+        ceilings=ceilings, layers=(timed,), failures=(Failure("article/int8", "no such engine"),),
     )  # fmt: skip
