@@ -32,17 +32,22 @@ class Ratio:
     low: float
     high: float
 
+    @property
+    def noise(self) -> float:
+        """How far from 1 the interval reaches, either way, as a factor of at least 1."""
+        return max(1.0, self.high, 1 / self.low if self.low > 0 else math.inf)
+
 
 def verdict(ratio: Ratio, null: Ratio | None = None) -> str:
     """Return "faster", "slower" or "cannot be told apart", of b beside a.
 
-    The interval must clear 1, and the whole interval that a has against itself: what two builds of
-    one network differ by is no difference.
+    The interval must clear 1, and what a came to against itself, in either direction: a build or a
+    minute that was slower by chance could as well have been the other one's.
     """
-    low, high = (1.0, 1.0) if null is None else (min(1.0, null.low), max(1.0, null.high))
-    if ratio.low > high:
+    noise = 1.0 if null is None else null.noise
+    if ratio.low > noise:
         return "slower"
-    if ratio.high < low:
+    if ratio.high < 1 / noise:
         return "faster"
     return "cannot be told apart"
 

@@ -92,6 +92,15 @@ def test_few_turns_are_less_sure_than_their_spread():
     )
 
 
+@pytest.mark.parametrize(
+    ("interval", "noise"),
+    [((0.99, 1.2), 1.2), ((0.8, 1.0), 1.25), ((0.5, 0.8), 2), ((1.1, 1.2), 1.2),
+     ((1, 1), 1), ((0, math.inf), math.inf), ((0, 1), math.inf)],
+)  # fmt: skip
+def test_noise_counts_both_ways(interval, noise):
+    assert Ratio(1.0, *interval).noise == pytest.approx(noise)
+
+
 def test_the_same_seed_gives_the_same_interval():
     random = np.random.default_rng(1)
     a, b = drawn(random), drawn(random)
