@@ -16,7 +16,7 @@ from unetrt.errors import UnetrtError
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "guarded", "table"]
+__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "guarded", "interval", "table"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,6 +101,12 @@ def figure(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """Return "0.950 to 1.050", or "unknown" where there is none or it has no bounds."""
+    known = low is not None and high is not None and math.isfinite(high)
+    return f"{low:.3f} to {high:.3f}" if known else "unknown"
+
+
 def _complain(line: str) -> None:
     from rich.console import Console
 
@@ -122,6 +128,8 @@ def _finite(value: Any) -> Any:
     """Return the value with None for what JSON has no number for."""
     if isinstance(value, dict):
         return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
