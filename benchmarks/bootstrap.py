@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Ratio", "Turns", "blocks_of", "paired_ratio", "unpaired_ratio", "verdict"]
+__all__ = ["Ratio", "Turns", "blocks_of", "own_ratio", "paired_ratio", "unpaired_ratio", "verdict"]
 
 Turns = Sequence[Sequence[int]]
 """Nanoseconds, turn by turn."""
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 _TAILS = (2.5, 97.5)
 _MOST_BLOCKS = 10
 _FEWEST_BLOCKS = 5
@@ -36,6 +36,10 @@ class Ratio:
     def noise(self) -> float:
         """How far from 1 the interval reaches, either way, as a factor of at least 1."""
         return max(1.0, self.high, 1 / self.low if self.low > 0 else math.inf)
+
+    def joined(self, other: Ratio) -> Ratio:
+        """Return this ratio with the interval that holds both."""
+        return Ratio(self.ratio, min(self.low, other.low), max(self.high, other.high))
 
 
 def verdict(ratio: Ratio, null: Ratio | None = None) -> str:
@@ -90,6 +94,19 @@ def unpaired_ratio(a: Turns, b: Turns, *, seed: int = 0, resamples: int = RESAMP
         return one, other
 
     return _interval(blocks[0], blocks[1], draw, min(map(len, blocks)), resamples)
+
+
+def own_ratio(turns: Turns, *, seed: int = 0, resamples: int = RESAMPLES) -> Ratio:
+    """Compare every second turn with those between: what there is where there is no difference.
+
+    They are drawn apart, as two runs' are: in pairs a drift would cancel, and between runs it does
+    not.
+    """
+    cut = turns if len(turns) >= _FEWEST_BLOCKS else blocks_of(turns)
+    odd, even = cut[1::2], cut[::2]
+    if not odd:
+        return Ratio(1.0, 0.0, math.inf)
+    return unpaired_ratio(even, odd, seed=seed, resamples=resamples)
 
 
 def blocks_of(turns: Turns) -> list[Sequence[int]]:

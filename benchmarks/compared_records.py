@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 from unetrt.errors import BadInput
 
-from .bootstrap import Ratio, unpaired_ratio, verdict
+from .bootstrap import Ratio, own_ratio, unpaired_ratio, verdict
 from .record import Record
 from .row import Row
 
@@ -23,12 +24,14 @@ class RowChange:
 
     Attributes:
         ratio: median of the new over median of the old, with its interval.
+        null: the widest interval that either record has of the row beside itself.
         verdict: of the new: "faster", "slower" or "cannot be told apart".
         differs: what else changed: "device", "computes_in", "configuration", "input".
     """
 
     id: str
     ratio: Ratio
+    null: Ratio
     verdict: str
     differs: tuple[str, ...]
 
@@ -58,8 +61,9 @@ class ComparedRecords:
 def compare_records(old: Record, new: Record) -> ComparedRecords:
     """Compare rows of one id by their raw samples.
 
-    The intervals know how a machine drifts within a run, not between two: where a record holds a
-    row's A/A run, a difference must clear that as well.
+    The interval alone knows too little of a machine that drifts: a difference must also clear what
+    the row came to beside itself, every second turn of it and in the A/A runs of both records.
+    What changed between the two runs and not within either stays in the ratio.
 
     Raises:
         BadInput: no row is in both.
@@ -81,23 +85,21 @@ def compare_records(old: Record, new: Record) -> ComparedRecords:
     )
 
 
-def _change(old: Row, new: Row, null: Ratio | None) -> RowChange:
+def _change(old: Row, new: Row, null: Ratio) -> RowChange:
     ratio = unpaired_ratio(old.turns_ns, new.turns_ns)
     differs = tuple(name for name in _OWN if getattr(old, name) != getattr(new, name))
-    return RowChange(new.id, ratio, verdict(ratio, null), differs)
+    return RowChange(new.id, ratio, null, verdict(ratio, null), differs)
 
 
-def _null(name: str, *records: Record) -> Ratio | None:
-    """Return the widest A/A interval that a record has of a row."""
-    known = [
-        (one.null_low, one.null_high)
+def _null(name: str, *records: Record) -> Ratio:
+    known = [own_ratio(record.row(name).turns_ns) for record in records]
+    known += [
+        Ratio(1.0, one.null_low, one.null_high)
         for record in records
         for one in record.comparisons
         if name in (one.a, one.b) and one.null_low is not None and one.null_high is not None
     ]
-    if not known:
-        return None
-    return Ratio(1.0, min(low for low, _ in known), max(high for _, high in known))
+    return functools.reduce(Ratio.joined, known)
 
 
 def _differences(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from unetrt.benchmarks.bootstrap import (
     Ratio,
+    own_ratio,
     paired_ratio,
     unpaired_ratio,
     verdict,
@@ -79,6 +80,8 @@ def test_one_sample_or_one_turn_of_each_says_nothing(a, b):
     ):
         assert found == Ratio(ratio, 0.0, math.inf)
         assert verdict(found) == verdict(found, Ratio(1, 0.99, 1.01)) == SAME
+    assert own_ratio([[a]]) == Ratio(1.0, 0.0, math.inf)
+    assert verdict(Ratio(9, 8, 10), own_ratio([[a]])) == SAME
 
 
 def test_few_turns_are_less_sure_than_their_spread():
@@ -92,6 +95,14 @@ def test_few_turns_are_less_sure_than_their_spread():
     )
 
 
+def test_a_run_beside_itself_drifts_as_two_runs_do():
+    random = np.random.default_rng(1)
+    (still,), (drifting,) = drawn(random, builds=1), drawn(random, builds=1, drift=0.3)
+    assert own_ratio(still).noise < 1.02
+    assert own_ratio(drifting).noise > 1.1
+    assert own_ratio([still[0] + still[1]]).noise < 1.1  # one turn, cut into blocks
+
+
 @pytest.mark.parametrize(
     ("interval", "noise"),
     [((0.99, 1.2), 1.2), ((0.8, 1.0), 1.25), ((0.5, 0.8), 2), ((1.1, 1.2), 1.2),
@@ -99,6 +110,10 @@ def test_few_turns_are_less_sure_than_their_spread():
 )  # fmt: skip
 def test_noise_counts_both_ways(interval, noise):
     assert Ratio(1.0, *interval).noise == pytest.approx(noise)
+
+
+def test_joined_intervals_hold_both():
+    assert Ratio(1, 0.9, 1.1).joined(Ratio(2, 0.95, 1.2)) == Ratio(1, 0.9, 1.2)
 
 
 def test_the_same_seed_gives_the_same_interval():

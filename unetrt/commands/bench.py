@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, figure, guarded, table
+from unetrt.commands.shell import AsJson, emit, figure, guarded, interval, table
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
@@ -195,8 +195,8 @@ def _said(one: ComparedRows, rows: dict[str, Row]) -> str:
     first, other = rows[one.a].network, rows[one.b].network
     return (
         f"{other} beside {first}: {one.verdict}, {one.ratio:.3f} of its median "
-        f"({one.low:.3f} to {one.high:.3f}; {first} beside itself {one.null_low:.3f} to "
-        f"{one.null_high:.3f})"
+        f"({interval(one.low, one.high)}; {first} beside itself "
+        f"{interval(one.null_low, one.null_high)})"
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.commands.shell import AsJson, emit, guarded, interval, table
 
 if TYPE_CHECKING:
     from unetrt.benchmarks.compared_records import ComparedRecords
@@ -29,8 +29,8 @@ def compare(
 ) -> None:
     """Compare two records of one benchmark, row by row.
 
-    The ratio of the medians with its 95 % interval, and a verdict; a row fails where the whole
-    interval is above the limit.
+    The ratio of the medians with its 95 % interval, how far a row is from itself within either
+    record, and a verdict; a row fails where it is slower and the whole interval above the limit.
     """
     from unetrt.benchmarks import read_record
     from unetrt.benchmarks.compared_records import compare_records
@@ -41,17 +41,17 @@ def compare(
         [
             change.id,
             f"{change.ratio.ratio:.3f}",
-            f"{change.ratio.low:.3f} to {change.ratio.high:.3f}",
+            interval(change.ratio.low, change.ratio.high),
+            interval(change.null.low, change.null.high),
             change.verdict,
-            ", ".join(change.differs) or "-",
         ]
         for change in found.changes
     ]
-    columns = ["", "new / old", "95 %", "the new one is", "also differs"]
+    columns = ["", "new / old", "95 %", "beside itself", "the new one is"]
     emit(
         _result(found, limit),
         as_json=as_json,
-        shown=[*_warnings(found), table("Medians", columns, rows), *_left_out(found, old, new)],
+        shown=[*_warnings(found), table("Medians", columns, rows), *_aside(found, old, new)],
         failure=None if limit is None else _failure(found, limit),
     )
 
@@ -72,7 +72,8 @@ def _limit(text: str) -> float:
 def _result(found: ComparedRecords, limit: float | None) -> dict[str, Any]:
     return {
         "rows": [
-            {"id": change.id, **asdict(change.ratio), "verdict": change.verdict,
+            {"id": change.id, **asdict(change.ratio), "null_low": change.null.low,
+             "null_high": change.null.high, "verdict": change.verdict,
              "differs": change.differs, "failed": limit is not None
              and change.slower_beyond_doubt(limit)}
             for change in found.changes
@@ -94,8 +95,10 @@ def _warnings(found: ComparedRecords) -> list[str]:
     return [*(loud if found.machine else []), *quiet]
 
 
-def _left_out(found: ComparedRecords, old: Path, new: Path) -> list[str]:
+def _aside(found: ComparedRecords, old: Path, new: Path) -> list[str]:
+    """Return what the table does not say."""
     return [
+        *(f"{c.id}: another {', '.join(c.differs)}" for c in found.changes if c.differs),
         *(f"Only in {old}: {name}" for name in found.only_old),
         *(f"Only in {new}: {name}" for name in found.only_new),
     ]
