@@ -1,11 +1,13 @@
 """`unetrt bench`: rows, verdicts, a record; and what it refuses."""
 
 import json
+import math
 
 import numpy as np
 import pytest
 
 from tests.benchmarks.test_record import validate
+from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import read_record
 from unetrt.commands.benched import sides
 from unetrt.errors import BadInput
@@ -46,6 +48,66 @@ def test_keras_and_onnx_side_by_side_as_a_record(unetrt, road, disc_folder, tmp_
         ("model.keras", "model.fp16.onnx"),
     ]
     assert unetrt("compare", out, out, "--fail-above", "5%").exit_code == 0
+
+
+def test_one_run_of_each_tells_nothing_and_can_be_stored(unetrt, road, tmp_path):
+    out, files = tmp_path / "r.json", (road / "model.fp32.onnx", road / "model.fp16.onnx")
+    words = ("--random", "3", "--size", "32", "--scope", "core", "--samples", "1", "--out", out)
+    shown = unetrt("bench", *files, *words)
+    assert shown.exit_code == 0, shown.output
+    assert "(unknown; model.fp32.onnx beside itself unknown)" in " ".join(shown.stdout.split())
+    (compared,) = read_record(out).comparisons
+    assert (compared.low, compared.high, compared.null_high) == (0, math.inf, math.inf)
+    assert compared.verdict == "cannot be told apart"
+    validate(json.loads(out.read_text()))
+    again = unetrt("compare", out, out, "--fail-above", "0", "--json")
+    assert {row["verdict"] for row in result_of(again)["rows"]} == {"cannot be told apart"}
+
+
+def test_end_to_end_on_real_images_in_batches(unetrt, road, disc_folder):
+    words = ("--data", disc_folder, "--scope", "end-to-end", "--batch", "2", "--samples", "6")
+    found = result_of(
+        unetrt("bench", road / "model.keras", road / "model.fp32.onnx", *words, "--json")
+    )
+    for row in found["rows"]:
+        assert (row["batch"], row["input"]["kind"]) == (2, "real")
+        taken_ns = sum(row["samples_ns"]["host"])
+        assert row["images_per_s"] == pytest.approx(2 * 6 * 1e9 / taken_ns)
+    assert found["rows"][1]["parity"]["labels_that_differ"] < 1e-3
+
+
+def test_arrivals_above_the_capacity_queue_up_and_are_said(unetrt, road):
+    words = ("--random", "1", "--size", "128", "--samples", "30", "--scope", "core")
+    late = ("--mode", "open-loop", "--rate", "1e5", "--json")
+    (row,) = result_of(unetrt("bench", road / "model.fp32.onnx", *words, *late))["rows"]
+    assert row["rate_per_s"] == 1e5
+    assert any("the queue grows" in warning for warning in row["warnings"])
+    host, service = (row["samples_ns"][name] for name in ("host", "service"))
+    assert host[-1] > 5 * service[-1]
+
+
+def test_what_disagrees_is_not_timed_and_leaves_no_record(unetrt, road, tmp_path):
+    import onnx
+    from onnx import numpy_helper
+
+    good = OnnxModel.load(road / "model.fp32.onnx")
+    proto = onnx.load(good.path)
+    (weight,) = (w for w in proto.graph.initializer if w.name == "logits/bias")
+    bias = numpy_helper.to_array(weight) + np.float32([3, -3])
+    weight.CopyFrom(numpy_helper.from_array(bias, weight.name))
+    wrong = OnnxModel.write(
+        tmp_path / "wrong.onnx",
+        lambda temporary: onnx.save(proto, temporary),
+        sizes=good.sizes,
+        inputs=good.inputs,
+        outputs=good.outputs,
+    )
+    out = tmp_path / "r.json"
+    words = ("--random", "1", "--size", "32", "--samples", "5", "--out", out)
+    run = unetrt("bench", good.path, wrong.path, *words)
+    assert run.exit_code == 1
+    assert "wrong.onnx disagrees with model.fp32.onnx and is not timed" in run.output
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -90,6 +152,7 @@ def test_the_percentile_chooses_the_runs_and_is_shown(unetrt, road, disc_folder)
         (("--mode", "open-loop"), "The mode open-loop needs a --rate"),
         (("--rate", "5"), "The mode serialised takes no --rate"),
         (("--size", "0x5"), "Cannot use --size: got 0x5"),
+        (("--size", "wide"), "expected HEIGHTxWIDTH"),
         (("--random", "1"), "Random images have no size of their own"),
     ],
 )
