@@ -10,7 +10,6 @@ is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -19,11 +18,9 @@ from typing import Any
 import numpy as np
 
 from unetrt.errors import CheckFailed
-from unetrt.files import write_text
 
 from .children import run_child
-from .conversion import Verdict
-from .environment import describe_machine
+from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_tiling"]
 
@@ -118,15 +115,7 @@ def main() -> int:
     measured = measure_tiling(
         given.model, side=given.side, tile=given.tile, large=given.large, gib=given.gib
     )
-    verdicts = judge(measured)
-    for verdict in verdicts:
-        sys.stdout.write(
-            f"{'ok' if verdict.kept else 'MISSED':6} {verdict.promise}: {verdict.measured}\n"
-        )
-    shown = [{"promise": v.promise, "measured": v.measured, "kept": v.kept} for v in verdicts]
-    text = {"machine": describe_machine(), "verdicts": shown, **measured}
-    write_text(given.out, json.dumps(text, indent=1) + "\n")
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return report(judge(measured), measured, given.out)
 
 
 if __name__ == "__main__":
