@@ -21,7 +21,7 @@ from .verdicts import Verdict, report
 __all__ = ["judge", "main", "measure_soak"]
 
 _GROWTH = 8 * 2**20
-"""Bytes: what allocators keep of this and that, and far less than a leak of 1 kB a run."""
+"""Bytes: allocators keep some; a leak of 1 kB a run would show."""
 
 _BACKENDS = ("onnxruntime", "openvino")
 _TIMEOUT_S = 1800
