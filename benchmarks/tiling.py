@@ -2,9 +2,13 @@
 
     python -m unetrt.benchmarks.tiling demo-out/model.fp32.onnx --monai-python PYTHON --out FILE
 
-The model is that of `make demo`; the interpreter, one of an environment of its own with
-`pip install -c constraints/peers.txt 'unetrt[cpu,peers]'`. Each measurement has a process of its
-own. Exit status 1 where a figure that the project promises is missed.
+The model is that of `make demo`; the interpreter, that of an environment of its own:
+
+    python -m venv peers
+    peers/bin/pip install -c constraints/cpu.txt -c constraints/peers.txt -e '.[cpu,peers]'
+
+Each measurement has a process of its own. Exit status 1 where a figure that the project promises
+is missed.
 """
 
 from __future__ import annotations
