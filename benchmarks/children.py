@@ -13,7 +13,7 @@ from typing import Any
 
 from unetrt.errors import CheckFailed
 
-__all__ = ["QUIET", "ChildResult", "run_child", "run_job"]
+__all__ = ["QUIET", "ChildResult", "last_line", "run_child", "run_job"]
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 """What a child's environment has besides ours."""
@@ -91,7 +91,7 @@ def run_child(
     if status < 0:
         return ChildResult(found, f"killed by signal {-status}")
     if status or not found:
-        return ChildResult(found, found.pop("reason", None) or _last_line(log))
+        return ChildResult(found, found.pop("reason", None) or last_line(log))
     return ChildResult(found, None)
 
 
@@ -103,6 +103,7 @@ def _found(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return a log's last words."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "it said nothing"
