@@ -13,13 +13,14 @@ import argparse
 import random
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .children import run_job
-from .server import Server
+from .children import QUIET, run_job
 from .verdicts import Verdict, report
+from .worker import Worker
 
 __all__ = ["judge", "main", "measure_fast"]
 
@@ -42,30 +43,42 @@ def measure_fast(
     Each turn is two calls that are not timed, then `turn` that are.
 
     Raises:
-        CheckFailed: a child failed; holds its words.
+        CheckFailed: the training failed; holds its words.
+        WorkerFailed: one of both did.
     """
     measured: dict[str, Any] = {"data": data, "precision": precision}
     order = random.Random(0)  # noqa: S311  (an order, not a secret)
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+        folder = Path(temporary)
+        words = ("train", "--data", data, *training)
+        measured["trained"] = run_job("fast", words, timeout_s=_TIMEOUT_S, folder=folder)
         same = ("--data", data, "--out", temporary)
-        measured["trained"] = run_job(
-            "fast", ("train", "--data", data, *training),
-            timeout_s=_TIMEOUT_S, folder=Path(temporary),
-        )  # fmt: skip
-        with (
-            Server("fast", ("keras", *same), timeout_s=_TIMEOUT_S) as keras,
-            Server(
-                "fast", ("session", *same, "--precision", precision), timeout_s=_TIMEOUT_S
-            ) as session,
-        ):
-            servers = {"keras": keras, "session": session}
-            for name, server in servers.items():
-                measured[name] = server.ask(dice=True) | {"latency_ns": []}
-            for _ in range(turns):
-                for name in order.sample(sorted(servers), len(servers)):
-                    servers[name].ask(run=2)  # wakes its threads, fills the caches
-                    measured[name]["latency_ns"].append(servers[name].ask(run=turn)["latency_ns"])
+        workers = {
+            "keras": stack.enter_context(_worker(folder, "keras", same)),
+            "session": stack.enter_context(
+                _worker(folder, "session", (*same, "--precision", precision))
+            ),
+        }
+        for name, worker in workers.items():
+            dice = worker.ask("dice", timeout_s=_TIMEOUT_S)
+            measured[name] = worker.opened | {"dice": dice, "latency_ns": []}
+        for _ in range(turns):
+            for name in order.sample(sorted(workers), len(workers)):
+                ask = workers[name].ask
+                ask("turn", count=2, timeout_s=_TIMEOUT_S)  # wakes threads, fills caches
+                taken = ask("turn", count=turn, timeout_s=_TIMEOUT_S)
+                measured[name]["latency_ns"].append(taken)
     return measured
+
+
+def _worker(folder: Path, what: str, words: tuple[str, ...]) -> Worker:
+    return Worker(
+        [sys.executable, "-m", "unetrt.benchmarks.jobs.fast", what, *words],
+        name=f"The job fast {what}",
+        log=folder / f"{what}.txt",
+        timeout_s=_TIMEOUT_S,
+        environment=QUIET,
+    )
 
 
 def judge(measured: dict[str, Any]) -> list[Verdict]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import NoDevice, UnetrtError
 from unetrt.gpu import find_gpu
 from unetrt.runtime import Session, open_session
 
+from .random_image import random_image
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_stages"]
@@ -75,12 +75,7 @@ def _measured(engine: Path, side: int, turns: int) -> dict[str, Any]:
     if find_gpu() is None:
         raise NoDevice(f"Timing {engine} needs an NVIDIA GPU", got="none")
     with open_session(engine) as session:
-        given = session.inputs[0]
-        axes = (2, 3) if session.artifact.layout == "NCHW" else (1, 2)
-        free = {0: 1, axes[0]: side, axes[1]: side}
-        shape = [free.get(axis, length) for axis, length in enumerate(given.shape)]
-        pixels = np.random.default_rng(0).integers(0, 256, [int(length) for length in shape])
-        return measure_stages(session, pixels.astype(given.dtype), turns=turns)
+        return measure_stages(session, random_image(session.artifact, side), turns=turns)
 
 
 def main() -> int:

@@ -4,8 +4,8 @@ python -m unetrt.benchmarks.jobs.fast train --data FOLDER --minutes 3 --out FOLD
 python -m unetrt.benchmarks.jobs.fast keras --data FOLDER --out FOLDER
 python -m unetrt.benchmarks.jobs.fast session --data FOLDER --precision fast --out FOLDER
 
-The last two answer lines of JSON on their input: {"run": n} with the nanoseconds of n runs on one
-test image, {"dice": true} with the Dice on all of them.
+The last two are asked through ../worker.py: "turn" for the nanoseconds of `count` runs on one test
+image, "dice" for the Dice on all of them.
 """
 
 from __future__ import annotations
@@ -76,17 +76,18 @@ def _session(stack: ExitStack, out: Path, precision: str) -> tuple[Predict, Size
     return session.run, session.artifact.sizes, session.info
 
 
-def _serve(predict: Predict, sizes: SizeRule, info: Any, data: Dataset) -> None:
+def _serve(predict: Predict, sizes: SizeRule, info: Any, data: Dataset, answers: int) -> None:
     x = as_batch(data.test[0].image, sizes)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        answer: dict[str, Any] = {"info": info, "shape": list(x.shape)}
-        if "run" in asked:
-            answer["latency_ns"] = [_timed(predict, x) for _ in range(asked["run"])]
-        if "dice" in asked:
-            answer["dice"] = _dice(predict, sizes, data)
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    with open(answers, "w", encoding="utf-8", buffering=1) as file:
+        file.write(json.dumps({"opened": {"info": info, "shape": list(x.shape)}}) + "\n")
+        for line in sys.stdin:
+            asked = json.loads(line)
+            answer: Any = (
+                _dice(predict, sizes, data)
+                if asked["do"] == "dice"
+                else [_timed(predict, x) for _ in range(asked["count"])]
+            )
+            file.write(json.dumps({asked["do"]: answer}) + "\n")
 
 
 def _timed(predict: Predict, x: NDArray[np.float32]) -> int:
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--filters", type=int, nargs="+")
     parser.add_argument("--precision", default="fast")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--answers", type=int, help="file descriptor")
     given = parser.parse_args()
     data = load_dataset(given.data)
     if given.what == "train":
@@ -121,7 +123,7 @@ def main() -> None:
         return
     opener = _keras if given.what == "keras" else _session
     with ExitStack() as stack:
-        _serve(*opener(stack, given.out, given.precision), data)
+        _serve(*opener(stack, given.out, given.precision), data, given.answers)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from unetrt.errors import CheckFailed
 from unetrt.runtime import SessionSpec, open_session
 
 from ..measure import Plan, measure
+from ..random_image import random_image
 
 __all__ = ["BARE", "main", "run"]
 
-Run = Callable[[NDArray[np.float32]], NDArray[Any]]
+Run = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 def _bare_onnxruntime(model: OnnxModel, threads: int | None) -> Run:
@@ -62,9 +64,7 @@ def run(model: OnnxModel, backend: str, side: int, threads: int | None, plan: Pl
     Raises:
         CheckFailed: the session and the bare library answer differently.
     """
-    channels = model.inputs[0].shape[1 if model.layout == "NCHW" else 3]
-    shape = (1, side, side, channels) if model.layout == "NHWC" else (1, channels, side, side)
-    x = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+    x = random_image(model, side)
     with open_session(model, SessionSpec(backend=backend, threads=threads)) as session:
         calls: dict[str, Run] = {
             "bare": BARE[backend](model, threads),
@@ -73,11 +73,11 @@ def run(model: OnnxModel, backend: str, side: int, threads: int | None, plan: Pl
         }
         if not np.array_equal(session.run(x), calls["bare"](x)):
             raise CheckFailed(f"The session and bare {backend} answer differently")
-        taken = measure({name: lambda call=call: call(x) for name, call in calls.items()}, plan)
+        taken = measure({name: partial(call, x) for name, call in calls.items()}, plan)
         info = session.info
     return {
         "session": info,
-        "shape": list(shape),
+        "shape": list(x.shape),
         "latency_ns": {name: samples.latency_ns for name, samples in taken.items()},
     }
 

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import OnnxModel
 from unetrt.runtime import Session, SessionSpec, open_session
 
+from ..random_image import random_image
 from .memory import rss_bytes
 
 __all__ = ["held", "main", "run"]
@@ -50,7 +50,7 @@ def _before_and_after(act: Callable[[], object], first: int, count: int) -> dict
 def run(model: OnnxModel, backend: str, side: int, runs: int, openings: int) -> dict[str, Any]:
     """Return what a session holds after a tenth of its runs and after all; openings likewise."""
     spec = SessionSpec(backend=backend)
-    x = _images(model, side)
+    x = [random_image(model, side, seed=seed) for seed in range(_IMAGES)]
 
     def open_and_run() -> None:
         with open_session(model, spec) as opened:
@@ -66,14 +66,7 @@ def run(model: OnnxModel, backend: str, side: int, runs: int, openings: int) -> 
     return found | {"openings": _before_and_after(open_and_run, openings // 10, openings)}
 
 
-def _images(model: OnnxModel, side: int) -> list[NDArray[np.float32]]:
-    free = {0: 1, 1: side, 2: side} if model.layout == "NHWC" else {0: 1, 2: side, 3: side}
-    shape = [free.get(axis, length) for axis, length in enumerate(model.inputs[0].shape)]
-    random = np.random.default_rng(0)
-    return [random.uniform(0, 255, shape).astype(np.float32) for _ in range(_IMAGES)]
-
-
-def _by_threads(session: Session, x: list[NDArray[np.float32]], runs: int) -> dict[str, int]:
+def _by_threads(session: Session, x: list[NDArray[Any]], runs: int) -> dict[str, int]:
     """Return how many of the threads' answers have another bit than one thread's."""
     alone = [session.run(image) for image in x]
 
