@@ -32,8 +32,12 @@ def make_golden(source: Source, graph: ir.Model, sizes: SizeRule) -> Golden | No
         return None
     small = sizes.at_least(max(2 * sizes.multiple, _LEAST_SIDE) + 2 * sizes.margin)
     wanted = {
-        tuple(side if isinstance(side, int) else small for side in shape[1:3]) for shape in shapes
-    }
+        tuple(
+            next((side for side in sides if isinstance(side, int)), small)
+            for sides in zip(port.shape[1:3], shape[1:3], strict=True)
+        )
+        for port, shape in zip(ports, shapes, strict=True)
+    }  # a graph may be free where its model is not
     if len(wanted) != 1:
         return None
     height, width = wanted.pop()
