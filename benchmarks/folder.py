@@ -39,13 +39,16 @@ def judge(measured: dict[str, Any]) -> list[Verdict]:
     pairs = zip(seconds["memory"], seconds["files"], strict=True)
     share = median(alone / files for alone, files in pairs)
     wanted = _SHARE if session["device"] == "CPU" else _SHARE_ON_GPU
+    work = zip(measured["cpu_seconds"]["memory"], measured["cpu_seconds"]["files"], strict=True)
+    worked = median(alone / files for alone, files in work)
     rates = {name: count / median(taken) for name, taken in seconds.items()}
     return [
         Verdict(
             f"{count} images, files in and label files out: at least {wanted:g} of the images per "
             "second of inference alone",
             f"{share:.3f} ({rates['files']:.1f} against {rates['memory']:.1f} images per second, "
-            f"{session['backend']} on {session['device']}, {len(seconds['files'])} times each)",
+            f"{session['backend']} on {session['device']}, {len(seconds['files'])} times each; "
+            f"of the CPU time {worked:.3f})",
             share >= wanted,
         )
     ]

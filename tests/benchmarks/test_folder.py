@@ -9,6 +9,7 @@ def results(memory=(1.0, 2.0, 1.1), files=(1.1, 2.2, 1.2), device="CPU"):
         "images": 100,
         "session": {"backend": "onnxruntime", "device": device},
         "seconds": {"memory": list(memory), "files": list(files)},
+        "cpu_seconds": {"memory": [4.0, 4.0, 4.0], "files": [5.0, 5.0, 5.0]},
     }
 
 
@@ -16,6 +17,7 @@ def test_each_pass_is_held_against_the_one_beside_it():
     (verdict,) = judge(results())
     assert verdict.kept
     assert verdict.measured.startswith("0.909 (83.3 against 90.9 images per second")
+    assert verdict.measured.endswith("of the CPU time 0.800)")
 
 
 @pytest.mark.parametrize(

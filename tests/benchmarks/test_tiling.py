@@ -98,4 +98,4 @@ def test_a_small_network_is_tiled_in_every_way(road):
     verdicts = judge(measured)
     assert len(verdicts) == 5
     assert [verdict for verdict in verdicts if verdict.kept is False] == []
-    assert measured["square"]["tiles"] == 4
+    assert measured["square"]["tiles"] == 9
