@@ -1,0 +1,238 @@
+"""What was found and what limits it, in words. Each sentence follows from figures of the record.
+
+"Faster" and "slower" are said only of pairs whose interval gave that verdict. All else is a
+median, a count or a ratio, named as such.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .distributions import by_case
+from .network import Network
+from .numbers import count, figure, milliseconds, share
+from .pairs import Pair
+from .row import Row
+
+__all__ = ["Tile", "findings", "headline", "tiles"]
+
+_LAUNCH_BOUND = 0.8
+"""Of the compute time: beyond it trtexec warns that launching may limit (sampleReporting.cpp)."""
+_NEAR = 0.75
+"""Share of the ceilings from which they are called what limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure to be seen first, and what it is."""
+
+    figure: str
+    words: str
+
+
+def headline(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the case to speak of first.
+
+    The core, serialised, at the smallest batch; of those the case with most rows; of those the one
+    that was measured first.
+    """
+    cases = list(by_case(rows).values())
+    if not cases:
+        return []
+    return max(
+        cases,
+        key=lambda case: (
+            case[0].scope == "core",
+            case[0].mode == "serialised",
+            -case[0].batch,
+            len(case),
+            -min(row.place for row in case),
+        ),
+    )
+
+
+def findings(
+    record: dict[str, Any], rows: Sequence[Row], pairs: Sequence[Pair], networks: Sequence[Network]
+) -> list[str]:
+    """Return the sentences of the first paragraph; `pairs` are those of two precisions."""
+    if not rows:
+        return ["Nothing was timed.", *_missing(record)]
+    case = headline(rows)
+    return [
+        *_scope(rows),
+        *_first(case),
+        *_beyond_the_core(case, rows),
+        *_precisions(pairs),
+        *_limits(record, case, networks),
+        *_launching(case),
+        *_throttled(rows),
+        *_missing(record),
+    ]
+
+
+def tiles(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Tile]:
+    """Return up to four figures of the case that is spoken of first."""
+    case = headline(rows)
+    if not case:
+        return []
+    best = min(case, key=lambda row: row.p50_ms)
+    found = [Tile(milliseconds(best.p50_ms), f"lowest median: {best.runner}, {best.case}")]
+    ids = {row.id for row in case}
+    for pair in pairs:
+        if (pair.a.precision, pair.b.precision) == ("fp32", "fp16") and pair.b.id in ids:
+            words = f"FP16 / FP32, ratio of medians on {pair.b.backend}: {pair.verdict}"
+            found.append(Tile(figure(pair.ratio), words))
+            break
+    attained = [row for row in case if row.attained is not None]
+    if attained:
+        top = min(attained, key=lambda row: row.p50_ms)
+        words = f"of the speed that the ceilings allow: {top.runner}"
+        found.append(Tile(share(top.attained or 0.0), words))
+    samples = sum(int(row.latency_ms["n"]) for row in rows)
+    found.append(Tile(f"{samples:,}", f"timed runs in {count(len(rows), 'row')}, none left out"))
+    return found
+
+
+def _scope(rows: Sequence[Row]) -> list[str]:
+    devices = " and ".join(sorted({row.device for row in rows}))
+    networks = count(len({row.network for row in rows}), "network")
+    cases = count(len(by_case(rows)), "case")
+    return [f"{count(len(rows), 'row')} in {cases} of {networks} were timed on {devices}."]
+
+
+def _first(case: list[Row]) -> list[str]:
+    ranked = sorted(case, key=lambda row: row.p50_ms)
+    best = ranked[0]
+    tail = _tail(best)
+    said = f"For {best.case}, {best.runner} has "
+    if len(ranked) == 1:
+        return [f"{said}a median of {milliseconds(best.p50_ms)}{tail}."]
+    last = ranked[-1]
+    return [
+        f"{said}the lowest median of {count(len(ranked), 'row')}: {milliseconds(best.p50_ms)}"
+        f"{tail}; the highest is {milliseconds(last.p50_ms)}, by {last.runner}."
+    ]
+
+
+def _tail(row: Row) -> str:
+    carried = [name for name in row.latency_ms if name.startswith("p") and name != "p50"]
+    if not carried:
+        return f" ({count(int(row.latency_ms['n']), 'run')}, too few for a tail)"
+    name = max(carried, key=lambda p: float(p[1:]))
+    return f" ({name} {milliseconds(row.latency_ms[name])})"
+
+
+def _precisions(pairs: Sequence[Pair]) -> list[str]:
+    sentences = []
+    groups: dict[tuple[str, str, str], list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.a.backend, pair.a.precision, pair.b.precision), []).append(pair)
+    for (backend, a, b), group in groups.items():
+        verdicts = Counter(pair.verdict for pair in group)
+        said = ", ".join(f"{verdict} in {times}" for verdict, times in verdicts.most_common())
+        ratios = sorted(pair.ratio for pair in group)
+        spread = figure(ratios[0])
+        if len(ratios) > 1:
+            spread += f" to {figure(ratios[-1])}"
+        sentences.append(
+            f"On {backend}, {b.upper()} against {a.upper()}: {said} of "
+            f"{count(len(group), 'pair')} (ratio of medians {spread})."
+        )
+        same = sorted({p.b.computes_in for p in group if p.b.computes_in == p.a.computes_in})
+        if same:
+            sentences.append(
+                f"There both compute in {' or '.join(same)}, so that this says nothing of {b} "
+                "arithmetic."
+            )
+    return sentences
+
+
+def _beyond_the_core(case: list[Row], rows: Sequence[Row]) -> list[str]:
+    best = min(case, key=lambda row: row.p50_ms)
+    if best.scope != "core":
+        return []
+    for row in rows:
+        same = (row.network, row.shape, row.runner, row.mode)
+        if row.scope == "end_to_end" and same == (best.network, best.shape, best.runner, best.mode):
+            ratio = figure(row.p50_ms / best.p50_ms)
+            return [
+                f"End to end, from an image in host memory to its labels, {best.runner} has a "
+                f"median of {milliseconds(row.p50_ms)}, {ratio} times that of its core."
+            ]
+    return []
+
+
+def _limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network]) -> list[str]:
+    if record["ceilings"] is None:
+        return ["The machine's ceilings were not measured, so what limits it is not known."]
+    known = [row for row in case if row.attained is not None]
+    if not known:
+        return ["For this case there is no roofline, so what limits it is not known."]
+    row = min(known, key=lambda row: row.p50_ms)
+    reached = row.attained or 0.0
+    least = row.fields["roofline"]["attainable_ns"] / 1e6
+    sentence = (
+        f"The measured ceilings allow {row.runner} {milliseconds(least)} at least; "
+        f"it reaches {share(reached)} of that speed"
+    )
+    kind = _kind(row, networks)
+    if reached >= _NEAR:
+        return [f"{sentence}: the chip's ceilings limit it{kind}."]
+    return [f"{sentence}: the other {share(1 - reached)} of its time the ceilings do not explain"
+            f"{kind}."]  # fmt: skip
+
+
+def _kind(row: Row, networks: Sequence[Network]) -> str:
+    for network in networks:
+        if row in network.rows([row]) and network.by_memory is not None:
+            memory = network.by_memory
+            return (
+                f" (of the least time, {share(1 - memory)} is limited by arithmetic and "
+                f"{share(memory)} by memory traffic)"
+            )
+    return ""
+
+
+def _launching(case: list[Row]) -> list[str]:
+    found = []
+    for row in case:
+        stages = row.stages_ns
+        if "enqueue" in stages and "compute" in stages:
+            enqueue = statistics.median(stages["enqueue"]) / 1e6
+            compute = statistics.median(stages["compute"]) / 1e6
+            if enqueue > _LAUNCH_BOUND * compute:
+                found.append(
+                    f"Launching {row.runner} takes the host {milliseconds(enqueue)}, its compute "
+                    f"{milliseconds(compute)}: the host may limit it."
+                )
+    return found
+
+
+def _throttled(rows: Sequence[Row]) -> list[str]:
+    every = sum(len(row.fields["windows"]) for row in rows)
+    slowed = [window for row in rows for window in row.throttled]
+    if not every:
+        return []
+    if not slowed:
+        return [f"None of {count(every, 'window')} was throttled."]
+    why = sorted({reason for window in slowed for reason in window["throttle"]})
+    marked = count(sum(bool(row.throttled) for row in rows), "row")
+    return [
+        f"Throttled: {len(slowed)} of {count(every, 'window')} ({', '.join(why) or 'not said why'}), "
+        f"in {marked}, marked as such."
+    ]
+
+
+def _missing(record: dict[str, Any]) -> list[str]:
+    failures = record["failures"]
+    if not failures:
+        return ["Nothing that was asked for is missing."]
+    reasons = Counter(failure["reason"] for failure in failures)
+    (reason, times), *others = reasons.most_common()
+    said = f"{reason} ({times})" if others else reason
+    rest = f", and {count(len(others), 'other reason')}" if others else ""
+    return [f"Asked for and missing: {count(len(failures), 'row')}; {said}{rest}."]

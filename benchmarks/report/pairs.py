@@ -1,0 +1,134 @@
+"""Two rows held against each other, and what may be said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .numbers import figure
+from .panel import Mark, Panel, dot
+from .row import Row
+from .scale import Scale
+from .strips import LEFT, RIGHT, Strip, strip_panel
+from .style import colour
+
+__all__ = ["Pair", "pair_panels", "pairs_of", "precision_pairs"]
+
+_TURNED = {"faster": "slower", "slower": "faster"}
+_MIDDLE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """`b` against `a`.
+
+    Attributes:
+        ratio: of medians, b / a.
+        low, high: its 95 % bootstrap interval.
+        null_low, null_high: what a row against itself gave in the A/A run.
+        rebuilds: how many builds of each it stands on.
+        verdict: what b is: "faster", "slower" or "cannot be told apart".
+    """
+
+    a: Row
+    b: Row
+    ratio: float
+    low: float
+    high: float
+    null_low: float
+    null_high: float
+    rebuilds: int
+    verdict: str
+
+    @property
+    def interval(self) -> str:
+        """The ratio with its interval."""
+        return f"{figure(self.ratio)} [{figure(self.low)}, {figure(self.high)}]"
+
+    @property
+    def null(self) -> str:
+        """The interval of the A/A run."""
+        return f"[{figure(self.null_low)}, {figure(self.null_high)}]"
+
+    def turned(self) -> Pair:
+        """Return `a` against `b`."""
+        return Pair(
+            a=self.b,
+            b=self.a,
+            ratio=1 / self.ratio,
+            low=1 / self.high,
+            high=1 / self.low,
+            null_low=1 / self.null_high,
+            null_high=1 / self.null_low,
+            rebuilds=self.rebuilds,
+            verdict=_TURNED.get(self.verdict, self.verdict),
+        )
+
+
+def pairs_of(record: dict[str, Any], rows: Sequence[Row]) -> list[Pair]:
+    """Read the record's comparisons of rows that it has."""
+    by_id = {row.id: row for row in rows}
+    pairs = []
+    for found in record["comparisons"]:
+        if found["a"] in by_id and found["b"] in by_id:
+            rest = {name: found[name] for name in Pair.__dataclass_fields__ if name not in "ab"}
+            pairs.append(Pair(by_id[found["a"]], by_id[found["b"]], **rest))
+    return pairs
+
+
+def precision_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs that differ in precision alone, FP32 (or TF32) as the first of both."""
+    found = []
+    for pair in pairs:
+        a, b = pair.a, pair.b
+        if (a.case, a.backend, a.rebuild) != (b.case, b.backend, b.rebuild):
+            continue
+        if a.precision == b.precision:
+            continue
+        if b.precision == "fp32" or (b.precision == "tf32" and a.precision != "fp32"):
+            found.append(pair.turned())
+        elif a.precision in {"fp32", "tf32"}:
+            found.append(pair)
+    return found
+
+
+def pair_panels(pairs: Sequence[Pair]) -> list[Panel]:
+    """Draw ratio and interval of each pair; a panel for each network, scope and two precisions."""
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        versus = f"{pair.b.precision} against {pair.a.precision}"
+        groups.setdefault(f"{pair.a.network}, {pair.a.how}: {versus}", []).append(pair)
+    return [_panel(title, group) for title, group in groups.items()]
+
+
+def _panel(title: str, pairs: list[Pair]) -> Panel:
+    held = [
+        value
+        for pair in pairs
+        for value in (pair.ratio, pair.low, pair.high, pair.null_low, pair.null_high)
+    ]
+    scale = Scale.over([*held, 1.0], LEFT, RIGHT, log=True)
+    strips = [
+        Strip(
+            f"{pair.a.backend}, {pair.a.shape}",
+            f"{pair.verdict}, {figure(pair.ratio)}",
+            _drawn(pair, scale),
+            warned=bool(pair.a.throttled or pair.b.throttled),
+        )
+        for pair in pairs
+    ]
+    told = "; ".join(f"{strip.name}: {pair.interval}, {pair.verdict}"
+                     for strip, pair in zip(strips, pairs, strict=True))  # fmt: skip
+    unit = "ratio of medians: below 1 takes less time"
+    return strip_panel(title, f"{title}. {told}.", strips, scale, unit, at=1.0)
+
+
+def _drawn(pair: Pair, scale: Scale) -> list[Mark]:
+    low, high = scale(pair.null_low), scale(pair.null_high)
+    style = colour(pair.b.precision)
+    return [
+        Mark(f"M{low:g} 1H{high:g}V19H{low:g}z", "null", f"A/A run {pair.null}"),
+        Mark(f"M{scale(pair.low):g} {_MIDDLE:g}H{scale(pair.high):g}", f"line thick {style}"),
+        Mark(dot(scale(pair.ratio), _MIDDLE, radius=4.5), f"mark {style}", pair.interval),
+    ]
