@@ -29,7 +29,9 @@ def _shares(network: Network) -> Panel:
     whole = sum(block.attainable_ns or 0.0 for block in network.blocks)
     parts = [(block, (block.attainable_ns or 0.0) / whole) for block in network.blocks]
     scale = Scale(0.0, 105 * max(part for _, part in parts), LEFT, RIGHT)
-    strips = [Strip(block.name, share(part), _stacked(block, whole, scale)) for block, part in parts]
+    strips = [
+        Strip(block.name, share(part), _stacked(block, whole, scale)) for block, part in parts
+    ]
     told = "; ".join(f"{block.name} {share(part)}" for block, part in parts)
     title = network.title
     return strip_panel(

@@ -110,14 +110,17 @@ class Content:
 _RUNS = (
     "Each bar is one pixel of time; its height is the square root of how many runs fell there, so "
     "that one slow run among thousands is seen. The long tick is the median, the short ones the "
-    "percentiles that the number of runs carries. No run is left out. Unless a title says otherwise "
-    "a run begins when the one before it is done."
+    "percentiles that the number of runs carries. No run is left out. Unless a title says "
+    "otherwise, a run begins when the one before it is done."
 )
 _PAIRS = (
     "Ratio of medians b / a with its 95 % bootstrap interval, from interleaved runs. The A/A run "
     "is a against itself: what this machine shows where there is no difference."
 )
-_MEDIANS = "Medians, both axes logarithmic. Colour is the precision, the marker the library."
+_MEDIANS = (
+    "Medians, both axes logarithmic. Colour is the precision, the marker the library; one with a "
+    "rim was throttled."
+)
 _ROOF = (
     "Lines are the ceilings that this machine reached in a matrix product and a copy. Rings are "
     "the network's Keras blocks, at the speed that the ceilings allow them. Filled markers are the "

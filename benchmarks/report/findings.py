@@ -81,12 +81,15 @@ def tiles(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Tile]:
         return []
     best = min(case, key=lambda row: row.p50_ms)
     found = [Tile(milliseconds(best.p50_ms), f"lowest median: {best.runner}, {best.case}")]
-    ids = {row.id for row in case}
-    for pair in pairs:
-        if (pair.a.precision, pair.b.precision) == ("fp32", "fp16") and pair.b.id in ids:
-            words = f"FP16 / FP32, ratio of medians on {pair.b.backend}: {pair.verdict}"
-            found.append(Tile(figure(pair.ratio), words))
-            break
+    halves = [
+        pair
+        for pair in pairs
+        if pair.b in case and (pair.a.precision, pair.b.precision) == ("fp32", "fp16")
+    ]
+    if halves:
+        pair = min(halves, key=lambda pair: pair.b.p50_ms)
+        words = f"FP16 / FP32, ratio of medians on {pair.b.backend}: {pair.verdict}"
+        found.append(Tile(figure(pair.ratio), words))
     attained = [row for row in case if row.attained is not None]
     if attained:
         top = min(attained, key=lambda row: row.p50_ms)
@@ -112,10 +115,8 @@ def _first(case: list[Row]) -> list[str]:
     if len(ranked) == 1:
         return [f"{said}a median of {milliseconds(best.p50_ms)}{tail}."]
     last = ranked[-1]
-    return [
-        f"{said}the lowest median of {count(len(ranked), 'row')}: {milliseconds(best.p50_ms)}"
-        f"{tail}; the highest is {milliseconds(last.p50_ms)}, by {last.runner}."
-    ]
+    said += f"the lowest median of {count(len(ranked), 'row')}: {milliseconds(best.p50_ms)}{tail}"
+    return [f"{said}; the highest is {milliseconds(last.p50_ms)}, by {last.runner}."]
 
 
 def _tail(row: Row) -> str:
@@ -159,10 +160,8 @@ def _beyond_the_core(case: list[Row], rows: Sequence[Row]) -> list[str]:
         same = (row.network, row.shape, row.runner, row.mode)
         if row.scope == "end_to_end" and same == (best.network, best.shape, best.runner, best.mode):
             ratio = figure(row.p50_ms / best.p50_ms)
-            return [
-                f"End to end, from an image in host memory to its labels, {best.runner} has a "
-                f"median of {milliseconds(row.p50_ms)}, {ratio} times that of its core."
-            ]
+            median = f"{milliseconds(row.p50_ms)}, {ratio} times that of its core"
+            return [f"End to end, from host memory to host memory, its median is {median}."]
     return []
 
 
@@ -182,8 +181,8 @@ def _limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network]
     kind = _kind(row, networks)
     if reached >= _NEAR:
         return [f"{sentence}: the chip's ceilings limit it{kind}."]
-    return [f"{sentence}: the other {share(1 - reached)} of its time the ceilings do not explain"
-            f"{kind}."]  # fmt: skip
+    rest = f"the other {share(1 - reached)} of its time the ceilings do not explain"
+    return [f"{sentence}: {rest}{kind}."]
 
 
 def _kind(row: Row, networks: Sequence[Network]) -> str:
@@ -221,10 +220,8 @@ def _throttled(rows: Sequence[Row]) -> list[str]:
         return [f"None of {count(every, 'window')} was throttled."]
     why = sorted({reason for window in slowed for reason in window["throttle"]})
     marked = count(sum(bool(row.throttled) for row in rows), "row")
-    return [
-        f"Throttled: {len(slowed)} of {count(every, 'window')} ({', '.join(why) or 'not said why'}), "
-        f"in {marked}, marked as such."
-    ]
+    of = f"{len(slowed)} of {count(every, 'window')} ({', '.join(why) or 'not said why'})"
+    return [f"Throttled: {of}, in {marked}, marked as such."]
 
 
 def _missing(record: dict[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .numbers import sizes
 from .row import Row
 
 __all__ = ["Block", "Network", "networks_of"]
@@ -53,7 +54,7 @@ class Network:
     @property
     def title(self) -> str:
         """Name, shape, and precision where known."""
-        words = f"{self.name}, {'×'.join(map(str, self.shape))}"
+        words = f"{self.name}, {sizes(*self.shape)}"
         return words if self.precision is None else f"{words}, {self.precision}"
 
     @property

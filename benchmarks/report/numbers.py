@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["compact", "count", "figure", "milliseconds", "rounded", "share"]
+__all__ = ["MISSING", "compact", "count", "figure", "milliseconds", "rounded", "share", "sizes"]
+
+MISSING = "\N{EN DASH}"
+"""Stands where there is no figure."""
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SMALLEST_PLAIN = 1e-4
@@ -48,3 +51,8 @@ def compact(value: float, unit: str) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return "1 row", "2 rows"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def sizes(*numbers: int) -> str:
+    """Return a shape without spaces, so that no line breaks inside it."""
+    return "\N{MULTIPLICATION SIGN}".join(map(str, numbers))

@@ -96,7 +96,7 @@ def precision_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 def pair_panels(pairs: Sequence[Pair]) -> list[Panel]:
     """Draw ratio and interval of each pair; a panel for each network, scope and two precisions."""
     groups: dict[str, list[Pair]] = {}
-    for pair in pairs:
+    for pair in sorted(pairs, key=lambda pair: pair.a.backend):
         versus = f"{pair.b.precision} against {pair.a.precision}"
         groups.setdefault(f"{pair.a.network}, {pair.a.how}: {versus}", []).append(pair)
     return [_panel(title, group) for title, group in groups.items()]

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .scale import Scale
-
 __all__ = ["WIDTH", "Axis", "Legend", "Mark", "Panel", "Words", "dot", "polyline"]
 
 WIDTH = 360

@@ -13,7 +13,7 @@ from .numbers import compact, figure, milliseconds
 from .panel import WIDTH, Axis, Mark, Panel, Words, dot, polyline
 from .row import Row
 from .scale import Scale
-from .style import colour, libraries
+from .style import colour, libraries, marker
 
 __all__ = ["roofline_panels"]
 
@@ -68,13 +68,14 @@ def _panel(
             Words(_RIGHT - 2, y(peak) - 8, f"{kind} {compact(peak, 'FLOP/s')}", "end", style)
         )
     for block, speed in zip(blocks, heights, strict=True):
-        tip = f"{block.name}: {figure(block.intensity)} FLOP a byte, attainable {compact(speed, 'FLOP/s')}"
+        allowed = compact(speed, "FLOP/s")
+        tip = f"{block.name}: {figure(block.intensity)} FLOP a byte, attainable {allowed}"
         panel.marks.append(Mark(dot(x(block.intensity), y(speed), radius=3), "hollow", tip))
     for row, speed in reached:
         at = (x(network.flops / network.bytes), y(speed))
-        tip = f"{row.runner}, the whole network: {compact(speed, 'FLOP/s')}, {milliseconds(row.p50_ms)}"
-        style = f"mark {colour(row.precision)}"
-        panel.marks.append(Mark(dot(*at, markers[row.backend], 5), style, tip))
+        median = milliseconds(row.p50_ms)
+        tip = f"{row.runner}, the whole network: {compact(speed, 'FLOP/s')}, {median}"
+        panel.marks.append(Mark(dot(*at, markers[row.backend], 5), marker(row), tip))
     return panel
 
 

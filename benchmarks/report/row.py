@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from .numbers import sizes
+
 __all__ = ["PRECISIONS", "Row", "rows_of"]
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
@@ -13,7 +15,7 @@ _SCOPES = {"core": "core", "end_to_end": "end to end"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was timed, and how; `fields` is the row as the record has it, `place` where it has it."""
+    """What was timed, and how; `fields` is the row as the record has it, at `place`."""
 
     id: str
     network: str
@@ -95,7 +97,7 @@ class Row:
     @property
     def shape(self) -> str:
         """Batch, height, width, channels."""
-        return "×".join(map(str, (self.batch, self.height, self.width, self.channels)))
+        return sizes(self.batch, self.height, self.width, self.channels)
 
     @property
     def case(self) -> str:

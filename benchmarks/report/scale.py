@@ -42,6 +42,7 @@ class Scale:
         return cls(low - spare, high + spare, start, end)
 
     def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
         if self.log:
             part = math.log(value / self.low) / math.log(self.high / self.low)
         else:
@@ -74,5 +75,3 @@ class Scale:
         step = next(unit * s for s in _STEPS if width / (unit * s) <= _MOST_TICKS - 1)
         first = math.ceil(self.low / step)
         return [step * k for k in range(first, math.floor(self.high / step) + 1)]
-
-

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from .numbers import milliseconds
+from .numbers import milliseconds, sizes
 from .panel import WIDTH, Axis, Mark, Panel, dot, polyline
 from .row import Row
 from .scale import Scale
-from .style import colour, libraries
+from .style import colour, libraries, marker
 
 __all__ = ["batch_panels", "size_panels"]
 
@@ -22,7 +22,7 @@ def batch_panels(rows: Sequence[Row]) -> list[Panel]:
         rows,
         "batch",
         lambda row: row.batch,
-        lambda row: f"{row.network}, {row.height}×{row.width}, {row.how}",
+        lambda row: f"{row.network}, {sizes(row.height, row.width)}, {row.how}",
     )
 
 
@@ -62,7 +62,8 @@ def _panel(
         lines.setdefault(row.runner, []).append(row)
     panel = Panel(
         title=name,
-        told=f"Median latency against {title}, {name}. " + "; ".join(map(_told(at), lines.values())),
+        told=f"Median latency against {title}, {name}. "
+        + "; ".join(map(_told(at), lines.values())),
         height=_HEIGHT,
         left=_LEFT,
         top=_TOP,
@@ -72,14 +73,12 @@ def _panel(
         y=Axis(y.ticks(), "ms, median"),
     )
     for runner, line in lines.items():
-        style = colour(line[0].precision)
         line.sort(key=at)
         points = [(x(at(row)), y(row.p50_ms)) for row in line]
-        panel.marks.append(Mark(polyline(points), f"line {style}", runner))
+        panel.marks.append(Mark(polyline(points), f"line {colour(line[0].precision)}", runner))
         for row, (left, top) in zip(line, points, strict=True):
             tip = f"{runner}: {milliseconds(row.p50_ms)}"
-            kind = markers[row.backend]
-            panel.marks.append(Mark(dot(left, top, kind), f"mark {style}", tip))
+            panel.marks.append(Mark(dot(left, top, markers[row.backend]), marker(row), tip))
     return panel
 
 

@@ -7,12 +7,17 @@ from collections.abc import Iterable
 from .panel import Legend, Mark, dot
 from .row import PRECISIONS, Row
 
-__all__ = ["colour", "key", "libraries"]
+__all__ = ["colour", "key", "libraries", "marker"]
 
 
 def colour(precision: str) -> str:
     """Return the style of a precision; any other is grey."""
     return precision if precision in PRECISIONS else "other"
+
+
+def marker(row: Row) -> str:
+    """Return the style of a row's marker; one that was throttled has a rim."""
+    return f"mark {colour(row.precision)}{' hot' if row.throttled else ''}"
 
 
 def libraries(rows: Iterable[Row]) -> dict[str, int]:
@@ -38,4 +43,3 @@ def key(rows: Iterable[Row], markers: dict[str, int]) -> list[Legend]:
 def _rank(precision: str) -> tuple[int, str]:
     known = precision in PRECISIONS
     return (PRECISIONS.index(precision) if known else len(PRECISIONS), precision)
-

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .network import Network
-from .numbers import compact, figure, share
+from .numbers import MISSING, compact, figure, share
 from .pairs import Pair
 from .row import Row
 
@@ -54,11 +54,11 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.arithmetic,
         row.how,
         f"{latency['n']:,}",
-        *(figure(latency[name]) if name in latency else "–" for name in _PERCENTILES),
+        *(figure(latency[name]) if name in latency else MISSING for name in _PERCENTILES),
         figure(latency["min"]),
         figure(latency["max"]),
         figure(row.fields["images_per_s"]),
-        "–" if attained is None else share(attained),
+        MISSING if attained is None else share(attained),
         "throttled" if row.throttled else "",
     )
 
@@ -101,7 +101,7 @@ def stages(rows: Sequence[Row]) -> Table:
                 *(
                     figure(statistics.median(row.stages_ns[name]) / 1e6)
                     if name in row.stages_ns
-                    else "–"
+                    else MISSING
                     for name in names
                 ),
             )
@@ -121,8 +121,8 @@ def least_times(networks: Sequence[Network]) -> Table:
                 compact(network.flops, "FLOP"),
                 compact(network.bytes, "B"),
                 figure(network.flops / network.bytes),
-                "–" if network.attainable_ns is None else figure(network.attainable_ns / 1e6),
-                "–" if network.by_memory is None else share(network.by_memory),
+                MISSING if network.attainable_ns is None else figure(network.attainable_ns / 1e6),
+                MISSING if network.by_memory is None else share(network.by_memory),
             )
             for network in networks
         ),
@@ -147,9 +147,7 @@ def machine(record: dict[str, Any]) -> Table:
 
 
 def _ceilings(ceilings: dict[str, Any]) -> str:
-    peaks = [
-        f"{kind} {compact(peak, 'FLOP/s')}" for kind, peak in ceilings["flops_per_s"].items()
-    ]
+    peaks = [f"{kind} {compact(peak, 'FLOP/s')}" for kind, peak in ceilings["flops_per_s"].items()]
     copied = compact(ceilings["bytes_per_s"], "B/s")
     return f"{', '.join(peaks)}, copy {copied}; {ceilings['how']} ({ceilings['device']})"
 
@@ -165,7 +163,7 @@ def windows(rows: Sequence[Row]) -> Table:
                 ", ".join(window["throttle"]) or "not said",
                 f"{window['began_s']:.1f} to {window['ended_s']:.1f}",
                 *(
-                    "–" if window[name] is None else figure(window[name])
+                    MISSING if window[name] is None else figure(window[name])
                     for name in ("sm_clock_mhz", "memory_clock_mhz", "power_w", "temperature_c")
                 ),
             )

@@ -5,7 +5,8 @@ import numpy as np
 PEAKS = {"float32": 50e12, "tf32": 200e12, "float16": 400e12}
 COPIED = 2e12
 KINDS = {"fp32": "float32", "tf32": "tf32", "fp16": "float16"}
-BLOCKS = [("down1", 9e9, 60e6), ("down2", 18e9, 30e6), ("bottleneck", 36e9, 40e6), ("up1", 22e9, 70e6), ("head", 2e7, 20e6)]  # fmt: skip
+BLOCKS = [("down1", 9e9, 60e6), ("down2", 18e9, 30e6), ("bottleneck", 36e9, 40e6),
+          ("up1", 22e9, 70e6), ("head", 2e7, 20e6)]  # fmt: skip
 SPEED = {"tensorrt": 0.8, "onnxruntime": 0.55, "torch-compile": 0.5, "keras-xla": 0.3}
 
 
@@ -30,14 +31,18 @@ def network(precision, side, batch):
     }  # fmt: skip
 
 
-def row(backend, precision, side=512, batch=1, scope="core", n=100, throttled=False, **changed):
+def row(backend, precision, side=512, batch=1, scope="core", n=100, **changed):
     random = np.random.default_rng(abs(hash_of(backend, precision, side, batch, scope)))
     least = network(precision, side, batch)["attainable_ns"]
     centre = least / SPEED[backend] + 8e4
     compute = (centre * random.gamma(900, 1 / 900, n)).astype(int)
     host = compute + random.gamma(2, 3e3, n).astype(int)
     host[random.integers(n)] *= 2
-    samples = {"host": host.tolist(), "enqueue": (compute // 9).tolist(), "compute": compute.tolist()}
+    samples = {
+        "host": host.tolist(),
+        "enqueue": (compute // 9).tolist(),
+        "compute": compute.tolist(),
+    }
     if scope == "end_to_end":
         copied = np.full(n, 4e4 * batch).astype(int)
         samples["host"] = (host + 2 * copied).tolist()
@@ -49,8 +54,8 @@ def row(backend, precision, side=512, batch=1, scope="core", n=100, throttled=Fa
         if n >= fewest:
             latency[f"p{p}"] = float(np.percentile(ms, p))
     window = {"began_s": 1.0, "ended_s": 2.5, "sm_clock_mhz": 1500, "memory_clock_mhz": 2000,
-              "power_w": 400.0, "temperature_c": 60, "throttle": ["power cap"] * throttled,
-              "throttled": throttled}  # fmt: skip
+              "power_w": 400.0, "temperature_c": 60, "throttle": [],
+              "throttled": False}  # fmt: skip
     return {
         "id": f"article/{precision}/{backend}/{batch}x{side}x{side}x1/{scope}/serialised",
         "network": "article", "precision": precision, "backend": backend,
