@@ -88,7 +88,7 @@ class Content:
             Section("attained", "How near each block comes", _ATTAINED, attained_panels(networks),
                     key(rows, {})),
             Section("stages", "Where the time goes", _STAGES, table=stages(rows)),
-            Section("others", "All comparisons", _PAIRS,
+            Section("others", "Other comparisons", _PAIRS,
                     table=comparisons([pair for pair in pairs if pair not in precise])),
             Section("throttled", "Throttled windows", _THROTTLED, table=windows(rows)),
             Section("missing", "What is missing, and why", "", table=failures(record)),

@@ -6,24 +6,19 @@ median, a count or a ratio, named as such.
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .distributions import by_case
+from .limits import launching, limits
 from .network import Network
-from .numbers import count, figure, milliseconds, share
+from .numbers import count, figure, milliseconds, ratio, share
 from .pairs import Pair
 from .row import Row
 
 __all__ = ["Tile", "findings", "headline", "tiles"]
-
-_LAUNCH_BOUND = 0.8
-"""Of the compute time: beyond it trtexec warns that launching may limit (sampleReporting.cpp)."""
-_NEAR = 0.75
-"""Share of the ceilings from which they are called what limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +62,8 @@ def findings(
         *_first(case),
         *_beyond_the_core(case, rows),
         *_precisions(pairs),
-        *_limits(record, case, networks),
-        *_launching(case),
+        *limits(record, case, networks),
+        *launching(case),
         *_throttled(rows),
         *_missing(record),
     ]
@@ -89,7 +84,7 @@ def tiles(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Tile]:
     if halves:
         pair = min(halves, key=lambda pair: pair.b.p50_ms)
         words = f"FP16 / FP32, ratio of medians on {pair.b.backend}: {pair.verdict}"
-        found.append(Tile(figure(pair.ratio), words))
+        found.append(Tile(ratio(pair.ratio), words))
     attained = [row for row in case if row.attained is not None]
     if attained:
         top = min(attained, key=lambda row: row.p50_ms)
@@ -136,9 +131,9 @@ def _precisions(pairs: Sequence[Pair]) -> list[str]:
         verdicts = Counter(pair.verdict for pair in group)
         said = ", ".join(f"{verdict} in {times}" for verdict, times in verdicts.most_common())
         ratios = sorted(pair.ratio for pair in group)
-        spread = figure(ratios[0])
+        spread = ratio(ratios[0])
         if len(ratios) > 1:
-            spread += f" to {figure(ratios[-1])}"
+            spread += f" to {ratio(ratios[-1])}"
         sentences.append(
             f"On {backend}, {b.upper()} against {a.upper()}: {said} of "
             f"{count(len(group), 'pair')} (ratio of medians {spread})."
@@ -159,56 +154,10 @@ def _beyond_the_core(case: list[Row], rows: Sequence[Row]) -> list[str]:
     for row in rows:
         same = (row.network, row.shape, row.runner, row.mode)
         if row.scope == "end_to_end" and same == (best.network, best.shape, best.runner, best.mode):
-            ratio = figure(row.p50_ms / best.p50_ms)
-            median = f"{milliseconds(row.p50_ms)}, {ratio} times that of its core"
+            times = figure(row.p50_ms / best.p50_ms)
+            median = f"{milliseconds(row.p50_ms)}, {times} times that of its core"
             return [f"End to end, from host memory to host memory, its median is {median}."]
     return []
-
-
-def _limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network]) -> list[str]:
-    if record["ceilings"] is None:
-        return ["The machine's ceilings were not measured, so what limits it is not known."]
-    known = [row for row in case if row.attained is not None]
-    if not known:
-        return ["For this case there is no roofline, so what limits it is not known."]
-    row = min(known, key=lambda row: row.p50_ms)
-    reached = row.attained or 0.0
-    least = row.fields["roofline"]["attainable_ns"] / 1e6
-    sentence = (
-        f"The measured ceilings allow {row.runner} {milliseconds(least)} at least; "
-        f"it reaches {share(reached)} of that speed"
-    )
-    kind = _kind(row, networks)
-    if reached >= _NEAR:
-        return [f"{sentence}: the chip's ceilings limit it{kind}."]
-    rest = f"the other {share(1 - reached)} of its time the ceilings do not explain"
-    return [f"{sentence}: {rest}{kind}."]
-
-
-def _kind(row: Row, networks: Sequence[Network]) -> str:
-    for network in networks:
-        if row in network.rows([row]) and network.by_memory is not None:
-            memory = network.by_memory
-            return (
-                f" (of the least time, {share(1 - memory)} is limited by arithmetic and "
-                f"{share(memory)} by memory traffic)"
-            )
-    return ""
-
-
-def _launching(case: list[Row]) -> list[str]:
-    found = []
-    for row in case:
-        stages = row.stages_ns
-        if "enqueue" in stages and "compute" in stages:
-            enqueue = statistics.median(stages["enqueue"]) / 1e6
-            compute = statistics.median(stages["compute"]) / 1e6
-            if enqueue > _LAUNCH_BOUND * compute:
-                found.append(
-                    f"Launching {row.runner} takes the host {milliseconds(enqueue)}, its compute "
-                    f"{milliseconds(compute)}: the host may limit it."
-                )
-    return found
 
 
 def _throttled(rows: Sequence[Row]) -> list[str]:

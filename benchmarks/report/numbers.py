@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["MISSING", "compact", "count", "figure", "milliseconds", "rounded", "share", "sizes"]
+__all__ = [
+    "MISSING",
+    "compact",
+    "count",
+    "figure",
+    "milliseconds",
+    "ratio",
+    "rounded",
+    "share",
+    "sizes",
+]
 
 MISSING = "\N{EN DASH}"
 """Stands where there is no figure."""
@@ -23,6 +33,11 @@ def figure(value: float, digits: int = 3) -> str:
         return f"{value:.{digits - 2}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio of two latencies: three decimals, for most lie near one."""
+    return f"{value:.3f}" if 0.1 <= value < 10 else figure(value)  # noqa: PLR2004
 
 
 def rounded(value: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .numbers import figure
+from .numbers import ratio
 from .panel import Mark, Panel, dot
 from .row import Row
 from .scale import Scale
@@ -44,12 +44,12 @@ class Pair:
     @property
     def interval(self) -> str:
         """The ratio with its interval."""
-        return f"{figure(self.ratio)} [{figure(self.low)}, {figure(self.high)}]"
+        return f"{ratio(self.ratio)} [{ratio(self.low)}, {ratio(self.high)}]"
 
     @property
     def null(self) -> str:
         """The interval of the A/A run."""
-        return f"[{figure(self.null_low)}, {figure(self.null_high)}]"
+        return f"[{ratio(self.null_low)}, {ratio(self.null_high)}]"
 
     def turned(self) -> Pair:
         """Return `a` against `b`."""
@@ -112,7 +112,7 @@ def _panel(title: str, pairs: list[Pair]) -> Panel:
     strips = [
         Strip(
             f"{pair.a.backend}, {pair.a.shape}",
-            f"{pair.verdict}, {figure(pair.ratio)}",
+            f"{pair.verdict}, {ratio(pair.ratio)}",
             _drawn(pair, scale),
             warned=bool(pair.a.throttled or pair.b.throttled),
         )

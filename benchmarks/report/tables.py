@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .network import Network
-from .numbers import MISSING, compact, figure, share
+from .numbers import MISSING, compact, figure, ratio, share
 from .pairs import Pair
 from .row import Row
 
@@ -82,9 +82,9 @@ def _pair_cells(pair: Pair) -> tuple[str, ...]:
         pair.verdict,
         figure(a.p50_ms),
         figure(b.p50_ms),
-        figure(pair.ratio),
-        f"{figure(pair.low)} to {figure(pair.high)}",
-        f"{figure(pair.null_low)} to {figure(pair.null_high)}",
+        ratio(pair.ratio),
+        f"{ratio(pair.low)} to {ratio(pair.high)}",
+        f"{ratio(pair.null_low)} to {ratio(pair.null_high)}",
         str(pair.rebuilds),
     )
 
