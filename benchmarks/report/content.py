@@ -127,7 +127,8 @@ _ROOF = (
     "whole network as timed."
 )
 _SHARES = (
-    "The least time that the ceilings allow, by Keras block. It ranks the blocks; it is no latency."
+    "The least time that the ceilings allow the convolutions and products of each Keras block, one "
+    "after another. It ranks the blocks; it is no latency."
 )
 _ATTAINED = (
     "Each convolution timed as an engine of its own. Such times are never added up to a latency."

@@ -1,4 +1,8 @@
-"""A network's layers in their Keras blocks: work, traffic, and the least time both allow."""
+"""A network's layers in their Keras blocks: work, traffic, and the least time both allow.
+
+Only layers with operations count: convolutions and matrix products. The others, pooling and the
+like, an engine may fuse into those.
+"""
 
 from __future__ import annotations
 
@@ -85,14 +89,15 @@ def networks_of(record: dict[str, Any]) -> list[Network]:
 
 def _network(key: str, fields: dict[str, Any], record: dict[str, Any]) -> Network:
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for layer in fields["layers"]:
+    products = [layer for layer in fields["layers"] if layer["flops"]]
+    for layer in products:
         grouped.setdefault(layer["block"] or layer["name"], []).append(layer)
     return Network(
         name=fields.get("network", key.partition("/")[0]),
         precision=fields.get("precision"),
         shape=(fields["batch"], fields["height"], fields["width"], fields["channels"]),
         flops=fields["flops"],
-        bytes=fields["bytes"],
+        bytes=sum(layer["bytes"] for layer in products),
         attainable_ns=fields["attainable_ns"],
         blocks=tuple(_block(name, layers, record) for name, layers in grouped.items()),
     )

@@ -66,7 +66,7 @@ class Scale:
                 best = max(best, inside, key=len)
         if not best:  # very many decades
             inside = [10.0**decade for decade in decades if self.low <= 10.0**decade <= self.high]
-            best = inside[:: math.ceil(len(inside) / _MOST_TICKS)]
+            best = inside[:: max(1, math.ceil(len(inside) / _MOST_TICKS))]
         return best
 
     def _round_even(self) -> list[float]:
