@@ -29,8 +29,9 @@ def by_case(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 
 def distribution_panels(rows: Sequence[Row]) -> list[Panel]:
-    """Draw a panel a case. Every sample lies in a bar; a bar is one pixel wide."""
-    return [_panel(case, sharing) for case, sharing in by_case(rows).items()]
+    """Draw a panel a case, as measured first to last. Every sample lies in a bar of one pixel."""
+    cases = sorted(by_case(rows).items(), key=lambda case: min(row.place for row in case[1]))
+    return [_panel(case, sharing) for case, sharing in cases]
 
 
 def _panel(case: str, rows: list[Row]) -> Panel:

@@ -94,11 +94,13 @@ def precision_pairs(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def pair_panels(pairs: Sequence[Pair]) -> list[Panel]:
-    """Draw ratio and interval of each pair; a panel for each network, scope and two precisions."""
+    """Draw ratio and interval of each pair; a panel for each library, network and scope."""
     groups: dict[str, list[Pair]] = {}
-    for pair in sorted(pairs, key=lambda pair: pair.a.backend):
-        versus = f"{pair.b.precision} against {pair.a.precision}"
-        groups.setdefault(f"{pair.a.network}, {pair.a.how}: {versus}", []).append(pair)
+    for pair in sorted(pairs, key=lambda pair: (pair.a.height, pair.a.width, pair.a.batch)):
+        row = pair.a
+        versus = f"{pair.b.precision} against {row.precision}"
+        title = f"{row.backend}, {versus}: {row.network}, {row.how}"
+        groups.setdefault(title, []).append(pair)
     return [_panel(title, group) for title, group in groups.items()]
 
 
@@ -111,7 +113,7 @@ def _panel(title: str, pairs: list[Pair]) -> Panel:
     scale = Scale.over([*held, 1.0], LEFT, RIGHT, log=True)
     strips = [
         Strip(
-            f"{pair.a.backend}, {pair.a.shape}",
+            pair.a.shape,
             f"{pair.verdict}, {ratio(pair.ratio)}",
             _drawn(pair, scale),
             warned=bool(pair.a.throttled or pair.b.throttled),

@@ -11,8 +11,8 @@ from unetrt.benchmarks.report import Content, render_markdown, render_page, writ
 
 pytest.importorskip("jinja2")
 HOSTILE = '<script>alert("a|b")</script>'
-FIGURES = 2 * 2 * 2 + 2 + 4 + 4 + 2 + 2 + 1
-"""Cases; precisions, core and end to end; batch; size; rooflines; shares; attained."""
+FIGURES = 2 * 2 * 2 + 4 + 4 + 4 + 2 + 2 + 1
+"""Cases; precisions, a library and scope each; batch; size; rooflines; shares; attained."""
 
 
 def page(of):
