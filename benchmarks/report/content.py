@@ -16,7 +16,17 @@ from .roofline import roofline_panels
 from .row import Row, rows_of
 from .scaling import batch_panels, size_panels
 from .style import key, libraries
-from .tables import Table, all_rows, comparisons, failures, least_times, machine, stages, windows
+from .tables import (
+    Table,
+    all_rows,
+    comparisons,
+    failures,
+    least_times,
+    machine,
+    stages,
+    warnings,
+    windows,
+)
 
 __all__ = ["Configuration", "Content", "Section"]
 
@@ -91,6 +101,7 @@ class Content:
             Section("others", "Other comparisons", _PAIRS,
                     table=comparisons([pair for pair in pairs if pair not in precise])),
             Section("throttled", "Throttled windows", _THROTTLED, table=windows(rows)),
+            Section("warnings", "Warnings", "", table=warnings(rows)),
             Section("missing", "What is missing, and why", "", table=failures(record)),
             Section("machine", "The machine", "", table=machine(record)),
         ]  # fmt: skip

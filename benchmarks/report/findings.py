@@ -65,6 +65,7 @@ def findings(
         *limits(record, case, networks),
         *launching(case),
         *_throttled(rows),
+        *_warned(rows),
         *_missing(record),
     ]
 
@@ -161,7 +162,7 @@ def _beyond_the_core(case: list[Row], rows: Sequence[Row]) -> list[str]:
 
 
 def _throttled(rows: Sequence[Row]) -> list[str]:
-    every = sum(len(row.fields["windows"]) for row in rows)
+    every = sum(row.watched for row in rows)
     slowed = [window for row in rows for window in row.throttled]
     if not every:
         return []
@@ -171,6 +172,11 @@ def _throttled(rows: Sequence[Row]) -> list[str]:
     marked = count(sum(bool(row.throttled) for row in rows), "row")
     of = f"{len(slowed)} of {count(every, 'window')} ({', '.join(why) or 'not said why'})"
     return [f"Throttled: {of}, in {marked}, marked as such."]
+
+
+def _warned(rows: Sequence[Row]) -> list[str]:
+    warned = sum(bool(row.warnings) for row in rows)
+    return [f"{count(warned, 'row')} of {len(rows)} with a warning, see below."] if warned else []
 
 
 def _missing(record: dict[str, Any]) -> list[str]:

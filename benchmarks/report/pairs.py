@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .numbers import ratio
+from .numbers import MISSING, ratio
 from .panel import Mark, Panel, dot
 from .row import Row
 from .scale import Scale
@@ -26,7 +26,7 @@ class Pair:
     Attributes:
         ratio: of medians, b / a.
         low, high: its 95 % bootstrap interval.
-        null_low, null_high: what a row against itself gave in the A/A run.
+        null_low, null_high: what a row against itself gave in the A/A run; None without one.
         rebuilds: how many builds of each it stands on.
         verdict: what b is: "faster", "slower" or "cannot be told apart".
     """
@@ -36,8 +36,8 @@ class Pair:
     ratio: float
     low: float
     high: float
-    null_low: float
-    null_high: float
+    null_low: float | None
+    null_high: float | None
     rebuilds: int
     verdict: str
 
@@ -49,7 +49,9 @@ class Pair:
     @property
     def null(self) -> str:
         """The interval of the A/A run."""
-        return f"[{ratio(self.null_low)}, {ratio(self.null_high)}]"
+        if self.null_low is None or self.null_high is None:
+            return MISSING
+        return f"{ratio(self.null_low)} to {ratio(self.null_high)}"
 
     def turned(self) -> Pair:
         """Return `a` against `b`."""
@@ -59,8 +61,8 @@ class Pair:
             ratio=1 / self.ratio,
             low=1 / self.high,
             high=1 / self.low,
-            null_low=1 / self.null_high,
-            null_high=1 / self.null_low,
+            null_low=None if self.null_high is None else 1 / self.null_high,
+            null_high=None if self.null_low is None else 1 / self.null_low,
             rebuilds=self.rebuilds,
             verdict=_TURNED.get(self.verdict, self.verdict),
         )
@@ -109,6 +111,7 @@ def _panel(title: str, pairs: list[Pair]) -> Panel:
         value
         for pair in pairs
         for value in (pair.ratio, pair.low, pair.high, pair.null_low, pair.null_high)
+        if value is not None
     ]
     scale = Scale.over([*held, 1.0], LEFT, RIGHT, log=True)
     strips = [
@@ -127,10 +130,13 @@ def _panel(title: str, pairs: list[Pair]) -> Panel:
 
 
 def _drawn(pair: Pair, scale: Scale) -> list[Mark]:
-    low, high = scale(pair.null_low), scale(pair.null_high)
     style = colour(pair.b.precision)
+    null = []
+    if pair.null_low is not None and pair.null_high is not None:
+        low, high = scale(pair.null_low), scale(pair.null_high)
+        null.append(Mark(f"M{low:g} 1H{high:g}V19H{low:g}z", "null", f"A/A run {pair.null}"))
     return [
-        Mark(f"M{low:g} 1H{high:g}V19H{low:g}z", "null", f"A/A run {pair.null}"),
+        *null,
         Mark(f"M{scale(pair.low):g} {_MIDDLE:g}H{scale(pair.high):g}", f"line thick {style}"),
         Mark(dot(scale(pair.ratio), _MIDDLE, radius=4.5), f"mark {style}", pair.interval),
     ]

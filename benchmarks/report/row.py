@@ -73,6 +73,17 @@ class Row:
         return [window for window in self.fields["windows"] if window["throttled"]]
 
     @property
+    def watched(self) -> int:
+        """How many windows were asked whether the device slowed itself down; none on a CPU."""
+        return sum(window["sm_clock_mhz"] is not None for window in self.fields["windows"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """Why a figure should not be trusted, in sentences."""
+        found: list[str] = self.fields["warnings"]
+        return found
+
+    @property
     def on_gpu(self) -> bool:
         """Whether it ran on anything but a CPU."""
         return self.device != "CPU"

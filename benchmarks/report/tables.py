@@ -13,12 +13,12 @@ from .pairs import Pair
 from .row import Row
 
 __all__ = [
-    "Table", "all_rows", "comparisons", "failures", "least_times", "machine", "stages", "windows",
+    "Table", "all_rows", "comparisons", "failures", "least_times", "machine", "stages", "warnings", "windows",
 ]  # fmt: skip
 
 _STAGES = {
     "host": "host to host", "enqueue": "enqueue", "copy_in": "copy in", "compute": "compute",
-    "copy_out": "copy out",
+    "copy_out": "copy out", "service": "without the queue",
 }  # fmt: skip
 _PERCENTILES = ("p50", "p90", "p99", "p99.9")
 NO_TIME = "no time"
@@ -59,7 +59,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         figure(latency["max"]),
         figure(row.fields["images_per_s"]),
         MISSING if attained is None else share(attained),
-        "throttled" if row.throttled else "",
+        ", ".join(["throttled"] * bool(row.throttled) + ["warned"] * bool(row.warnings)),
     )
 
 
@@ -84,7 +84,7 @@ def _pair_cells(pair: Pair) -> tuple[str, ...]:
         figure(b.p50_ms),
         ratio(pair.ratio),
         f"{ratio(pair.low)} to {ratio(pair.high)}",
-        f"{ratio(pair.null_low)} to {ratio(pair.null_high)}",
+        pair.null,
         str(pair.rebuilds),
     )
 
@@ -170,6 +170,15 @@ def windows(rows: Sequence[Row]) -> Table:
             for row in rows
             for window in row.throttled
         ),
+        words=1,
+    )
+
+
+def warnings(rows: Sequence[Row]) -> Table:
+    """Why some rows should not be trusted."""
+    return Table(
+        ("row", "warning"),
+        tuple((row.title, warning) for row in rows for warning in row.warnings),
         words=1,
     )
 

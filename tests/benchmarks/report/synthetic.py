@@ -54,7 +54,8 @@ def row(backend, precision, side=512, batch=1, scope="core", n=100, **changed):
     for p, fewest in ((90, 64), (99, 662)):
         if n >= fewest:
             latency[f"p{p}"] = float(np.percentile(ms, p))
-    window = {"began_s": 1.0, "ended_s": 2.5, "sm_clock_mhz": 1500, "memory_clock_mhz": 2000,
+    window = {"began_s": 1.0, "ended_s": 2.5, "n": n, "load_average": 0.5, "cpu_mhz": None,
+              "preemptions": 0, "sm_clock_mhz": 1500, "memory_clock_mhz": 2000,
               "power_w": 400.0, "temperature_c": 60, "throttle": [],
               "throttled": False}  # fmt: skip
     return {
@@ -71,7 +72,7 @@ def row(backend, precision, side=512, batch=1, scope="core", n=100, **changed):
         "rebuild": 0, "samples_ns": samples, "warmup_ns": [int(3 * centre)] * 3,
         "windows": [window], "latency_ms": latency,
         "images_per_s": 1e3 * batch / latency["p50"],
-        "roofline": {"attainable_ns": least, "share": least / (1e6 * latency["p50"])},
+        "warnings": [], "roofline": {"attainable_ns": least, "share": least / (1e6 * latency["p50"])},
     } | changed  # fmt: skip
 
 
