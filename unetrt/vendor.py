@@ -37,6 +37,7 @@ __all__ = [
     "pycuda_driver",
     "tensorflow_without_tf32",
     "tensorrt",
+    "torch",
     "version",
 ]
 
@@ -120,6 +121,11 @@ def tensorrt(backend: str) -> Any:
             hint=f"install it with: pip install -U 'unetrt[{extra}]'",
         )
     return module
+
+
+def torch() -> Any:
+    """Import PyTorch, which no extra brings: its wheels differ by CUDA version."""
+    return importlib.import_module("torch")
 
 
 def cuda_runtime() -> Any:

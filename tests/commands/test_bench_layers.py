@@ -1,0 +1,81 @@
+import pytest
+
+from tests.benchmarks.test_layers import FakeSession
+from unetrt import runtime
+from unetrt.benchmarks import ceilings
+from unetrt.benchmarks.ceilings import Ceilings
+from unetrt.benchmarks.skeleton import fill_skeleton
+from unetrt.commands import bench_layers as module
+from unetrt.commands.bench_layers import bench_layers
+from unetrt.errors import BadInput, ShapeError
+from unetrt.gpu import find_gpu
+from unetrt.progress import Progress
+
+CEILINGS = Ceilings({"float32": 1e12}, 1e11, "", "a CPU", "2026-11-24")
+
+
+@pytest.fixture
+def known(monkeypatch):
+    monkeypatch.setattr(ceilings, "ceilings_of", lambda *_: (CEILINGS, "ceilings known"))
+
+
+@pytest.fixture
+def small(tmp_path):
+    return [
+        fill_skeleton("small", tmp_path / f"small.{name}.onnx", precision=name).path
+        for name in ("fp32", "fp16")
+    ]
+
+
+def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
+    monkeypatch.setattr(runtime, "open_session", lambda model, spec: FakeSession(model, gpu=True))
+    found = bench_layers(small, Progress(), size=(64, 96), backend="onnxruntime", samples=3)
+    rows = found.result["layers"]
+    assert [row["precision"] for row in rows[:4]] == ["fp32", "fp16", "fp32", "fp16"]
+    assert rows[0]["name"] == rows[1]["name"] == "down1/conv1"
+    assert all(row["n"] == 3 and row["failure"] is None for row in rows)
+    assert found.result["ceilings"]["device"] == "a CPU"
+    networks = found.result["networks"]
+    assert networks["small.fp32"]["attainable_ns"] >= networks["small.fp16"]["attainable_ns"] > 0
+    assert found.shown[1:] == ["ceilings known"]
+    assert "not to be added up" in found.shown[0].title
+
+
+def test_without_files_it_is_the_article_s_network(known, monkeypatch):
+    monkeypatch.setattr(runtime, "open_session", lambda model, spec: FakeSession(model, gpu=True))
+    found = bench_layers([], Progress(), size=(32, 32), backend="openvino", samples=1)
+    assert found.result["networks"].keys() == {"article.fp32", "article.fp16"}
+    assert {row["name"] for row in found.result["layers"]} >= {"bottleneck/conv1", "up5/upconv"}
+
+
+@pytest.mark.slow
+def test_engines_are_built_without_a_gpu_and_their_rows_say_that_they_did_not_run(
+    small, known, tmp_path, monkeypatch
+):
+    pytest.importorskip("tensorrt_rtx")
+    if find_gpu() is not None:
+        pytest.skip("there is a GPU")
+    built, build = [], module._build
+
+    def kept(model, path, backend="auto"):
+        built.append(build(model, path, backend))
+        return built[-1]
+
+    monkeypatch.setattr(module, "_build", kept)
+    found = bench_layers(small, Progress(), size=(64, 64), backend="tensorrt-rtx", samples=1)
+    assert len(built) == len(found.result["layers"])
+    assert {engine.precision for engine in built} == {"fp32", "fp16"}
+    assert all(row["median_ns"] is None for row in found.result["layers"])
+    assert all("GPU" in row["failure"] for row in found.result["layers"])
+    count = len(built)
+    assert found.shown[-1].startswith(f"{count} of {count} did not run. The first: Cannot open")
+
+
+def test_a_size_that_the_network_cannot_halve_is_refused(small, known):
+    with pytest.raises(ShapeError, match="cannot halve this size: got 100, .* works is 128"):
+        bench_layers(small, Progress(), size=(64, 100))
+
+
+def test_a_backend_that_there_is_not_is_refused_before_anything_runs(small, known):
+    with pytest.raises(BadInput, match="no such backend: got 'tvm'"):
+        bench_layers(small, Progress(), size=(64, 64), backend="tvm")
