@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ChildResult", "run_child"]
+__all__ = ["ChildResult", "last_line", "run_child"]
 
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -55,7 +55,7 @@ def run_child(
     if status < 0:
         return ChildResult(found, f"killed by signal {-status}")
     if status or not found:
-        return ChildResult(found, found.pop("reason", None) or _last_line(log))
+        return ChildResult(found, found.pop("reason", None) or last_line(log))
     return ChildResult(found, None)
 
 
@@ -67,6 +67,7 @@ def _found(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """Return a log's last words."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "it said nothing"

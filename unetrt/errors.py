@@ -9,9 +9,10 @@
     │   ├── UnsupportedModel    a model that cannot be converted or built
     │   ├── MissingDependency   an optional package that is not installed
     │   └── NoDevice            no GPU, or one that cannot run what was asked
-    └── CheckFailed         exit status 1: the work was done and the result is not right
-        ├── ParityError         an artifact disagrees with its reference
-        └── ReceiptError        an engine does not compute in the precision asked for
+    ├── CheckFailed         exit status 1: the work was done and the result is not right
+    │   ├── ParityError         an artifact disagrees with its reference
+    │   └── ReceiptError        an engine does not compute in the precision asked for
+    └── WorkerFailed        exit status 1: a process that does a part of the work failed
 
 Each says what failed, what it got, what it expected, and what to do next, in one sentence.
 """
@@ -31,6 +32,7 @@ __all__ = [
     "ShapeError",
     "UnetrtError",
     "UnsupportedModel",
+    "WorkerFailed",
 ]
 
 
@@ -116,3 +118,7 @@ class ParityError(CheckFailed):
 
 class ReceiptError(CheckFailed):
     """An engine does not compute in the precision that was asked for."""
+
+
+class WorkerFailed(UnetrtError):  # noqa: N818  (it names the outcome)
+    """A process that was started for a part of the work died, hung or gave no answer."""
