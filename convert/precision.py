@@ -141,6 +141,7 @@ def to_precision(
         made_with=made_with,
         precision=spec.precision,
         layout=model.layout,
+        golden=model.golden,
     )
 
 

@@ -72,6 +72,7 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         layout=engine.layout,
         receptive_field=engine.receptive_field,
         bytes_per_pixel=engine.bytes_per_pixel,
+        golden=model.golden,
         backend=engine.backend,
         backend_version=engine.backend_version,
         receipt=engine.receipt,

@@ -121,6 +121,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         layout=model.layout,
         receptive_field=model.receptive_field,
         bytes_per_pixel=model.bytes_per_pixel,
+        golden=model.golden,
     )
 
 

@@ -26,6 +26,7 @@ from . import passes
 from .export_spec import ExportSpec
 from .onnx_file import write_onnx
 from .tracing.free_size import trace_free
+from .tracing.golden_answer import make_golden
 from .tracing.keras_source import keras_source
 from .tracing.trace import Source
 
@@ -58,6 +59,7 @@ def export_onnx(
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
+    golden = make_golden(source, graph, sizes)
     classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
     for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)
@@ -78,6 +80,7 @@ def export_onnx(
         made_with=made_with | {"weights_sha256": weights_sha256},
         precision="fp32",
         layout=spec.layout,
+        golden=golden,
     )
 
 

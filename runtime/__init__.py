@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from .image_port import ImagePort
-from .session import Session, SessionSpec, open_session
+from .self_test import SelfTest
+from .session import Session, open_session
+from .session_spec import SessionSpec
 
-__all__ = ["ImagePort", "Session", "SessionSpec", "open_session"]
+__all__ = ["ImagePort", "SelfTest", "Session", "SessionSpec", "open_session"]

@@ -13,6 +13,8 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ShapeError
 from unetrt.sizes import SizeRule
 
+from .blended_image import blended_rows
+from .blending import choose_blended
 from .image_port import ImagePort
 from .large_image import Rows, tiled_rows
 from .mirrored import ImageSource
@@ -33,14 +35,22 @@ class Segmenter:
         run: maps its inputs to its outputs, by name.
         prefer: which answer is wanted where there are two, "labels" or "probabilities".
         memory_bytes: that the network may work in at once.
+        blended: average tiles that overlap, in the place of exact ones.
     """
 
     def __init__(
-        self, artifact: OnnxModel | Engine, run: Run, *, prefer: str, memory_bytes: float
+        self,
+        artifact: OnnxModel | Engine,
+        run: Run,
+        *,
+        prefer: str,
+        memory_bytes: float,
+        blended: bool = False,
     ) -> None:
         self.artifact = artifact
         self._run = run
-        self._port = ImagePort(artifact, prefer)
+        self._blended = blended
+        self._port = ImagePort(artifact, "probabilities" if blended else prefer)
         self._most_pixels = (
             memory_bytes / artifact.bytes_per_pixel if artifact.bytes_per_pixel else math.inf
         )
@@ -61,11 +71,16 @@ class Segmenter:
             max(rules[0].covering(height), rules[0].at_least(self._least[0])),
             max(rules[1].covering(width), rules[1].at_least(self._least[1])),
         )
+        most_pixels = max(self._most_pixels, self._least[0] * self._least[1])
+        if self._blended:
+            return choose_blended(
+                sides, rules, most_pixels=most_pixels, least=self._least, most=self._most
+            )
         return choose_tiling(
             sides,
             rules,
             self.artifact.receptive_field,
-            most_pixels=max(self._most_pixels, self._least[0] * self._least[1]),
+            most_pixels=most_pixels,
             least=self._least,
             most=self._most,
         )
@@ -80,12 +95,7 @@ class Segmenter:
         Raises:
             ShapeError: the network gives labels only.
         """
-        if self._port.gives_labels:
-            raise ShapeError(
-                f"{self.artifact.path} gives no probabilities",
-                got="labels",
-                hint="convert the model again with --answer probabilities or both",
-            )
+        self._need_probabilities()
         return self._rows(image, self.probabilities_of, options)
 
     def labels_of(self, x: NDArray[Any]) -> NDArray[np.uint8]:
@@ -100,6 +110,14 @@ class Segmenter:
         """Return the classes of probabilities [height, width, classes]."""
         labels: NDArray[np.uint8] = self._port.labels(probabilities[np.newaxis])[0]
         return labels
+
+    def _need_probabilities(self) -> None:
+        if self._port.gives_labels:
+            raise ShapeError(
+                f"{self.artifact.path} gives no probabilities",
+                got="labels",
+                hint="convert the model again with --answer probabilities or both",
+            )
 
     def _rows(
         self,
@@ -118,7 +136,14 @@ class Segmenter:
                 expected=self._port.channels,
             )
         tiling = self.tiling(*image.shape[:2])
-        return tiled_rows(image, tiling, self.artifact.sizes.margin, answer_of, **options)
+        margin = self.artifact.sizes.margin
+        if not self._blended or tiling.count == 1:
+            return tiled_rows(image, tiling, margin, answer_of, **options)
+        self._need_probabilities()
+        rows = blended_rows(image, tiling, margin, self.probabilities_of, **options)
+        if answer_of == self.probabilities_of:
+            return rows
+        return (Rows(top, self.classes_of(answer)) for top, answer in rows)
 
 
 def joined(rows: Iterator[Rows], height: int) -> NDArray[Any]:

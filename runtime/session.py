@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -16,50 +15,41 @@ from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
+from .computed import computes_in
+from .finite import check_finite
 from .mirrored import ImageSource
 from .segmenter import Segmenter, joined
+from .self_test import SelfTest, run_self_test
+from .session_spec import SessionSpec
+from .warmup import warmup_inputs
 
 __all__ = ["Session", "SessionSpec", "open_session"]
 
 _IMAGE_RANK = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSpec:
-    """What an artifact is opened with.
-
-    Attributes:
-        backend: "auto" (ONNX Runtime for ONNX files, an engine's own library for engines),
-            "onnxruntime" or "openvino".
-        threads: of a CPU backend; None leaves the choice to it.
-        memory_bytes: what the network may work in at once, as its graph tells it; an image that
-            takes more is cut into tiles, which give the same answer.
-    """
-
-    backend: str = "auto"
-    threads: int | None = None
-    memory_bytes: int = 1 << 30
-
-    def __post_init__(self) -> None:
-        if self.memory_bytes < 1 or (self.threads is not None and self.threads < 1):
-            raise BadInput(
-                "Cannot open a session",
-                got=f"threads {self.threads} and memory_bytes {self.memory_bytes}",
-                expected="positive numbers",
-            )
-
-
 def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None = None) -> Session:
-    """Open an artifact, its file checked against its sidecar.
+    """Open an artifact, its file checked against its sidecar, and run it once to warm up.
 
     Raises:
         ArtifactError: missing, altered, or made by another version of its library.
         MissingDependency: its library is not installed.
         NoDevice: an engine, and no GPU that can run it.
+        CheckFailed: the spec wants a self-test, and it failed.
     """
     spec = spec or SessionSpec()
     loaded = load_artifact(artifact) if isinstance(artifact, Path) else artifact
-    return Session(loaded, open_backend(loaded, spec.backend, spec.threads), spec)
+    backend, why = open_backend(loaded, spec)
+    session = Session(loaded, backend, spec, why=why)
+    try:
+        for inputs in warmup_inputs(loaded, spec.warmup):
+            session.run(inputs)
+        if spec.self_test:
+            session.self_test()
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def load_artifact(path: Path) -> OnnxModel | Engine:
@@ -78,9 +68,12 @@ class Session:
     may call it.
     """
 
-    def __init__(self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec) -> None:
+    def __init__(
+        self, artifact: OnnxModel | Engine, backend: Backend, spec: SessionSpec, *, why: str = ""
+    ) -> None:
         self.artifact = artifact
         self.spec = spec
+        self._why = why
         self._backend = backend
         self._checked: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
         self._segmenters: dict[str, Segmenter] = {}
@@ -98,8 +91,19 @@ class Session:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The backend, its version, the device, and the precision of the artifact's graph."""
-        return {**self._backend.info, "precision": self.artifact.precision}
+        """What runs, where, and in what.
+
+        The backend, its version and device, why it is this one, the precision of the artifact's
+        graph, what is really computed in, and, where the spec asks for "fast", what that gained.
+        """
+        fast = {"fast": "nothing gained: an engine computes in the types it was built with"}
+        return {
+            **(fast if self.spec.precision == "fast" else {}),
+            "computes_in": computes_in(self.artifact),
+            **self._backend.info,
+            "precision": self.artifact.precision,
+            "why": self._why,
+        }
 
     @overload
     def run(self, inputs: NDArray[Any]) -> NDArray[Any]: ...
@@ -116,7 +120,8 @@ class Session:
 
         Raises:
             ShapeError: a tensor of another type or shape, or sides the network cannot halve.
-            BadInput: the session is closed, or an array where there are several tensors.
+            BadInput: the session is closed, or an array where there are several tensors; or, if
+                the spec checks it, a number that is not finite.
         """
         if isinstance(inputs, Mapping):
             arrays = self._by_name(inputs)
@@ -158,9 +163,23 @@ class Session:
         """
         if prefer not in self._segmenters:
             self._segmenters[prefer] = Segmenter(
-                self.artifact, self.run, prefer=prefer, memory_bytes=self.spec.memory_bytes
+                self.artifact,
+                self.run,
+                prefer=prefer,
+                memory_bytes=self.spec.memory_bytes,
+                blended=self.spec.tiling == "blended",
             )
         return self._segmenters[prefer]
+
+    def self_test(self) -> SelfTest:
+        """Compare the network with what the Keras model itself said of the golden image.
+
+        Raises:
+            CheckFailed: they differ by more than the artifact's precision allows.
+            BadInput: the artifact carries no golden image.
+            ShapeError: an engine that was not built for its size.
+        """
+        return run_self_test(self.artifact, self.run, self.info["computes_in"])
 
     def close(self) -> None:
         """Give back what the backend holds; a closed session cannot run."""
@@ -183,6 +202,8 @@ class Session:
         with self._backend.turn:
             if [(array.shape, array.dtype) for array in arrays] != self._checked:
                 self._check(arrays)
+            if self.spec.check_finite:
+                check_finite(self.inputs, arrays)
             return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
 
     def _check(self, arrays: tuple[NDArray[Any], ...]) -> None:

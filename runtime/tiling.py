@@ -142,7 +142,8 @@ def choose_tiling(
         expected=f"{needed[0]} x {needed[1]} or more, so far does the network look"
         if field.is_bounded
         else "layers that see a neighbourhood",
-        hint="allow more memory, or build the engine for larger images",
+        hint="allow more memory, build the engine for larger images, or take tiles that are not "
+        "exact: --tiling blended",
     )
 
 

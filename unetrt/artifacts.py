@@ -15,13 +15,14 @@ from typing import Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing, sha256_of
+from unetrt.golden import Golden
 from unetrt.receptive_field import ReceptiveField
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
-FORMAT = 4
+FORMAT = 5
 """Version of the sidecar; a reader refuses one it does not know."""
 
 
@@ -157,6 +158,7 @@ class _Network(Artifact):
         layout: "NHWC" or "NCHW", of the inputs and outputs that are images.
         receptive_field: how far around a pixel the network looks.
         bytes_per_pixel: of the image, that the network works in; 0 if unknown.
+        golden: a small picture and what Keras says of it; None where it was not made.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -165,6 +167,7 @@ class _Network(Artifact):
     layout: str = "NHWC"
     receptive_field: ReceptiveField = field(default_factory=ReceptiveField.unknown)
     bytes_per_pixel: float = 0.0
+    golden: Golden | None = None
 
     def _to_json(self) -> dict[str, Any]:
         return {
@@ -175,6 +178,7 @@ class _Network(Artifact):
             "layout": self.layout,
             "receptive_field": self.receptive_field.to_json(),
             "bytes_per_pixel": self.bytes_per_pixel,
+            "golden": None if self.golden is None else self.golden.to_json(),
         }
 
     @classmethod
@@ -187,6 +191,7 @@ class _Network(Artifact):
             "layout": str(fields["layout"]),
             "receptive_field": ReceptiveField.from_json(fields["receptive_field"]),
             "bytes_per_pixel": float(fields["bytes_per_pixel"]),
+            "golden": None if fields["golden"] is None else Golden.from_json(fields["golden"]),
         }
 
 

@@ -36,4 +36,5 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
         made_with={**model.made_with, "simulated": True},
         precision="bf16",
         layout=model.layout,
+        golden=model.golden,
     )

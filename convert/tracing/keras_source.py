@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from inspect import signature as parameters
 from typing import Any
 
@@ -42,12 +43,20 @@ def keras_source(model: keras.Model) -> Source:
         flat: list[Any] = keras.tree.flatten(made)
         return flat
 
+    def answer(*tensors: Any) -> list[Any]:
+        mixed = any(layer.compute_dtype != layer.variable_dtype for layer in layers_of(model))
+        with exportable(model) if mixed else nullcontext():
+            made = model(signature.pack(list(tensors)), **not_training)
+        flat: list[Any] = keras.tree.flatten(made)
+        return flat
+
     return Source(
         name=model.name,
         inputs=signature.inputs,
         output_names=_output_names(model, signature),
         weights=_weights(model),
         call=call,
+        answer=answer,
         scope=lambda: exportable(model),
         owner=_owner(model),
         normalization=_normalization(model),

@@ -38,6 +38,7 @@ class Source:
         output_names: of what it gives, in order.
         weights: its variables' values, by names that start with `unetrt_`.
         call: the flat inputs and then the weights to the flat outputs.
+        answer: the flat inputs to the flat outputs, by the model itself, in float32.
         scope: entered while `call` is traced.
         owner: the layer that a traced node's name belongs to, None where it tells none.
         normalization: the layers that shift and scale the pixels first.
@@ -49,6 +50,7 @@ class Source:
     output_names: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     call: Callable[..., list[Any]]
+    answer: Callable[..., list[Any]]
     scope: Callable[[], AbstractContextManager[None]]
     owner: Callable[[str], str | None]
     normalization: Sequence[Mapping[str, Any]] = ()

@@ -11,11 +11,15 @@ __all__ = ["Backend"]
 
 
 class Backend(Protocol):
-    """One opened network; each backend's file has an `open_backend(artifact, threads)`."""
+    """One opened network.
+
+    Each backend's file has `open_backend(artifact, spec)`, and for "auto" `WHY` one would take it
+    and `obstacle(artifact, spec)`: why not here, or None.
+    """
 
     @property
     def info(self) -> dict[str, Any]:
-        """The library, its version, and the device."""
+        """The library, its version, the device, and what is computed in."""
 
     @property
     def turn(self) -> AbstractContextManager[object]:

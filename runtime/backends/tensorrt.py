@@ -19,8 +19,11 @@ from unetrt.gpu import Gpu, find_gpu
 from unetrt.tensors import TensorSpec
 
 from ..devices import Device, open_device
+from ..session_spec import SessionSpec
 
-__all__ = ["open_backend"]
+__all__ = ["WHY", "open_backend"]
+
+WHY = "an engine runs on the library that built it"
 
 _TYPES = {
     "float32": "FLOAT", "float16": "HALF", "int32": "INT32", "int64": "INT64",
@@ -30,8 +33,8 @@ _TYPES = {
 }  # fmt: skip
 
 
-def open_backend(engine: Engine, threads: int | None) -> _TensorRT:  # noqa: ARG001
-    """Open an engine on this machine's GPU; the threads are a CPU's matter.
+def open_backend(engine: Engine, spec: SessionSpec | None) -> _TensorRT:  # noqa: ARG001
+    """Open an engine on this machine's GPU.
 
     Raises:
         NoDevice: there is no GPU, it is not the one that the engine was built for, or the library

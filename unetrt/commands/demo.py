@@ -172,11 +172,13 @@ def _open_candidates(
 ) -> tuple[list[Predictor], dict[str, str]]:
     """Open the ONNX files and every engine this machine can run; return why it cannot others."""
     from unetrt import vendor
-    from unetrt.commands.predictors import opened
+    from unetrt.commands.predictors import onnx_runtime, opened
     from unetrt.errors import NoDevice
 
     found = [
-        stack.enter_context(opened(out / f"model.{precision}.onnx", name=f"onnx-{precision}"))
+        stack.enter_context(
+            opened(out / f"model.{precision}.onnx", onnx_runtime(), name=f"onnx-{precision}")
+        )
         for precision in PRECISIONS
     ]
     if vendor.installed("openvino"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,10 +25,18 @@ def predict(
     artifact: Annotated[Path, typer.Argument(help="ONNX file or engine.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images, stacks, volumes, folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for predictions/ and overlays/.")],
-    backend: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="auto, openvino, onnxruntime, or that with -cuda or -tensorrt.")
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help='The file\'s "own", or "fast": less where this machine gains by it.')
+    ] = "own",
     memory: Annotated[
         float, typer.Option(min=0.001, help="GiB the network may work in; larger images are tiled.")
     ] = 1.0,
+    tiling: Annotated[
+        str, typer.Option(help='"exact", or "blended": overlapping tiles, averaged; not exact.')
+    ] = "exact",
     overlays: Annotated[bool, typer.Option(help="Draw the classes over each image.")] = True,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write probabilities/ too, as NPY.")
@@ -37,10 +45,10 @@ def predict(
 ) -> None:
     """Segment images into label maps and overlays.
 
-    A stack becomes a stack of labels. An image that cannot be read is reported and does not stop
-    the rest. Of images above 64 megapixels, and of Zarr arrays, the labels alone are written, part
-    by part, to a file of the same kind or a Zarr array; the same command goes on with what was
-    interrupted.
+    A stack becomes a stack of labels, a NIfTI volume one in the same space. An image that cannot
+    be read is reported and does not stop the rest. Of images above 64 megapixels, and of Zarr
+    arrays, the labels alone are written, part by part, to a file of the same kind or a Zarr array;
+    the same command goes on with what was interrupted.
     """
     from unetrt.commands.predicted import Prediction
     from unetrt.errors import DataError, UnetrtError
@@ -53,7 +61,9 @@ def predict(
     files = _files(inputs)
     failed: dict[str, str] = {}
     images = 0
-    spec = SessionSpec(backend=backend, memory_bytes=int(memory * 2**30))
+    spec = SessionSpec(
+        backend=backend, precision=precision, memory_bytes=int(memory * 2**30), tiling=tiling
+    )
     with (
         open_session(artifact, spec) as session,
         progress.step("predict", f"Segmenting {len(files)} files"),
@@ -85,13 +95,17 @@ def predict(
     emit(
         {"images": images, "failed": failed, "out": str(out), "session": info},
         as_json=as_json,
-        shown=[_summary(images, len(files) - len(failed), out, info["backend"])],
+        shown=[_summary(images, len(files) - len(failed), out, info)],
         failure=failure if failed else None,
     )
 
 
-def _summary(images: int, files: int, out: Path, backend: str) -> str:
-    return f"Segmented {images} images of {files} files into {out} with {backend}"
+def _summary(images: int, files: int, out: Path, info: dict[str, Any]) -> str:
+    did = f"Segmented {images} images of {files} files into {out} with {info['backend']}"
+    computed = f"computed in {info['computes_in']}"
+    if info["precision"] == "fp16" and info["computes_in"] == "float32":
+        computed += ", from weights rounded to float16"
+    return f"{did}, {computed}" + (f" ({info['fast']})" if "fast" in info else "")
 
 
 def _segment_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
@@ -109,6 +123,8 @@ def _segment_large(session: Session, image: ImageFile, out: Path, progress: Prog
         width,
         made_from={
             "artifact": session.artifact.sha256,
+            "tiling": session.spec.tiling,
+            "computes_in": session.info["computes_in"],
             "image": [str(image.path.resolve()), seen.st_size, seen.st_mtime_ns],
         },
     )

@@ -10,8 +10,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetrt.data.images import write_image
+from unetrt.data.nifti_labels import write_nifti_labels
 from unetrt.data.overlay import overlay
-from unetrt.data.volumes import read_pages, stem_of
+from unetrt.data.volumes import VOLUME_SUFFIXES, read_pages, stem_of
 from unetrt.files import replacing
 from unetrt.runtime import Session
 
@@ -62,7 +63,10 @@ class Prediction:
         """Write what was asked for; return how many images it was."""
         name = stem_of(made.path)
         stack = len(made.pages) > 1
-        if stack:
+        if made.path.name.lower().endswith(VOLUME_SUFFIXES):
+            out = self._out / "predictions" / f"{name}.nii.gz"
+            write_nifti_labels(out, made.path, made.labels)
+        elif stack:
             with replacing(self._out / "predictions" / f"{name}.tif") as temporary:
                 tifffile.imwrite(
                     temporary, np.stack(made.labels), photometric="minisblack", compression="zlib"

@@ -23,6 +23,7 @@ __all__ = [
     "Predictor",
     "check_fit",
     "common_sizes",
+    "onnx_runtime",
     "open_all",
     "opened",
     "runnable",
@@ -65,6 +66,13 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
             port.n_classes,
             artifact.sizes,
         )
+
+
+def onnx_runtime() -> str:
+    """Return the backend that is ONNX Runtime: on the GPU where its CUDA provider is installed."""
+    from unetrt.runtime.backends.onnxruntime_cuda import has_provider
+
+    return "onnxruntime-cuda" if has_provider() else "onnxruntime"
 
 
 @contextmanager

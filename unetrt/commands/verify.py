@@ -22,15 +22,21 @@ __all__ = ["verify"]
 @guarded
 def verify(
     reference: Annotated[Path, typer.Argument(help="MODEL.keras, or an ONNX file.")],
-    candidates: Annotated[list[Path], typer.Argument(help="ONNX files and engines.")],
+    candidates: Annotated[
+        list[Path] | None, typer.Argument(help="ONNX files and engines; none: see below.")
+    ] = None,
     data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
     as_json: AsJson = False,
 ) -> None:
     """Check artifacts against a reference on real images.
 
     Dice per class, and the largest difference of a probability; exit status 1 if one is off, and
-    the first layer at which it parts.
+    the first layer at which it parts. An ONNX file or engine alone is checked against what Keras
+    said of the small image that the file carries: no data and no TensorFlow are needed.
     """
+    if not candidates:
+        _verify_alone(reference, as_json=as_json)
+        return
     from unetrt.commands.parting import find_parting
     from unetrt.commands.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
@@ -80,6 +86,32 @@ def verify(
             *(found["said"] for found in parted.values()),
         ],
         failure=next((failures[other.name] for other in failed), None),
+    )
+
+
+def _verify_alone(path: Path, *, as_json: bool) -> None:
+    from unetrt.commands.predictors import KERAS, runnable
+    from unetrt.errors import BadInput
+    from unetrt.runtime import open_session
+
+    if path.suffix in KERAS:
+        raise BadInput(
+            f"Nothing to compare {path} with",
+            expected="ONNX files or engines behind it, or one of them alone",
+        )
+    with runnable(path) as file, open_session(file) as session:
+        found, info = session.self_test(), session.info
+    place = f"on {info['backend']}, computed in {info['computes_in']}"
+    size = f"{found.height} x {found.width}"
+    told = [f"{path} agrees with Keras on its golden image of {size}, {place}"]
+    if found.max_abs_diff is not None:
+        told.append(f"largest difference {found.max_abs_diff:.1e}")
+    if found.labels_that_differ is not None:
+        told.append(f"labels that differ {found.labels_that_differ:.1%}")
+    emit(
+        {"artifact": str(path), "self_test": asdict(found), "session": info},
+        as_json=as_json,
+        shown=["; ".join(told)],
     )
 
 

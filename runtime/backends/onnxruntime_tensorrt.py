@@ -1,0 +1,47 @@
+"""ONNX Runtime on an NVIDIA GPU, by its TensorRT provider."""
+
+from __future__ import annotations
+
+from unetrt.artifacts import OnnxModel
+
+from ..session_spec import SessionSpec
+from .ort_session import CPU, CUDA, TENSORRT, OrtSession, gpu_obstacle, need_gpu_provider
+
+__all__ = ["WHY", "obstacle", "open_backend"]
+
+WHY = "there is an NVIDIA GPU, and ONNX Runtime's TensorRT provider loads there"
+
+_TYPES = {
+    "fp32": ({}, "tf32"),  # the provider has no option that forbids it
+    "fp16": ({"trt_fp16_enable": "1"}, "float16"),
+    "bf16": ({"trt_bf16_enable": "1"}, "bfloat16"),
+    "int8": ({"trt_int8_enable": "1"}, "int8, the rest tf32"),
+}
+"""What the provider is told for each precision, and what it may compute in then."""
+
+
+def obstacle(_model: OnnxModel, spec: SessionSpec) -> str | None:
+    """Return what is missing; in its own precision an artifact is not to be rounded to TF32."""
+    missing = gpu_obstacle(TENSORRT)
+    if missing is None and spec.precision == "own":
+        return "it may round float32 to TF32; precision 'fast' allows that"
+    return missing
+
+
+def open_backend(model: OnnxModel, spec: SessionSpec) -> OrtSession:
+    """Open an ONNX file on the first GPU; each new size of image is compiled at its first run.
+
+    Raises:
+        NoDevice: there is no GPU, or the provider does not load; it never falls to the CPU.
+        ArtifactError: ONNX Runtime cannot open the file.
+        MissingDependency: ONNX Runtime is not installed.
+    """
+    need_gpu_provider(TENSORRT)
+    options, computes_in = _TYPES[model.precision]
+    return OrtSession(
+        model,
+        spec,
+        providers=[(TENSORRT, options), (CUDA, {}), (CPU, {})],
+        computes_in=computes_in,
+        fast="TensorRT may round products of float32 to TF32",
+    )

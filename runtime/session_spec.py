@@ -1,0 +1,59 @@
+"""What an artifact is opened with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unetrt.errors import BadInput
+
+__all__ = ["SessionSpec"]
+
+_CHOICES = {"precision": ("own", "fast"), "tiling": ("exact", "blended")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSpec:
+    """What an artifact is opened with.
+
+    Attributes:
+        backend: "auto" (the fastest that can run the artifact here), or by name: for ONNX files
+            "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt" or "openvino"; an engine runs
+            on its own library, "tensorrt".
+        precision: "own", in which the artifact is; or "fast", in less where this machine gains by
+            it: OpenVINO then takes bfloat16 where the CPU has it. `Session.info` says what is
+            really computed in.
+        threads: of a CPU backend; None leaves the choice to it.
+        memory_bytes: what the network may work in at once, as its graph tells it; an image that
+            takes more is cut into tiles.
+        tiling: "exact" tiles give the answer of the whole image; "blended" ones overlap by half
+            and are averaged, which takes any network and any memory and is not exact.
+        warmup: heights and widths that opening runs once at, so that the first image need not
+            wait. None: the size that the artifact fixes, or that an engine was tuned for, if there
+            is one.
+        self_test: let opening compare the network with what Keras said of the golden image.
+        check_finite: let each run refuse NaN and infinite inputs.
+    """
+
+    backend: str = "auto"
+    precision: str = "own"
+    threads: int | None = None
+    memory_bytes: int = 1 << 30
+    tiling: str = "exact"
+    warmup: tuple[tuple[int, int], ...] | None = None
+    self_test: bool = False
+    check_finite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 1 or (self.threads is not None and self.threads < 1):
+            raise BadInput(
+                "Cannot open a session",
+                got=f"threads {self.threads} and memory_bytes {self.memory_bytes}",
+                expected="positive numbers",
+            )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise BadInput(
+                    f"Cannot open a session with this {name}",
+                    got=repr(getattr(self, name)),
+                    expected=" or ".join(choices),
+                )

@@ -1,0 +1,143 @@
+"""The golden image: a small picture, and what the Keras model itself says of it.
+
+It travels in the sidecar, from the ONNX file to every engine, so that each can be checked against
+Keras on any machine, without TensorFlow and without data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.packed import Packed
+
+__all__ = ["Answer", "Golden", "draw_grid"]
+
+_NODES = 5
+_MOST_NUMBERS = 1024
+"""Of an answer that are kept: 4 KiB."""
+
+_IMAGE_RANK = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says, thinned out: every step-th pixel, with all its channels.
+
+    Attributes:
+        rank: of the whole answer.
+        step: it shares no factor with the width, so that all phases of a stride are met.
+        values: float32 [kept pixels, channels].
+    """
+
+    rank: int
+    step: int
+    values: Packed
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is [batch, height, width, channels]."""
+        return self.rank == _IMAGE_RANK
+
+    @classmethod
+    def thinned(cls, answer: NDArray[Any]) -> Self:
+        """Keep what fits of an answer [1, height, width, channels], or of any other rank."""
+        pixels = _pixels(answer).astype(np.float32)
+        width = answer.shape[2] if answer.ndim == _IMAGE_RANK else 1
+        step = -(-len(pixels) // max(1, _MOST_NUMBERS // pixels.shape[1]))
+        while math.gcd(step, width) > 1:
+            step += 1
+        return cls(answer.ndim, step, Packed.pack(pixels[::step]))
+
+    def same_of(self, answer: NDArray[Any]) -> NDArray[Any]:
+        """Return of another answer, channels last, the numbers that are kept of this one."""
+        return _pixels(answer)[:: self.step]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """A picture for each input and the model's answers.
+
+    Attributes:
+        height, width: of the pictures.
+        grids: by input, uint8 [rows, columns, channels]; the picture is drawn between its nodes.
+        answers: by output of the Keras model, in order.
+    """
+
+    height: int
+    width: int
+    grids: Mapping[str, Packed]
+    answers: Mapping[str, Answer]
+
+    def picture(self, name: str) -> NDArray[np.uint8]:
+        """Return the picture of an input, uint8 [1, height, width, channels]."""
+        return _drawn(self.grids[name].array, self.height, self.width)[np.newaxis]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "grids": {name: grid.to_json() for name, grid in self.grids.items()},
+            "answers": {
+                name: {"rank": a.rank, "step": a.step, "values": a.values.to_json()}
+                for name, a in self.answers.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is not that.
+        """
+        made = cls(
+            int(fields["height"]),
+            int(fields["width"]),
+            {name: Packed.from_json(grid) for name, grid in fields["grids"].items()},
+            {
+                name: Answer(int(a["rank"]), int(a["step"]), Packed.from_json(a["values"]))
+                for name, a in fields["answers"].items()
+            },
+        )
+        ranks = [len(grid.shape) for grid in made.grids.values()]
+        steps = [answer.step for answer in made.answers.values()]
+        if min(made.height, made.width, *steps) < 1 or set(ranks) != {3}:
+            raise ValueError("a golden image without pixels")
+        return made
+
+
+def draw_grid(channels: int, seed: int) -> Packed:
+    """Return the nodes of a smooth picture, uint8 [5, 5, channels]."""
+    nodes = np.random.default_rng(seed).integers(0, 256, (_NODES, _NODES, channels), np.uint8)
+    return Packed.pack(nodes)
+
+
+def _drawn(grid: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Interpolate between the nodes in whole numbers, which are the same on every machine."""
+    rows, down = _places(grid.shape[0], height)
+    columns, across = _places(grid.shape[1], width)
+    nodes = grid.astype(np.int64)
+    down, across = down[:, np.newaxis, np.newaxis], across[np.newaxis, :, np.newaxis]
+    at = nodes[rows] * (256 - down) + nodes[rows + 1] * down
+    drawn = at[:, columns] * (256 - across) + at[:, columns + 1] * across
+    return np.asarray((drawn + (1 << 15)) // (1 << 16), np.uint8)
+
+
+def _places(nodes: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the node before each pixel, and how far behind it the pixel is, of 256."""
+    places = np.arange(side) * (nodes - 1) * 256 // max(1, side - 1)
+    before = np.minimum(places // 256, nodes - 2)
+    return before, places - before * 256
+
+
+def _pixels(answer: NDArray[Any]) -> NDArray[Any]:
+    """Return the first of the batch as [pixels, channels]."""
+    channels = answer.shape[3] if answer.ndim == _IMAGE_RANK else 1
+    return np.reshape(answer[0], (-1, channels))
