@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
 from unetrt.errors import BadInput
 
-__all__ = ["BATCHES", "NETWORKS", "PRECISIONS", "SCOPES", "Case", "Cell", "Wanted", "cases_of"]
+__all__ = ["BATCHES", "NETWORKS", "OURS", "PRECISIONS", "SCOPES", "Case", "Cell", "Wanted", "cases_of"]
 
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,)}
 """Each network's sizes in pixels a side, the most telling first."""
@@ -16,13 +16,21 @@ BATCHES = (1, 4, 16, 2, 8)
 """The most telling first: the ends and the middle of a curve, then what lies between."""
 PRECISIONS = ("fp32", "fp16", "tf32", "int8", "bf16")
 SCOPES = ("core", "end_to_end")
+OURS = ("tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime",
+        "openvino")  # fmt: skip
+"""Libraries that a session of ours runs on, by the names of their rows."""
 CHANNELS = 1
 N_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row to be: what is asked for, before anything is opened."""
+    """One row to be: what is asked for, before anything is opened.
+
+    Attributes:
+        backend: of its row; a peer of one of our own names is called "... bare" there.
+        peer: the peer's own name; empty for a library of ours.
+    """
 
     network: str
     side: int
@@ -30,6 +38,7 @@ class Cell:
     precision: str
     backend: str
     scope: str
+    peer: str = ""
 
     @property
     def id(self) -> str:
@@ -58,7 +67,8 @@ class Wanted:
     """What is asked for; each in an order of importance, the first first.
 
     Attributes:
-        backends: libraries of ours and peers, by name.
+        backends: libraries of ours.
+        peers: other tools, by name, each with the precisions that it is asked for.
         sizes: None takes each network's own.
 
     Raises:
@@ -66,6 +76,7 @@ class Wanted:
     """
 
     backends: tuple[str, ...]
+    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     networks: tuple[str, ...] = tuple(NETWORKS)
     sizes: tuple[int, ...] | None = None
     batches: tuple[int, ...] = BATCHES
@@ -76,7 +87,7 @@ class Wanted:
         _known("network", self.networks, tuple(NETWORKS))
         _known("precision", self.precisions, PRECISIONS)
         _known("scope", self.scopes, SCOPES)
-        if not self.backends:
+        if not self.backends and not self.peers:
             raise BadInput(
                 "There is nothing here to run a network with",
                 expected="ONNX Runtime, OpenVINO or TensorRT",
@@ -97,13 +108,22 @@ def cases_of(wanted: Wanted) -> list[Case]:
         sides = NETWORKS[network] if wanted.sizes is None else wanted.sizes
         for side in sides:
             cells = tuple(
-                Cell(network, side, batch, precision, backend, scope)
-                for precision, backend, scope in product(
-                    wanted.precisions, wanted.backends, wanted.scopes
-                )
+                Cell(network, side, batch, *rest)
+                for precision in wanted.precisions
+                for rest in _ways(wanted, precision)
             )
             found.append(Case(network, side, batch, cells))
     return found
+
+
+def _ways(wanted: Wanted, precision: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield precision, backend, scope and peer; peers are timed as a core alone."""
+    for backend, scope in product(wanted.backends, wanted.scopes):
+        yield precision, backend, scope, ""
+    if "core" in wanted.scopes:
+        for name, precisions in wanted.peers.items():
+            if precision in precisions:
+                yield precision, f"{name} bare" if name in OURS else name, "core", name
 
 
 def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
