@@ -8,7 +8,17 @@ from itertools import product
 
 from unetrt.errors import BadInput
 
-__all__ = ["BATCHES", "NETWORKS", "OURS", "PRECISIONS", "SCOPES", "Case", "Cell", "Wanted", "cases_of"]
+__all__ = [
+    "BATCHES",
+    "NETWORKS",
+    "OURS",
+    "PRECISIONS",
+    "SCOPES",
+    "Case",
+    "Cell",
+    "Wanted",
+    "cases_of",
+]
 
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,)}
 """Each network's sizes in pixels a side, the most telling first."""

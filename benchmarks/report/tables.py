@@ -13,7 +13,8 @@ from .pairs import Pair
 from .row import Row
 
 __all__ = [
-    "Table", "all_rows", "comparisons", "failures", "least_times", "machine", "stages", "warnings", "windows",
+    "Table", "all_rows", "comparisons", "failures", "least_times", "machine", "stages",
+    "warnings", "windows",
 ]  # fmt: skip
 
 _STAGES = {

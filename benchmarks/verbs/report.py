@@ -24,10 +24,10 @@ def run(given: argparse.Namespace) -> int:
     """Write both files.
 
     Raises:
-        ArtifactError: the record is damaged, of another version, or none.
+        BadInput: the record is damaged, of another version, or none.
         OutputError: the folder cannot be written.
     """
-    record = read_record(given.record)
+    record = read_record(given.record).to_json()
     write_report(record, output_folder(given.out))
     sys.stdout.write(f"{given.out / 'report.html'}\n{given.out / 'report.md'}\n")
     return 0

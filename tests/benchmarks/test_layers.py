@@ -83,7 +83,9 @@ def test_a_layer_s_file_computes_what_onnx_says(tmp_path, precision):
         assert OnnxModel.load(made.path).precision == precision
         (tensor,) = made.inputs
         x = np.random.default_rng(0).standard_normal(tensor.shape, np.float32)
-        (y,) = onnxruntime.InferenceSession(made.path).run(None, {tensor.name: x.astype(tensor.dtype)})
+        (y,) = onnxruntime.InferenceSession(made.path).run(
+            None, {tensor.name: x.astype(tensor.dtype)}
+        )
         assert y.shape == made.outputs[0].shape == layer.cost.shapes[-1]
         assert y.dtype == tensor.dtype
         assert 0.1 < np.std(y.astype(np.float32)) < 3  # of the size of what it reads

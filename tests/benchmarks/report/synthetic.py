@@ -72,7 +72,8 @@ def row(backend, precision, side=512, batch=1, scope="core", n=100, **changed):
         "rebuild": 0, "samples_ns": samples, "warmup_ns": [int(3 * centre)] * 3,
         "windows": [window], "latency_ms": latency,
         "images_per_s": 1e3 * batch / latency["p50"],
-        "warnings": [], "roofline": {"attainable_ns": least, "share": least / (1e6 * latency["p50"])},
+        "warnings": [],
+        "roofline": {"attainable_ns": least, "share": least / (1e6 * latency["p50"])},
     } | changed  # fmt: skip
 
 
