@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import ParityError
-from unetrt.parity import TOLERANCES
 
-from .candidate import Candidate
+from .agreement import Agreement, Answering, Reference, check_agreement
+from .cell_roofline import network_entry, network_key
 from .cells import CHANNELS, Cell
 from .matrix import Found
+from .roofline import Roofline
 
-__all__ = ["OpenWay", "Timing", "Way", "time_case"]
+__all__ = ["OpenWay", "Opened", "Timing", "Way", "row_of", "time_case"]
 
 _FLAT = 1e-3
 """An answer that is the same everywhere would agree with anything."""
@@ -29,13 +30,14 @@ class Way(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Of its row: device, computes_in, peer, configuration, artifact."""
+        """Of its rows: device, computes_in, peer, configuration, artifact, input."""
 
-    def answer(self) -> NDArray[Any]:
-        """Run once; the probabilities, [batch, height, width, classes]."""
+    @property
+    def limit(self) -> Roofline | None:
+        """Its network under this machine's ceilings; None where that is not known."""
 
-    def candidate(self, scope: str) -> Candidate:
-        """Return what is timed, by scope.
+    def candidate(self, cell: Cell) -> Answering:
+        """Return what is timed of a cell; the way closes it.
 
         Raises:
             UnsupportedModel: this way has no such scope.
@@ -47,39 +49,50 @@ class Way(Protocol):
 
 OpenWay = Callable[[Cell], Way]
 
-Timing = Callable[[Mapping[str, Candidate]], Mapping[str, dict[str, Any]]]
-"""Lets candidates take turns; of each, by the id of its cell, what the record holds of its runs."""
-
 
 @dataclass(frozen=True, slots=True)
-class _Opened:
+class Opened:
+    """A cell that opened and agrees with the reference.
+
+    Attributes:
+        again: the same, opened a second time: what a row is against itself. None of most.
+        limit: the least time of its network; None where that is not known.
+    """
+
     cell: Cell
     facts: Mapping[str, Any]
-    parity: dict[str, Any]
-    candidate: Candidate
+    agreement: Agreement
+    candidate: Answering
+    again: Answering | None = None
+    limit: Roofline | None = None
+
+
+Timing = Callable[[Mapping[str, Opened]], Found]
+"""Lets candidates take turns; gives what the record holds of their runs, rows by `row_of`."""
 
 
 def time_case(
-    cells: Sequence[Cell],
-    open_way: OpenWay,
-    timing: Timing,
-    note: Callable[[str], None],
+    cells: Sequence[Cell], open_way: OpenWay, timing: Timing, note: Callable[[str], None]
 ) -> Found:
     """Time cells of one network, size and batch, those of a scope in turns with each other.
 
-    The first that opens is the reference of all answers; a way that disagrees is not timed. `note`
-    is told the id of the cell that is being opened, and "" while they take turns.
+    The first that opens is the reference of all answers; what disagrees is not timed. `note` is
+    told the id of the cell that is being opened, and "" while they take turns.
     """
     found = Found()
     with ExitStack() as stack:
         opened = list(_open_all(cells, open_way, note, found, stack))
         note("")
+        for one in opened:
+            if one.limit is not None and one.cell.batch == 1:
+                found.networks.setdefault(network_key(one.cell), network_entry(one.cell, one.limit))
         for scope in dict.fromkeys(cell.scope for cell in cells):
             sharing = {one.cell.id: one for one in opened if one.cell.scope == scope}
-            if not sharing:
-                continue
-            timed = timing({name: one.candidate for name, one in sharing.items()})
-            found.rows.extend(_row(one, timed[name]) for name, one in sharing.items())
+            if sharing:
+                timed = timing(sharing)
+                found.rows.extend(timed.rows)
+                found.comparisons.extend(timed.comparisons)
+                found.failures.extend(timed.failures)
     return found
 
 
@@ -89,26 +102,42 @@ def _open_all(
     note: Callable[[str], None],
     found: Found,
     stack: ExitStack,
-) -> Iterator[_Opened]:
-    reference: tuple[str, NDArray[Any]] | None = None
+) -> Iterator[Opened]:
+    reference: Reference | None = None
+    doubled: dict[str, set[str]] = {cell.scope: set() for cell in cells}
     for _, group in groupby(cells, key=lambda cell: (cell.precision, cell.backend)):
         scopes = tuple(group)
         note(scopes[0].id)
         try:
             way = open_way(scopes[0])
-            stack.callback(way.close)
-            answer = way.answer()
-            if reference is None:
-                reference = (scopes[0].id, _telling(answer))
-            parity = _parity(scopes[0], answer, *reference)
-        except Exception as error:  # noqa: BLE001  (libraries' own: a failure of this cell alone)
+        except Exception as error:  # noqa: BLE001  (a library's own: a failure of these alone)
             found.failures.extend({"id": cell.id, "reason": _reason(error)} for cell in scopes)
             continue
+        stack.callback(way.close)
         for cell in scopes:
             try:
-                yield _Opened(cell, way.facts, parity, way.candidate(cell.scope))
+                candidate = way.candidate(cell)
+                if reference is None:
+                    reference = Reference(cell.id, _telling(candidate.answer()))
+                agreement = check_agreement(candidate, reference)
             except Exception as error:  # noqa: BLE001  (likewise)
                 found.failures.append({"id": cell.id, "reason": _reason(error)})
+                continue
+            again = None
+            if not cell.peer and cell.backend not in doubled[cell.scope]:
+                doubled[cell.scope].add(cell.backend)
+                again = _second(cell, open_way, stack)
+            yield Opened(cell, way.facts, agreement, candidate, again, way.limit)
+
+
+def _second(cell: Cell, open_way: OpenWay, stack: ExitStack) -> Answering | None:
+    """Open a cell once more; where there is no room for two, it goes without an A/A run."""
+    try:
+        way = open_way(cell)
+        stack.callback(way.close)
+        return way.candidate(cell)
+    except Exception:  # noqa: BLE001  (a library's own; the comparison says that there was none)
+        return None
 
 
 def _telling(answer: NDArray[Any]) -> NDArray[Any]:
@@ -118,29 +147,8 @@ def _telling(answer: NDArray[Any]) -> NDArray[Any]:
     return answer
 
 
-def _parity(cell: Cell, answer: NDArray[Any], name: str, expected: NDArray[Any]) -> dict[str, Any]:
-    """Return how far an answer is from the reference's.
-
-    Raises:
-        ParityError: further than its precision excuses, or of another shape.
-    """
-    if answer.shape != expected.shape:
-        raise ParityError(
-            f"{cell.id} gives another shape", got=answer.shape, expected=expected.shape
-        )
-    apart = float(np.abs(answer.astype(np.float32) - expected.astype(np.float32)).max())
-    labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
-    most = TOLERANCES[cell.precision].max_abs_diff
-    if not apart <= most:  # NaN fails too
-        raise ParityError(
-            f"{cell.id} disagrees with {name} and is not timed",
-            got=f"a probability off by {apart:.2g}",
-            expected=f"at most {most:g}",
-        )
-    return {"reference": name, "max_abs_diff": apart, "labels_that_differ": labels}
-
-
-def _row(one: _Opened, timed: Mapping[str, Any]) -> dict[str, Any]:
+def row_of(one: Opened, timed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the record: what was opened, and `timed`, what was measured of it."""
     cell = one.cell
     return {
         "id": cell.id,
@@ -154,12 +162,20 @@ def _row(one: _Opened, timed: Mapping[str, Any]) -> dict[str, Any]:
         "scope": cell.scope,
         "mode": "serialised",
         "rate_per_s": None,
-        "parity": one.parity,
+        "parity": one.agreement.to_json(),
         "rebuild": 0,
-        "roofline": None,
+        "roofline": _share(one, timed["latency_ms"]["p50"]),
         **one.facts,
         **timed,
     }
+
+
+def _share(one: Opened, median_ms: float) -> dict[str, float] | None:
+    """Return how near the core comes to its network's least time."""
+    if one.limit is None or one.limit.attainable_ns is None or one.cell.scope != "core":
+        return None
+    least_ns = one.limit.attainable_ns
+    return {"attainable_ns": least_ns, "share": least_ns / (1e6 * median_ms)}
 
 
 def _reason(error: Exception) -> str:

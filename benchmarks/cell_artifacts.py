@@ -11,7 +11,7 @@ from unetrt.errors import UnsupportedModel
 from .cells import CHANNELS, N_CLASSES, Cell
 from .present import ENGINES
 
-__all__ = ["SEED", "BuildEngine", "Fill", "artifact_of"]
+__all__ = ["SEED", "BuildEngine", "Fill", "artifact_of", "network_of"]
 
 SEED = 0
 """Of the weights: the same network in every precision and on every library."""
@@ -23,38 +23,45 @@ BuildEngine = Callable[[OnnxModel, Path, Cell], Engine]
 """Builds for the cell's backend, size and batch alone; TF32 where its precision is "tf32"."""
 
 
-def artifact_of(cell: Cell, folder: Path, fill: Fill, build: BuildEngine) -> OnnxModel | Engine:
-    """Return the file that a cell runs, made now unless it lies in `folder`.
+def network_of(cell: Cell, folder: Path, fill: Fill, *, precision: str = "") -> OnnxModel:
+    """Return the ONNX file of a cell's network and size, filled now unless it lies in `folder`.
 
-    The ONNX file is of the cell's size, its batch free; an engine is of both alone.
+    It is in the cell's precision unless another is asked for; TF32 is arithmetic on a float32 file.
+
+    Raises:
+        BadInput, ShapeError, ...: what filling raises.
+    """
+    typed = precision or ("fp32" if cell.precision == "tf32" else cell.precision)
+    path = folder / f"{cell.network}.{cell.side}.{typed}.onnx"
+    if path.exists():
+        return OnnxModel.load(path)
+    return fill(
+        cell.network,
+        path,
+        precision=typed,
+        height=cell.side,
+        width=cell.side,
+        channels=CHANNELS,
+        n_classes=N_CLASSES,
+        seed=SEED,
+    )
+
+
+def artifact_of(
+    cell: Cell, network: OnnxModel, folder: Path, build: BuildEngine
+) -> OnnxModel | Engine:
+    """Return what a cell runs: the network's file, or an engine of it for the cell's batch alone.
 
     Raises:
         UnsupportedModel: TF32 on a library for which it is no precision of a file.
-        BadInput, ShapeError, ...: what filling and building raise.
+        UnsupportedModel, NoDevice, ...: what building raises.
     """
-    typed = "fp32" if cell.precision == "tf32" else cell.precision
-    if cell.precision == "tf32" and cell.backend not in ENGINES:
+    if cell.backend in ENGINES:
+        words = (cell.network, cell.side, cell.batch, cell.precision, cell.backend, "engine")
+        path = folder / ".".join(map(str, words))
+        return Engine.load(path) if path.exists() else build(network, path, cell)
+    if cell.precision == "tf32":
         raise UnsupportedModel(
             f"{cell.backend} has no TF32 to be chosen for a file", expected=" or ".join(ENGINES)
         )
-    source = folder / f"{cell.network}.{cell.side}.{typed}.onnx"
-    model = (
-        OnnxModel.load(source)
-        if source.exists()
-        else fill(
-            cell.network,
-            source,
-            precision=typed,
-            height=cell.side,
-            width=cell.side,
-            channels=CHANNELS,
-            n_classes=N_CLASSES,
-            seed=SEED,
-        )
-    )
-    if cell.backend not in ENGINES:
-        return model
-    path = (
-        folder / f"{cell.network}.{cell.side}.{cell.batch}.{cell.precision}.{cell.backend}.engine"
-    )
-    return Engine.load(path) if path.exists() else build(model, path, cell)
+    return network

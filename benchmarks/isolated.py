@@ -35,14 +35,14 @@ class Isolated:
         self._arguments = tuple(arguments)
         self._clock = clock
 
-    def __call__(self, case: Case, seconds: float) -> Found:
-        """Time the case's cells within so many seconds."""
-        ends = self._clock() + seconds
+    def __call__(self, case: Case, share: float, left: float) -> Found:
+        """Time the case's cells; see `TimeCase`."""
+        ends = self._clock() + left
         found = Found()
         groups: list[tuple[Cell, ...]] = [case.cells]
         while groups and (left := ends - self._clock()) > 0:
             cells = groups.pop(0)
-            done = self._child(cells, left)
+            done = self._child(cells, share, left)
             found.rows.extend(done.found.get("rows", []))
             found.comparisons.extend(done.found.get("comparisons", []))
             found.networks.update(done.found.get("networks", {}))
@@ -51,9 +51,9 @@ class Isolated:
                 groups = _again(cells, found, done) + groups
         return found
 
-    def _child(self, cells: Sequence[Cell], left: float) -> ChildResult:
+    def _child(self, cells: Sequence[Cell], share: float, left: float) -> ChildResult:
         asked = json.dumps([asdict(cell) for cell in cells])
-        words = ("--cells", asked, "--seconds", f"{left:.0f}", "--work", str(self._work))
+        words = ("--cells", asked, "--seconds", f"{min(share, left):.0f}", "--work", str(self._work))
         with tempfile.TemporaryDirectory() as folder:
             return run_child(_JOB, (*words, *self._arguments), Path(folder), left + _SPARE_S)
 

@@ -25,8 +25,12 @@ class Found:
     failures: list[dict[str, str]] = field(default_factory=list)
 
 
-TimeCase = Callable[[Case, float], Found]
-"""Times a case's cells within so many seconds; a cell that fails is a failure, not an error."""
+TimeCase = Callable[[Case, float, float], Found]
+"""Times a case's cells: in about so many seconds, once they are open, and in no more than so many
+in all. A cell that fails is a failure, not an error."""
+
+_GENEROUS = 2
+"""A case may take so many times its even share of what is left: the first are the most telling."""
 
 
 def run_matrix(
@@ -53,7 +57,8 @@ def run_matrix(
             say(f"{number}/{len(cases)} {case.title}: done before")
             continue
         left = ends - clock()
-        found = time_case(pending, left) if left > 0 else Found()
+        share = left * min(1.0, _GENEROUS / (len(cases) - number + 1))
+        found = time_case(pending, share, left) if left > 0 else Found()
         _add(record, pending, found)
         keep(record)
         missing = len(pending.cells) - len(found.rows)

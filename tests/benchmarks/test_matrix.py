@@ -38,7 +38,7 @@ def run(record, time_case, minutes=60.0, keep=lambda _record: None, clock=None):
     return said
 
 
-def all_well(case, _seconds):
+def all_well(case, _share, _left):
     return Found(rows=[{"id": cell.id} for cell in case.cells])
 
 
@@ -47,7 +47,7 @@ def ids(record, kind):
 
 
 def test_every_cell_is_a_row_or_a_failure_with_its_reason():
-    def one_fails(case, _seconds):
+    def one_fails(case, _share, _left):
         first, *rest = case.cells
         return Found([{"id": cell.id} for cell in rest], failures=[{"id": first.id, "reason": "x"}])
 
@@ -59,6 +59,17 @@ def test_every_cell_is_a_row_or_a_failure_with_its_reason():
     assert "7 timed, 1 not" in said[0]
 
 
+def test_a_case_has_twice_its_even_share_and_the_last_ones_all_that_is_left():
+    shares = []
+
+    def noted(case, share, left):
+        shares.append(share / left)
+        return all_well(case, share, left)
+
+    run(empty(), noted)
+    assert shares == pytest.approx([2 / 6, 2 / 5, 2 / 4, 2 / 3, 1, 1])
+
+
 def test_the_record_is_kept_after_every_case():
     kept = []
     run(empty(), all_well, keep=lambda record: kept.append(copy.deepcopy(record)))
@@ -68,19 +79,19 @@ def test_the_record_is_kept_after_every_case():
 def test_a_kill_loses_one_case_and_what_is_done_is_not_done_again():
     record, kept, timed = empty(), [], []
 
-    def killed(case, seconds):
+    def killed(case, share, left):
         if len(timed) == 3:
             raise KeyboardInterrupt
         timed.append(case.title)
-        return all_well(case, seconds)
+        return all_well(case, share, left)
 
     with pytest.raises(KeyboardInterrupt):
         run(record, killed, keep=lambda record: kept.append(copy.deepcopy(record)))
     resumed, again = kept[-1], []
 
-    def noted(case, seconds):
+    def noted(case, share, left):
         again.append(case.title)
-        return all_well(case, seconds)
+        return all_well(case, share, left)
 
     said = run(resumed, noted)
     assert not set(timed) & set(again)
@@ -92,9 +103,9 @@ def test_a_kill_loses_one_case_and_what_is_done_is_not_done_again():
 def test_what_time_leaves_out_says_so_and_is_tried_in_a_later_run():
     clock, record = Clock(), empty()
 
-    def slow(case, seconds):
+    def slow(case, share, left):
         clock.now += 40
-        return all_well(case, seconds)
+        return all_well(case, share, left)
 
     run(record, slow, minutes=1, clock=clock)
     assert len(record["rows"]) == 2 * 8
@@ -107,7 +118,7 @@ def test_what_time_leaves_out_says_so_and_is_tried_in_a_later_run():
 
 def test_cells_that_a_case_had_no_time_for_are_listed_too():
     record = empty()
-    run(record, lambda case, _seconds: Found(rows=[{"id": case.cells[0].id}]))
+    run(record, lambda case, *_: Found(rows=[{"id": case.cells[0].id}]))
     assert len(record["failures"]) == 7 * len(CASES)
 
 
@@ -139,7 +150,7 @@ def children(monkeypatch):
 
 
 def timed(children):
-    found = Isolated(Path("work"), clock=Clock())(CASES[0], 100)
+    found = Isolated(Path("work"), clock=Clock())(CASES[0], 10, 100)
     return {row["id"] for row in found.rows}, {f["id"]: f["reason"] for f in found.failures}
 
 

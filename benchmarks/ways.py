@@ -1,0 +1,121 @@
+"""The ways to run a network that the matrix times: sessions of ours, and peers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.errors import UnsupportedModel
+from unetrt.gpu import find_gpu
+from unetrt.runtime import Session
+
+from .agreement import Answering
+from .candidate import Turn
+from .cells import Cell
+from .inputs import TimedInput
+from .peer_candidate import PeerCandidate, open_peer
+from .peers import peers_named
+from .session_candidate import session_candidate
+
+__all__ = ["PeerWay", "SessionWay"]
+
+_PLAIN = (str, int, float, bool)
+
+
+class SessionWay:
+    """A session of ours, in both scopes; see `case.Way`. It closes the session."""
+
+    def __init__(self, session: Session, timed_input: TimedInput) -> None:
+        self._session, self._input = session, timed_input
+        self._stack = ExitStack()
+        self._stack.callback(session.close)
+        info = dict(session.info)
+        self.facts = {
+            "device": _device(on_cpu=info.pop("device") == "CPU"),
+            "computes_in": info.pop("computes_in"),
+            "peer": False,
+            "configuration": _plain(info),
+            "artifact": _artifact(session.artifact),
+            "input": timed_input.to_json(),
+        }
+
+    def candidate(self, cell: Cell) -> Answering:
+        """Return its core, or the way from pixels to labels."""
+        made = session_candidate(
+            cell.id, self._session, self._input, scope=cell.scope, precision=cell.precision
+        )
+        self._stack.callback(made.close)
+        return made
+
+    def close(self) -> None:
+        """Close what was made, the session last."""
+        self._stack.close()
+
+
+class PeerWay:
+    """Another tool in a process of its own, its core alone; see `case.Way`."""
+
+    def __init__(self, cell: Cell, network: OnnxModel, timed_input: TimedInput) -> None:
+        (peer,) = peers_named((cell.peer,))
+        dtype = network.inputs[0].dtype
+        self._stack = ExitStack()
+        image = timed_input.pixels.astype(dtype)
+        opened = self._stack.enter_context(open_peer(peer, network, image))
+        self._candidate = _PeerAnswers(cell.id, cell.precision, opened)
+        self.facts: Mapping[str, Any] = {
+            "device": _device(on_cpu=peer.device == "cpu"),
+            "computes_in": opened.info["computes_in"],
+            "peer": True,
+            "configuration": _plain({**opened.info["versions"], **opened.info["configuration"]}),
+            "artifact": _artifact(network),
+            "input": timed_input.to_json(),
+        }
+
+    def candidate(self, cell: Cell) -> Answering:
+        """Return its core.
+
+        Raises:
+            UnsupportedModel: another scope.
+        """
+        if cell.scope != "core":
+            raise UnsupportedModel(f"{cell.peer} is timed as a core alone", got=cell.scope)
+        return self._candidate
+
+    def close(self) -> None:
+        """End the child."""
+        self._stack.close()
+
+
+class _PeerAnswers:
+    """A peer under the name and precision of its cell."""
+
+    def __init__(self, name: str, precision: str, peer: PeerCandidate) -> None:
+        self.name, self.precision, self._peer = name, precision, peer
+
+    def turn(self, count: int) -> Turn:
+        return self._peer.turn(count)
+
+    def answer(self) -> NDArray[Any]:
+        return np.asarray(self._peer.answer())
+
+    def close(self) -> None:
+        """Nothing: the way ends the child."""
+
+
+def _device(*, on_cpu: bool) -> str:
+    gpu = find_gpu()
+    return "CPU" if on_cpu or gpu is None else gpu.name
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, str | float | bool]:
+    """Return settings as the record holds them: what is no number or word, in its words."""
+    return {name: x if isinstance(x, _PLAIN) else str(x) for name, x in settings.items()}
+
+
+def _artifact(artifact: OnnxModel | Engine) -> dict[str, str]:
+    return {"file": artifact.path.name, "sha256": artifact.sha256}
