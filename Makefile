@@ -12,7 +12,7 @@ OUT ?= demo-out
 # An NVIDIA driver decides which extras fit the machine.
 MACHINE := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 EXTRAS_cpu := train,cpu,rtx,openvino,demo,zarr,dev
-EXTRAS_gpu := train,gpu,rtx,openvino,demo,zarr,dev
+EXTRAS_gpu := train,gpu,nvml,rtx,openvino,demo,zarr,dev
 CONSTRAINTS := constraints/$(MACHINE).txt
 STAMP := .venv/installed-$(MACHINE)
 

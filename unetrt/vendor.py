@@ -35,6 +35,7 @@ __all__ = [
     "onnxruntime",
     "openvino",
     "pycuda_driver",
+    "pynvml",
     "tensorflow_without_tf32",
     "tensorrt",
     "torch",
@@ -136,6 +137,11 @@ def cuda_runtime() -> Any:
 def pycuda_driver() -> Any:
     """Import PyCUDA's driver module."""
     return _module("pycuda.driver", extra="pycuda", purpose="Running an engine through PyCUDA")
+
+
+def pynvml() -> Any:
+    """Import NVML's bindings, which read a GPU's clocks."""
+    return _module("pynvml", extra="nvml", purpose="Watching the GPU's clocks")
 
 
 def nilearn_datasets() -> Any:
