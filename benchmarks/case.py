@@ -19,7 +19,7 @@ from .cells import CHANNELS, Cell
 from .matrix import Found
 from .roofline import Roofline
 
-__all__ = ["OpenWay", "Opened", "Timing", "Way", "row_of", "time_case"]
+__all__ = ["Note", "OpenWay", "Opened", "Timing", "Way", "row_of", "time_case"]
 
 _FLAT = 1e-3
 """An answer that is the same everywhere would agree with anything."""
@@ -49,6 +49,9 @@ class Way(Protocol):
 
 OpenWay = Callable[[Cell], Way]
 
+Note = Callable[[str, Found], None]
+"""Told before anything that may crash: at which cell it is, and what was found so far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -71,24 +74,22 @@ Timing = Callable[[Mapping[str, Opened]], Found]
 """Lets candidates take turns; gives what the record holds of their runs, rows by `row_of`."""
 
 
-def time_case(
-    cells: Sequence[Cell], open_way: OpenWay, timing: Timing, note: Callable[[str], None]
-) -> Found:
+def time_case(cells: Sequence[Cell], open_way: OpenWay, timing: Timing, note: Note) -> Found:
     """Time cells of one network, size and batch, those of a scope in turns with each other.
 
     The first that opens is the reference of all answers; what disagrees is not timed. `note` is
-    told the id of the cell that is being opened, and "" while they take turns.
+    told the id of the cell that is being opened, and "" before they take turns.
     """
     found = Found()
     with ExitStack() as stack:
         opened = list(_open_all(cells, open_way, note, found, stack))
-        note("")
         for one in opened:
             if one.limit is not None and one.cell.batch == 1:
                 found.networks.setdefault(network_key(one.cell), network_entry(one.cell, one.limit))
         for scope in dict.fromkeys(cell.scope for cell in cells):
             sharing = {one.cell.id: one for one in opened if one.cell.scope == scope}
             if sharing:
+                note("", found)
                 timed = timing(sharing)
                 found.rows.extend(timed.rows)
                 found.comparisons.extend(timed.comparisons)
@@ -99,7 +100,7 @@ def time_case(
 def _open_all(
     cells: Sequence[Cell],
     open_way: OpenWay,
-    note: Callable[[str], None],
+    note: Note,
     found: Found,
     stack: ExitStack,
 ) -> Iterator[Opened]:
@@ -107,7 +108,7 @@ def _open_all(
     doubled: dict[str, set[str]] = {cell.scope: set() for cell in cells}
     for _, group in groupby(cells, key=lambda cell: (cell.precision, cell.backend)):
         scopes = tuple(group)
-        note(scopes[0].id)
+        note(scopes[0].id, found)
         try:
             way = open_way(scopes[0])
         except Exception as error:  # noqa: BLE001  (a library's own: a failure of these alone)

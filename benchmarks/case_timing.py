@@ -55,9 +55,7 @@ class CaseTimer:
         return Found(rows=rows, comparisons=list(_comparisons(sharing, taken)))
 
 
-def samples_within(
-    seconds: float, candidates: Sequence[Answering] | Any, most: int
-) -> int:
+def samples_within(seconds: float, candidates: Sequence[Answering] | Any, most: int) -> int:
     """Return how many runs of each fit, at most `most`; 0 where even the fewest do not.
 
     Each runs twice for that, and the second counts: the first may load or compile.

@@ -53,7 +53,14 @@ class Isolated:
 
     def _child(self, cells: Sequence[Cell], share: float, left: float) -> ChildResult:
         asked = json.dumps([asdict(cell) for cell in cells])
-        words = ("--cells", asked, "--seconds", f"{min(share, left):.0f}", "--work", str(self._work))
+        words = (
+            "--cells",
+            asked,
+            "--seconds",
+            f"{min(share, left):.0f}",
+            "--work",
+            str(self._work),
+        )
         with tempfile.TemporaryDirectory() as folder:
             return run_child(_JOB, (*words, *self._arguments), Path(folder), left + _SPARE_S)
 

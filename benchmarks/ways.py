@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.artifacts import Engine, OnnxModel
+from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnsupportedModel
 from unetrt.gpu import find_gpu
 from unetrt.runtime import Session
@@ -20,6 +20,7 @@ from .cells import Cell
 from .inputs import TimedInput
 from .peer_candidate import PeerCandidate, open_peer
 from .peers import peers_named
+from .roofline import Roofline
 from .session_candidate import session_candidate
 
 __all__ = ["PeerWay", "SessionWay"]
@@ -28,19 +29,29 @@ _PLAIN = (str, int, float, bool)
 
 
 class SessionWay:
-    """A session of ours, in both scopes; see `case.Way`. It closes the session."""
+    """A session of ours, in both scopes; see `case.Way`. It closes the session.
 
-    def __init__(self, session: Session, timed_input: TimedInput) -> None:
+    `limits` gives, by the type that is computed in, the least time of the network.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        timed_input: TimedInput,
+        limits: Callable[[str], Roofline | None] = lambda _type: None,
+    ) -> None:
         self._session, self._input = session, timed_input
         self._stack = ExitStack()
         self._stack.callback(session.close)
         info = dict(session.info)
-        self.facts = {
+        computes_in = info.pop("computes_in")
+        self.limit = limits(computes_in)
+        self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=info.pop("device") == "CPU"),
-            "computes_in": info.pop("computes_in"),
+            "computes_in": computes_in,
             "peer": False,
             "configuration": _plain(info),
-            "artifact": _artifact(session.artifact),
+            "artifact": session.artifact.as_source,
             "input": timed_input.to_json(),
         }
 
@@ -58,21 +69,28 @@ class SessionWay:
 
 
 class PeerWay:
-    """Another tool in a process of its own, its core alone; see `case.Way`."""
+    """Another tool in a process of its own, its core alone; see `case.Way` and `SessionWay`."""
 
-    def __init__(self, cell: Cell, network: OnnxModel, timed_input: TimedInput) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        network: OnnxModel,
+        timed_input: TimedInput,
+        limits: Callable[[str], Roofline | None] = lambda _type: None,
+    ) -> None:
         (peer,) = peers_named((cell.peer,))
         dtype = network.inputs[0].dtype
         self._stack = ExitStack()
         image = timed_input.pixels.astype(dtype)
         opened = self._stack.enter_context(open_peer(peer, network, image))
+        self.limit = limits(opened.info["computes_in"])
         self._candidate = _PeerAnswers(cell.id, cell.precision, opened)
         self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=peer.device == "cpu"),
             "computes_in": opened.info["computes_in"],
             "peer": True,
             "configuration": _plain({**opened.info["versions"], **opened.info["configuration"]}),
-            "artifact": _artifact(network),
+            "artifact": network.as_source,
             "input": timed_input.to_json(),
         }
 
@@ -115,7 +133,3 @@ def _device(*, on_cpu: bool) -> str:
 def _plain(settings: Mapping[str, Any]) -> dict[str, str | float | bool]:
     """Return settings as the record holds them: what is no number or word, in its words."""
     return {name: x if isinstance(x, _PLAIN) else str(x) for name, x in settings.items()}
-
-
-def _artifact(artifact: OnnxModel | Engine) -> dict[str, str]:
-    return {"file": artifact.path.name, "sha256": artifact.sha256}

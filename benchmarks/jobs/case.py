@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from unetrt.runtime import SessionSpec, open_session
 from unetrt.tensors import ShapeRange
 
 from ..case import Way, time_case
-from ..case_timing import take_turns
-from ..ceilings import Ceilings, ceilings_of
+from ..case_timing import CaseTimer
+from ..ceilings import ceilings_of
 from ..cell_artifacts import SEED, artifact_of, network_of
+from ..cell_roofline import row_roofline
 from ..cells import CHANNELS, Cell
 from ..inputs import TimedInput, random_input
 from ..matrix import Found
 from ..peers import peers_named
 from ..present import ENGINES
+from ..roofline import Roofline
 from ..skeleton import fill_skeleton
 from ..ways import PeerWay, SessionWay
 
@@ -44,22 +47,19 @@ def main() -> None:
     cells = [Cell(**fields) for fields in json.loads(given.cells)]
     result = given.out / "result.json"
 
-    def say(found: Found, at: str) -> None:
+    def note(at: str, found: Found) -> None:
         write_text(result, json.dumps({"at": at, **asdict(found)}))
 
-    found = time_case(
-        cells,
-        Opener(given.work, _input(cells[0])),
-        lambda sharing: take_turns(sharing, samples=given.samples, seconds=given.seconds),
-        say,
+    first = cells[0]
+    pixels = random_input(
+        batch=first.batch, height=first.side, width=first.side, channels=CHANNELS, seed=SEED
     )
-    say(found, "")
-
-
-def _input(cell: Cell) -> TimedInput:
-    return random_input(
-        batch=cell.batch, height=cell.side, width=cell.side, channels=CHANNELS, seed=SEED
+    timer = CaseTimer(
+        samples=given.samples,
+        seconds=given.seconds,
+        scopes=len({cell.scope for cell in cells}),
     )
+    note("", time_case(cells, Opener(given.work, pixels), timer, note))
 
 
 class Opener:
@@ -74,12 +74,14 @@ class Opener:
             (peer,) = peers_named((cell.peer,))
             typed = "" if peer.precision is None else "fp32"
             network = network_of(cell, self._work, fill_skeleton, precision=typed)
-            return PeerWay(cell, network, self._input)
+            return PeerWay(cell, network, self._input, _limits(network, cell, peer.device))
         network = network_of(cell, self._work, fill_skeleton)
         artifact = artifact_of(cell, network, self._work, _build)
-        backend = "auto" if cell.backend in ENGINES else cell.backend
-        spec = SessionSpec(backend=backend)
-        return SessionWay(open_session(artifact, spec), self._input, network, ceilings(cell))
+        on_engine = cell.backend in ENGINES
+        spec = SessionSpec(backend="auto" if on_engine else cell.backend)
+        session = open_session(artifact, spec)
+        device = "cpu" if session.info["device"] == "CPU" else "gpu"
+        return SessionWay(session, self._input, _limits(network, cell, device))
 
 
 def _build(network: OnnxModel, path: Path, cell: Cell) -> Engine:
@@ -92,9 +94,11 @@ def _build(network: OnnxModel, path: Path, cell: Cell) -> Engine:
     return build_engine(network, path, spec)
 
 
-def ceilings(cell: Cell) -> Ceilings | None:
-    found, _ = ceilings_of("gpu" if cell.backend in ENGINES or "cuda" in cell.backend else "cpu")
-    return found
+def _limits(network: OnnxModel, cell: Cell, device: str) -> Callable[[str], Roofline | None]:
+    ceilings, _why = ceilings_of(device)
+    if ceilings is None:
+        return lambda _type: None
+    return lambda computes_in: row_roofline(network, cell, computes_in, ceilings)
 
 
 if __name__ == "__main__":
