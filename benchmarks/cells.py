@@ -14,14 +14,17 @@ __all__ = [
     "OURS",
     "PRECISIONS",
     "SCOPES",
+    "USUAL",
     "Case",
     "Cell",
     "Wanted",
     "cases_of",
 ]
 
-NETWORKS = {"article": (512, 256, 1024), "paper": (572,)}
+NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
 """Each network's sizes in pixels a side, the most telling first."""
+USUAL = ("article", "paper")
+"""The networks that are timed unless others are asked for; "small" is for a quick look."""
 BATCHES = (1, 4, 16, 2, 8)
 """The most telling first: the ends and the middle of a curve, then what lies between."""
 PRECISIONS = ("fp32", "fp16", "tf32", "int8", "bf16")
@@ -87,7 +90,7 @@ class Wanted:
 
     backends: tuple[str, ...]
     peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    networks: tuple[str, ...] = tuple(NETWORKS)
+    networks: tuple[str, ...] = USUAL
     sizes: tuple[int, ...] | None = None
     batches: tuple[int, ...] = BATCHES
     precisions: tuple[str, ...] = PRECISIONS

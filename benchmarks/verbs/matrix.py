@@ -12,7 +12,7 @@ from unetrt.errors import BadInput, MissingDependency
 from unetrt.files import output_folder
 from unetrt.progress import Progress
 
-from ..cells import BATCHES, NETWORKS, PRECISIONS, SCOPES, Wanted, cases_of
+from ..cells import BATCHES, PRECISIONS, SCOPES, USUAL, Wanted, cases_of
 from ..isolated import Isolated
 from ..matrix import run_matrix
 from ..matrix_record import begin_record, keep_record
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=_MINUTES, help="for all of it: 30")
     parser.add_argument("--samples", type=int, default=_SAMPLES, help="of each row: 662, for a p99")
     for name, kind, known in (
-        ("networks", str, " ".join(NETWORKS)),
+        ("networks", str, " ".join(USUAL)),
         ("sizes", int, "each network's own"),
         ("batches", int, " ".join(map(str, BATCHES))),
         ("precisions", str, " ".join(PRECISIONS)),

@@ -45,7 +45,7 @@ def test_an_id_is_the_row_s():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"networks": ("vnet",)}, "no such network: got vnet, expected article, paper"),
+        ({"networks": ("vnet",)}, "no such network: got vnet, expected article, paper, small"),
         ({"precisions": ("fp8",)}, "no such precision: got fp8"),
         ({"precisions": ()}, "no such precision: got none"),
         ({"batches": (0,)}, "no such batch"),
