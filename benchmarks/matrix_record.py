@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from unetrt.errors import BadInput
 
+from .ceilings import ceilings_of
+from .cells import Case
 from .environment import describe_machine
+from .present import GPU_BACKENDS
 from .record import Record, read_record, write_record
 
-__all__ = ["TITLE", "begin_record", "keep_record"]
+__all__ = ["TITLE", "begin_record", "keep_record", "measured_ceilings"]
 
 TITLE = "U-Net latency"
+_CEILINGS = ("flops_per_s", "bytes_per_s", "how", "device")
 _SAME = ("cpu", "cores", "gpu", "python", "packages", "git")
-"""What must not have changed where an earlier record is taken up."""
+"""What must not have changed where an earlier record is taken up; of a GPU, its name."""
 
 
 def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None
         return Record(title=TITLE, made=made, command=command, machine=machine, rows=()).to_json()
     record = read_record(path).to_json()
     for name in _SAME:
-        before, now = record["machine"].get(name), machine.get(name)
+        before, now = _plain(record["machine"].get(name)), _plain(machine.get(name))
         if before != now:
             raise BadInput(
                 f"{path} cannot go on here: its rows belong to another {name}",
@@ -41,6 +46,16 @@ def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None
     return record
 
 
+def measured_ceilings(cases: Iterable[Case]) -> tuple[dict[str, Any] | None, str]:
+    """Return the ceilings of what the cases run on, a GPU where there is one, and what to say.
+
+    They are measured before anything else runs, and kept for the cases' own processes.
+    """
+    on_gpu = any(cell.backend in GPU_BACKENDS for case in cases for cell in case.cells)
+    found, said = ceilings_of("gpu" if on_gpu else "cpu")
+    return None if found is None else {name: found.to_json()[name] for name in _CEILINGS}, said
+
+
 def keep_record(record: dict[str, Any], path: Path) -> None:
     """Write the record, whole or not at all.
 
@@ -48,3 +63,8 @@ def keep_record(record: dict[str, Any], path: Path) -> None:
         OutputError: `path` cannot be written.
     """
     write_record(Record.from_json(record), path)
+
+
+def _plain(fact: Any) -> Any:
+    """Return a GPU's name for what else is said of it: clocks and temperatures change."""
+    return fact["name"] if isinstance(fact, dict) and "name" in fact else fact

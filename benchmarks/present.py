@@ -7,10 +7,13 @@ from unetrt.gpu import find_gpu
 
 from .peers import PEERS, peers_available
 
-__all__ = ["ENGINES", "present_backends", "present_peers"]
+__all__ = ["ENGINES", "GPU_BACKENDS", "present_backends", "present_peers"]
 
 ENGINES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 """Backends that run engines, and the module of each."""
+
+GPU_BACKENDS = (*ENGINES, "onnxruntime-tensorrt", "onnxruntime-cuda")
+"""Backends that compute on a GPU."""
 
 _ALSO_HALF = {"peer_onnxruntime", "peer_trtexec"}
 """Jobs that take the float16 file too; Keras and torch make of the float32 one what they can."""

@@ -26,6 +26,9 @@ from .session_candidate import session_candidate
 __all__ = ["PeerWay", "SessionWay"]
 
 _PLAIN = (str, int, float, bool)
+_HELD_TO = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16",
+            "int8": "int8"}  # fmt: skip
+"""A peer may compute in less than its file: OpenVINO in bfloat16, torch in TF32."""
 
 
 class SessionWay:
@@ -45,6 +48,7 @@ class SessionWay:
         self._stack.callback(session.close)
         info = dict(session.info)
         computes_in = info.pop("computes_in")
+        del info["precision"]  # the row says it
         self.limit = limits(computes_in)
         self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=info.pop("device") == "CPU"),
@@ -84,7 +88,8 @@ class PeerWay:
         image = timed_input.pixels.astype(dtype)
         opened = self._stack.enter_context(open_peer(peer, network, image))
         self.limit = limits(opened.info["computes_in"])
-        self._candidate = _PeerAnswers(cell.id, cell.precision, opened)
+        held_to = _HELD_TO[opened.info["computes_in"]]
+        self._candidate = _PeerAnswers(cell.id, held_to, opened)
         self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=peer.device == "cpu"),
             "computes_in": opened.info["computes_in"],
@@ -110,7 +115,7 @@ class PeerWay:
 
 
 class _PeerAnswers:
-    """A peer under the name and precision of its cell."""
+    """A peer under the name of its cell."""
 
     def __init__(self, name: str, precision: str, peer: PeerCandidate) -> None:
         self.name, self.precision, self._peer = name, precision, peer

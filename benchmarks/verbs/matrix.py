@@ -15,7 +15,7 @@ from unetrt.progress import Progress
 from ..cells import BATCHES, PRECISIONS, SCOPES, USUAL, Wanted, cases_of
 from ..isolated import Isolated
 from ..matrix import run_matrix
-from ..matrix_record import begin_record, keep_record
+from ..matrix_record import begin_record, keep_record, measured_ceilings
 from ..present import present_backends, present_peers
 from ..report import write_report
 
@@ -56,6 +56,9 @@ def run(given: argparse.Namespace) -> int:
     command = shlex.join(["python", "-m", "unetrt.benchmarks", *sys.argv[1:]])
     record = begin_record(path, command)
     progress = Progress()
+    if record["ceilings"] is None:
+        record["ceilings"], said = measured_ceilings(cases)
+        progress.say(said)
     with tempfile.TemporaryDirectory(prefix="unetrt-matrix-") as work:
         run_matrix(
             cases,

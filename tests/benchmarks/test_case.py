@@ -1,13 +1,18 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import cell_artifacts
+from unetrt.benchmarks.agreement import Agreement
 from unetrt.benchmarks.candidate import Turn
-from unetrt.benchmarks.case import time_case
-from unetrt.benchmarks.cell_artifacts import artifact_of
+from unetrt.benchmarks.case import Opened, row_of, time_case
+from unetrt.benchmarks.case_agreement import Judge
+from unetrt.benchmarks.cell_artifacts import artifact_of, network_of
 from unetrt.benchmarks.cells import Cell, Wanted, cases_of
-from unetrt.errors import NoDevice, UnsupportedModel
+from unetrt.benchmarks.matrix import Found
+from unetrt.errors import NoDevice, ParityError, UnsupportedModel
 
 CELLS = cases_of(
     Wanted(backends=("a", "b"), networks=("article",), batches=(1,), precisions=("fp32", "fp16"))
@@ -17,8 +22,11 @@ ANSWER = np.linspace(0, 1, 32, dtype=np.float32).reshape(SHAPE)
 
 
 class FakeCandidate:
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, precision, answer):
+        self.name, self.precision, self._answer = name, precision, answer
+
+    def answer(self):
+        return self._answer
 
     def turn(self, count):
         return Turn((1000,) * count)
@@ -30,15 +38,14 @@ class FakeCandidate:
 class FakeWay:
     def __init__(self, cell, answer, closed):
         self.facts = {"device": "CPU", "computes_in": "float32", "peer": False}
+        self.limit = None
         self._cell, self._answer, self._closed = cell, answer, closed
 
-    def answer(self):
-        return self._answer
-
-    def candidate(self, scope):
-        if (self._cell.backend, scope) == ("b", "end_to_end"):
+    def candidate(self, cell):
+        if (cell.backend, cell.scope) == ("b", "end_to_end"):
             raise UnsupportedModel("b has no end to end")
-        return FakeCandidate(self._cell.id)
+        answer = self._answer if cell.scope == "core" else self._answer.argmax(-1)
+        return FakeCandidate(cell.id, cell.precision, answer)
 
     def close(self):
         self._closed.append(self._cell.backend + self._cell.precision)
@@ -54,11 +61,12 @@ def timed(answers=None, error=None):
         key = cell.backend + cell.precision
         return FakeWay(cell, (answers or {}).get(key, ANSWER), closed)
 
-    def timing(candidates):
-        turns.append(set(candidates))
-        return {name: {"samples_ns": {"host": [1000]}} for name in candidates}
+    def timing(sharing):
+        turns.append(set(sharing))
+        return Found([row_of(one, {"latency_ms": {"p50": 1.0}}) for one in sharing.values()])
 
-    return time_case(CELLS, open_way, timing, notes.append), closed, notes, turns
+    found = time_case(CELLS, open_way, timing, lambda at, _found: notes.append(at))
+    return found, closed, notes, turns
 
 
 def test_those_of_a_scope_take_turns_with_each_other_and_all_are_closed():
@@ -66,9 +74,10 @@ def test_those_of_a_scope_take_turns_with_each_other_and_all_are_closed():
     assert [len(names) for names in turns] == [4, 2]
     assert len(found.rows) == 6
     assert {f["reason"] for f in found.failures} == {"b has no end to end."}
-    assert sorted(closed) == ["afp16", "afp32", "bfp16", "bfp32"]
-    assert notes[-1] == ""
-    assert [note.split("/")[1:3] for note in notes[:-1]] == [
+    # Of each library one is opened again for each scope: its A/A run.
+    assert sorted(closed) == ["afp16", *["afp32"] * 3, "bfp16", *["bfp32"] * 2]
+    assert notes[-2:] == ["", ""]
+    assert [note.split("/")[1:3] for note in notes[:-2]] == [
         ["fp32", "a"], ["fp32", "b"], ["fp16", "a"], ["fp16", "b"],
     ]  # fmt: skip
 
@@ -88,6 +97,35 @@ def test_what_disagrees_with_the_reference_is_not_timed(wrong):
     reasons = [f["reason"] for f in found.failures if "/fp16/a/" in f["id"]]
     assert len(reasons) == 2
     assert all("disagrees" in reason or "another shape" in reason for reason in reasons)
+
+
+def test_labels_from_end_to_end_are_those_of_the_same_session_s_core():
+    found, *_ = timed()
+    row = next(row for row in found.rows if "/fp16/a/" in row["id"] and "end" in row["id"])
+    assert row["parity"]["reference"] == "article/fp16/a/1x512x512x1/core/serialised"
+    assert row["parity"]["labels_that_differ"] == 0
+
+
+@pytest.mark.parametrize(("spread", "agrees"), [(0.05, True), (0.2, False), (np.nan, False)])
+def test_int8_is_held_to_how_its_differences_spread(spread, agrees):
+    noise = np.random.default_rng(0).normal(0, spread * ANSWER.std(), SHAPE).astype(np.float32)
+    judge = Judge()
+    judge.check(FakeCandidate("a", "fp32", ANSWER), "core", None)
+    int8 = FakeCandidate("b", "int8", ANSWER + noise)
+    if agrees:
+        agreement, _ = judge.check(int8, "core", None)
+        assert agreement.reference == "a"
+    else:
+        with pytest.raises(ParityError, match="b disagrees with a and is not timed"):
+            judge.check(int8, "core", None)
+
+
+def test_a_row_without_ceilings_has_no_roofline_and_one_with_has_its_share():
+    opened = Opened(CELLS[0], {}, Agreement("r", 0.0, 0.0), None)
+    assert row_of(opened, {"latency_ms": {"p50": 2.0}})["roofline"] is None
+    limit = SimpleNamespace(attainable_ns=1e6)
+    row = row_of(replace(opened, limit=limit), {"latency_ms": {"p50": 2.0}})
+    assert row["roofline"] == {"attainable_ns": 1e6, "share": 0.5}
 
 
 def test_a_reference_that_is_flat_is_none():
@@ -116,7 +154,7 @@ def test_where_nothing_opens_nothing_is_timed():
     def never(_cell):
         raise NoDevice("There is no GPU")
 
-    found = time_case(CELLS, never, lambda _: pytest.fail("timed"), lambda _: None)
+    found = time_case(CELLS, never, lambda _: pytest.fail("timed"), lambda *_: None)
     assert (found.rows, len(found.failures)) == ([], 8)
 
 
@@ -149,7 +187,7 @@ def test_a_file_is_made_once_and_tf32_is_an_engine_of_the_float32_file(monkeypat
         if (precision, backend) != ("tf32", "onnxruntime")
     ]
     for cell in [*cells, *cells]:
-        artifact_of(cell, tmp_path, files.fill, files.build)
+        artifact_of(cell, network_of(cell, tmp_path, files.fill), tmp_path, files.build)
     assert files.filled == [("article", "fp32", 256, 256)]
     assert sorted(files.built) == sorted(
         ("article.256.fp32.onnx", precision, batch)
@@ -160,4 +198,4 @@ def test_a_file_is_made_once_and_tf32_is_an_engine_of_the_float32_file(monkeypat
 def test_tf32_is_no_file_of_a_library_on_a_cpu(tmp_path):
     cell = Cell("article", 256, 1, "tf32", "openvino", "core")
     with pytest.raises(UnsupportedModel, match="openvino has no TF32"):
-        artifact_of(cell, tmp_path, OnnxModel, OnnxModel)
+        artifact_of(cell, None, tmp_path, None)
