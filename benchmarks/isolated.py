@@ -16,7 +16,7 @@ from .matrix import Found
 __all__ = ["Isolated"]
 
 _JOB = "unetrt.benchmarks.jobs.case"
-_SPARE_S = 60
+_SPARE_S = 20
 """Seconds that a child may take beyond its time to write down what it has."""
 
 

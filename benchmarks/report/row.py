@@ -10,6 +10,8 @@ from .numbers import sizes
 __all__ = ["PRECISIONS", "Row", "rows_of"]
 
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
+_OWN_TYPE = {"fp32": "float32", "tf32": "tf32", "fp16": "float16", "bf16": "bfloat16",
+             "int8": "int8"}  # fmt: skip
 _SCOPES = {"core": "core", "end_to_end": "end to end"}
 
 
@@ -91,16 +93,18 @@ class Row:
     @property
     def arithmetic(self) -> str:
         """What it computes in; for FP32 on a GPU also whether TF32 was allowed."""
-        if self.precision == "fp32" and self.on_gpu:
+        if self.precision == "fp32" and self.on_gpu and self.computes_in in {"float32", "tf32"}:
             return f"{self.computes_in}, TF32 {'on' if self.computes_in == 'tf32' else 'off'}"
         return self.computes_in
 
     @property
     def runner(self) -> str:
-        """The library, and what distinguishes this row from others of its case."""
+        """The library and the precision; what it computes in where that is another."""
         words = [self.backend, self.precision]
-        if self.precision == "fp32" and self.on_gpu:
+        if self.precision == "fp32" and self.on_gpu and self.computes_in in {"float32", "tf32"}:
             words.append("(TF32 on)" if self.computes_in == "tf32" else "(TF32 off)")
+        elif self.computes_in != _OWN_TYPE.get(self.precision):
+            words.append(f"in {self.computes_in}")
         if self.rebuild:
             words.append(f"rebuild {self.rebuild}")
         return " ".join(words)

@@ -22,7 +22,7 @@ _STAGES = {
     "copy_out": "copy out", "service": "without the queue",
 }  # fmt: skip
 _PERCENTILES = ("p50", "p90", "p99", "p99.9")
-NO_TIME = "no time"
+_MOST_IDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,12 @@ def failures(record: dict[str, Any]) -> Table:
         reasons.setdefault(failure["reason"], []).append(failure["id"])
     return Table(
         ("reason", "how many", "which"),
-        tuple((reason, str(len(ids)), ", ".join(ids)) for reason, ids in reasons.items()),
+        tuple((reason, str(len(ids)), _some(ids)) for reason, ids in reasons.items()),
         words=2,
     )
+
+
+def _some(ids: Sequence[str]) -> str:
+    """Return the first ids; the record has them all."""
+    shown, others = ids[:_MOST_IDS], len(ids) - _MOST_IDS
+    return ", ".join(shown) + (f" and {others} more, in the record" if others > 0 else "")

@@ -35,7 +35,7 @@ def network(precision, side, batch):
 def row(backend, precision, side=512, batch=1, scope="core", n=100, **changed):
     random = np.random.default_rng(abs(hash_of(backend, precision, side, batch, scope)))
     least = network(precision, side, batch)["attainable_ns"]
-    centre = least / SPEED[backend] + 8e4
+    centre = least / SPEED.get(backend, 0.4) + 8e4
     compute = (centre * random.gamma(900, 1 / 900, n)).astype(int)
     host = compute + random.gamma(2, 3e3, n).astype(int)
     host[random.integers(n)] *= 2

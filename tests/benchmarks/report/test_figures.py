@@ -113,6 +113,27 @@ def test_fp32_on_a_gpu_says_whether_tf32_was_on():
     }
 
 
+def test_what_computes_in_another_type_than_its_file_says_so_in_its_name():
+    rows = [
+        row("onnxruntime", "fp16", device="CPU", computes_in="float32"),
+        row("openvino", "fp32", device="CPU", computes_in="bfloat16"),
+        row("openvino", "fp16", device="CPU"),
+        row("keras-xla", "fp32", computes_in="bfloat16"),
+    ]
+    assert {one.runner for one in rows_of(record() | {"rows": rows})} == {
+        "onnxruntime fp16 in float32", "openvino fp32 in bfloat16", "openvino fp16",
+        "keras-xla fp32 in bfloat16",
+    }  # fmt: skip
+
+
+def test_of_many_failures_some_are_named():
+    many = [{"id": f"row{k}", "reason": "no time"} for k in range(20)]
+    ((_, number, which),) = failures(record() | {"failures": many}).rows
+    assert number == "20"
+    assert which.startswith("row0, row1")
+    assert which.endswith("row7 and 12 more, in the record")
+
+
 def test_failures_of_one_reason_stand_together():
     table = failures(record())
     assert [row[:2] for row in table.rows] == [("out of memory", "1"), ("no time", "2")]
