@@ -80,7 +80,9 @@ def tiles(rows: Sequence[Row], pairs: Sequence[Pair]) -> list[Tile]:
     halves = [
         pair
         for pair in pairs
-        if pair.b in case and (pair.a.precision, pair.b.precision) == ("fp32", "fp16")
+        if pair.b in case
+        and (pair.a.precision, pair.b.precision) == ("fp32", "fp16")
+        and pair.a.computes_in != pair.b.computes_in
     ]
     if halves:
         pair = min(halves, key=lambda pair: pair.b.p50_ms)
@@ -125,27 +127,28 @@ def _tail(row: Row) -> str:
 
 def _precisions(pairs: Sequence[Pair]) -> list[str]:
     sentences = []
-    groups: dict[tuple[str, str, str], list[Pair]] = {}
-    for pair in pairs:
-        groups.setdefault((pair.a.backend, pair.a.precision, pair.b.precision), []).append(pair)
-    for (backend, a, b), group in groups.items():
-        verdicts = Counter(pair.verdict for pair in group)
-        said = ", ".join(f"{verdict} in {times}" for verdict, times in verdicts.most_common())
-        ratios = sorted(pair.ratio for pair in group)
-        spread = ratio(ratios[0])
-        if len(ratios) > 1:
-            spread += f" to {ratio(ratios[-1])}"
-        sentences.append(
-            f"On {backend}, {b.upper()} against {a.upper()}: {said} of "
-            f"{count(len(group), 'pair')} (ratio of medians {spread})."
-        )
-        same = sorted({p.b.computes_in for p in group if p.b.computes_in == p.a.computes_in})
-        if same:
+    for a, b in dict.fromkeys((pair.a.precision, pair.b.precision) for pair in pairs):
+        group = [pair for pair in pairs if (pair.a.precision, pair.b.precision) == (a, b)]
+        libraries = list(dict.fromkeys(pair.a.backend for pair in group))
+        said = [_verdicts(name, [p for p in group if p.a.backend == name]) for name in libraries]
+        sentences.append(f"{b.upper()} against {a.upper()}: {'; '.join(said)}.")
+        alike = sorted({p.a.backend for p in group if p.a.computes_in == p.b.computes_in})
+        if alike:
             sentences.append(
-                f"There both compute in {' or '.join(same)}, so that this says nothing of {b} "
-                "arithmetic."
+                f"On {' and '.join(alike)} both compute in the same type, so that this says "
+                f"nothing of {b} arithmetic."
             )
     return sentences
+
+
+def _verdicts(library: str, pairs: list[Pair]) -> str:
+    counts = Counter(pair.verdict for pair in pairs)
+    ratios = sorted(pair.ratio for pair in pairs)
+    if len(pairs) == 1:
+        return f"on {library} {pairs[0].verdict} (ratio of medians {ratio(ratios[0])})"
+    said = ", ".join(f"{verdict} in {times}" for verdict, times in counts.most_common())
+    spread = f"{ratio(ratios[0])} to {ratio(ratios[-1])}"
+    return f"on {library} {said} of {len(pairs)} pairs (ratio of medians {spread})"
 
 
 def _beyond_the_core(case: list[Row], rows: Sequence[Row]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -40,9 +41,13 @@ def limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network])
 
 
 def _kind(row: Row, networks: Sequence[Network]) -> str:
+    least = row.fields["roofline"]["attainable_ns"]
     for network in networks:
-        if row in network.rows([row]) and network.by_memory is not None:
-            memory = network.by_memory
+        memory = network.by_memory
+        if not network.rows([row]) or memory is None or network.attainable_ns is None:
+            continue
+        # Only where the network was held to the ceiling of the type that the row computes in.
+        if math.isclose(network.attainable_ns, least, rel_tol=0.01):
             return (
                 f" (of the least time, {share(1 - memory)} is limited by arithmetic and "
                 f"{share(memory)} by memory traffic)"

@@ -103,7 +103,7 @@ class Row:
         words = [self.backend, self.precision]
         if self.precision == "fp32" and self.on_gpu and self.computes_in in {"float32", "tf32"}:
             words.append("(TF32 on)" if self.computes_in == "tf32" else "(TF32 off)")
-        elif self.computes_in != _OWN_TYPE.get(self.precision):
+        elif not self.computes_in.startswith(_OWN_TYPE.get(self.precision, self.computes_in)):
             words.append(f"in {self.computes_in}")
         if self.rebuild:
             words.append(f"rebuild {self.rebuild}")

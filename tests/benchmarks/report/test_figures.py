@@ -119,10 +119,12 @@ def test_what_computes_in_another_type_than_its_file_says_so_in_its_name():
         row("openvino", "fp32", device="CPU", computes_in="bfloat16"),
         row("openvino", "fp16", device="CPU"),
         row("keras-xla", "fp32", computes_in="bfloat16"),
+        row("onnxruntime", "fp16", device="CPU")
+        | {"precision": "int8", "computes_in": "int8, the rest float32"},
     ]
     assert {one.runner for one in rows_of(record() | {"rows": rows})} == {
         "onnxruntime fp16 in float32", "openvino fp32 in bfloat16", "openvino fp16",
-        "keras-xla fp32 in bfloat16",
+        "keras-xla fp32 in bfloat16", "onnxruntime int8",
     }  # fmt: skip
 
 

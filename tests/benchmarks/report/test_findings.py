@@ -1,6 +1,6 @@
 import pytest
 
-from tests.benchmarks.report.synthetic import compared, record, row
+from tests.benchmarks.report.synthetic import compared, network, record, row
 from unetrt.benchmarks.report.findings import findings, headline, tiles
 from unetrt.benchmarks.report.network import networks_of
 from unetrt.benchmarks.report.pairs import pairs_of, precision_pairs
@@ -11,6 +11,11 @@ def words(of):
     rows = rows_of(of)
     pairs = precision_pairs(pairs_of(of, rows))
     return " ".join(findings(of, rows, pairs, networks_of(of)))
+
+
+def shown(of):
+    rows = rows_of(of)
+    return tiles(rows, precision_pairs(pairs_of(of, rows)))
 
 
 def holding(*rows, comparisons=(), **changed):
@@ -26,9 +31,9 @@ def test_the_first_case_is_the_core_at_the_smallest_batch_with_most_rows():
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        ("faster", "FP16 against FP32: faster in 1 of 1 pair"),
-        ("cannot be told apart", "FP16 against FP32: cannot be told apart in 1 of 1 pair"),
-        ("slower", "FP16 against FP32: slower in 1 of 1 pair"),
+        ("faster", "FP16 against FP32: on tensorrt faster (ratio of medians 0."),
+        ("cannot be told apart", "FP16 against FP32: on tensorrt cannot be told apart (ratio"),
+        ("slower", "FP16 against FP32: on tensorrt slower (ratio of medians 0."),
     ],
 )
 def test_the_verdict_is_the_record_s(verdict, said):
@@ -65,7 +70,8 @@ def test_half_precision_files_computed_in_float32_are_called_that():
     a = row("onnxruntime", "fp32", device="CPU")
     b = row("onnxruntime", "fp16", device="CPU", computes_in="float32")
     text = words(holding(a, b, comparisons=[compared(a, b, "slower")]))
-    assert "There both compute in float32, so that this says nothing of fp16 arithmetic." in text
+    assert "On onnxruntime both compute in the same type, so that this says nothing" in text
+    assert "FP16 / FP32" not in " ".join(tile.words for tile in shown(holding(a, b)))
 
 
 @pytest.mark.parametrize(
@@ -76,10 +82,14 @@ def test_half_precision_files_computed_in_float32_are_called_that():
     ],
 )
 def test_what_limits_it_follows_the_share_of_the_ceilings(share, said):
-    one = row("tensorrt", "fp16", roofline={"attainable_ns": 1e5, "share": share})
+    least = network("fp16", 512, 1)["attainable_ns"]
+    one = row("tensorrt", "fp16", roofline={"attainable_ns": least, "share": share})
     text = words(holding(one))
     assert said in text
     assert "is limited by arithmetic and 2 % by memory traffic" in text
+    # Held to another type's ceiling, the network's shares are not this row's.
+    other = row("tensorrt", "fp16", roofline={"attainable_ns": 2 * least, "share": share})
+    assert "memory traffic" not in words(holding(other))
 
 
 def test_without_ceilings_it_does_not_say_what_limits():
@@ -108,10 +118,7 @@ def test_a_percentile_is_quoted_only_where_the_samples_carry_it():
 
 
 def test_the_tiles_are_the_first_case_s():
-    rows = rows_of(record())
-    pairs = precision_pairs(pairs_of(record(), rows))
-    shown = tiles(rows, pairs)
-    assert [tile.words.partition(":")[0] for tile in shown] == [
+    assert [tile.words.partition(":")[0] for tile in shown(record())] == [
         "lowest median",
         "FP16 / FP32, ratio of medians on tensorrt",
         "of the speed that the ceilings allow",
