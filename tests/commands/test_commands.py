@@ -173,3 +173,18 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
     from unetrt.builder import load_model
 
     assert load_model(tmp_path / "model.keras")[1].classes == ("background", "foreground")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_verify_alone_takes_keras_word_for_its_golden_image(unetrt, road, precision):
+    result = unetrt("verify", road / f"model.{precision}.onnx")
+    assert result.exit_code == 0, result.output
+    assert "agrees with Keras on its golden image of 16 x 16" in result.stdout
+    report = json.loads(unetrt("verify", road / f"model.{precision}.onnx", "--json").stdout)
+    assert report["self_test"]["precision"] == precision
+
+
+def test_a_keras_model_alone_has_nothing_to_agree_with(unetrt, road):
+    result = unetrt("verify", road / "model.keras")
+    assert result.exit_code == 2
+    assert "Nothing to compare" in result.output

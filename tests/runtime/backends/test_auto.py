@@ -80,6 +80,7 @@ class _Loaded:
         asked = None
 
         def __init__(self, _path, *, sess_options, providers, enable_fallback):
+            assert sess_options.intra_op_num_threads == 0
             type(self).asked = providers
             assert not enable_fallback
 
