@@ -108,7 +108,7 @@ def check_agreement(candidate: Candidate, reference: Reference) -> Agreement:
     if (off is None or tolerance.max_abs_diff >= 1) and differ > tolerance.dice:
         raise ParityError(
             f"{candidate.name} disagrees with {reference.name} and is not timed",
-            got=f"{100 * differ:.2g} % of the labels differ",
+            got=f"{100 * differ:.3g} % of the labels differ",
             expected=f"at most {100 * tolerance.dice:g} % in {answering.precision}",
             hint="a wrong engine is often a fast one; check the conversion that made it",
         )

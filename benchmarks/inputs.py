@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import BadInput
-from unetrt.padding import mirrored_to_size
+from unetrt.padding import mirrored_to_fit, mirrored_to_size
+from unetrt.sizes import SizeRule
 
 __all__ = ["TimedInput", "random_input", "real_input", "refuse_constant"]
 
@@ -32,6 +33,17 @@ class TimedInput:
 
     def __post_init__(self) -> None:
         refuse_constant(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Batch, height, width, channels."""
+        batch, height, width, channels = self.pixels.shape
+        return batch, height, width, channels
+
+    def fitted(self, sizes: SizeRule) -> TimedInput:
+        """Return it mirrored out to what a network takes; its own pixels are [:height, :width]."""
+        pixels = np.stack([mirrored_to_fit(image, sizes) for image in self.pixels])
+        return replace(self, pixels=pixels)
 
     def to_json(self) -> dict[str, Any]:
         """Return a record's `input`."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
-from unetrt.runtime import ImagePort, Session
+from unetrt.runtime import ImagePort
 from unetrt.runtime.bound_run import BoundRun
 
 from .candidate import Turn
@@ -17,15 +19,37 @@ from .clock import now_ns
 from .in_flight import DEPTH, alternated, in_threads
 from .inputs import TimedInput
 
-__all__ = ["CoreCandidate", "EndToEndCandidate", "session_candidate"]
+__all__ = ["CoreCandidate", "EndToEndCandidate", "TimedSession", "session_candidate"]
+
+
+class TimedSession(Protocol):
+    """What is used of `unetrt.runtime.Session`."""
+
+    @property
+    def artifact(self) -> OnnxModel | Engine:
+        """The network's file."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What runs it, where, in what."""
+
+    def bind(self, inputs: Mapping[str, NDArray[Any]]) -> BoundRun:
+        """Put inputs where the network computes."""
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Map inputs to outputs."""
+
+    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Map an image to its labels."""
 
 
 def session_candidate(
-    name: str, session: Session, timed_input: TimedInput, *, scope: str, precision: str
+    name: str, session: TimedSession, timed_input: TimedInput, *, scope: str, precision: str
 ) -> CoreCandidate | EndToEndCandidate:
     """Return a session as a candidate of scope "core" or "end_to_end".
 
-    The session stays the caller's to close, after the candidate.
+    The core takes the pixels mirrored out to what the network can halve. The session stays the
+    caller's to close, after the candidate.
 
     Raises:
         BadInput: another scope.
@@ -37,7 +61,7 @@ def session_candidate(
     }
     if scope not in scopes:
         raise BadInput("There is no such scope", got=scope, expected=" or ".join(scopes))
-    return scopes[scope](name, session, timed_input.pixels, precision)
+    return scopes[scope](name, session, timed_input, precision)
 
 
 class CoreCandidate:
@@ -52,12 +76,12 @@ class CoreCandidate:
     """
 
     def __init__(
-        self, name: str, session: Session, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
     ) -> None:
         self.name, self.precision = name, precision
         self._session = session
         self._port = ImagePort(session.artifact, prefer="probabilities")
-        self._fed = self._port.feed(pixels)
+        self._fed = self._port.feed(timed_input.fitted(session.artifact.sizes).pixels)
         self._bound: BoundRun = session.bind(self._fed)
         self.on_device = self._bound.compute_ns() is not None
         self._lanes: list[tuple[ThreadPoolExecutor, BoundRun]] = []
@@ -88,7 +112,7 @@ class CoreCandidate:
         """Run once; return probabilities [batch, height, width, classes], or labels."""
         self._bound.launch()
         self._bound.wait()
-        names = [tensor.name for tensor in self._session.outputs]
+        names = [tensor.name for tensor in self._session.artifact.outputs]
         return self._port.answer(dict(zip(names, self._bound.outputs(), strict=True)))
 
     def close(self) -> None:
@@ -116,13 +140,16 @@ class EndToEndCandidate:
     """
 
     def __init__(
-        self, name: str, session: Session, pixels: NDArray[np.uint8], precision: str
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
     ) -> None:
         self.name, self.precision = name, precision
-        self._session, self._pixels = session, pixels
+        self._session, self._pixels = session, timed_input.pixels
+        sizes = session.artifact.sizes
+        self._fits = all(sizes.covering(side) == side for side in timed_input.shape[1:3])
+        self._input = timed_input
         self._port = ImagePort(session.artifact, prefer="labels")
         self._threads = [ThreadPoolExecutor(1) for _ in range(DEPTH)]
-        bound = session.bind(self._port.feed(pixels))
+        bound = session.bind(self._port.feed(self._fitted()))
         self._staged: BoundRun | None = bound if bound.compute_ns() is not None else None
         if self._staged is None:
             bound.close()
@@ -160,12 +187,17 @@ class EndToEndCandidate:
     def _segment(self) -> NDArray[np.uint8]:
         if len(self._pixels) == 1:
             return self._session.segment(self._pixels[0])[np.newaxis]
-        return self._port.labels(
-            self._port.answer(self._session.run(self._port.feed(self._pixels)))
+        labels = self._port.labels(
+            self._port.answer(self._session.run(self._port.feed(self._fitted())))
         )
+        return labels[:, : self._pixels.shape[1], : self._pixels.shape[2]]
+
+    def _fitted(self) -> NDArray[np.uint8]:
+        sizes = self._session.artifact.sizes
+        return self._pixels if self._fits else self._input.fitted(sizes).pixels
 
 
-def _run_of(bound: BoundRun) -> Any:
+def _run_of(bound: BoundRun) -> Callable[[], None]:
     def run() -> None:
         bound.launch()
         bound.wait()

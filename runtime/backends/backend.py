@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
-__all__ = ["Backend"]
+from ..bound_run import BoundRun
+from ..devices import DeviceArray, DeviceView
+
+__all__ = ["Backend", "DeviceBackend"]
 
 
 class Backend(Protocol):
@@ -31,5 +34,16 @@ class Backend(Protocol):
     def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         """Map inputs that were checked to the outputs, both in the artifact's order."""
 
+    def bind(self, arrays: tuple[NDArray[Any], ...]) -> BoundRun:
+        """Put inputs that were checked in place, to be run many times."""
+
     def close(self) -> None:
         """Give back everything."""
+
+
+@runtime_checkable
+class DeviceBackend(Protocol):
+    """A backend that takes inputs where they lie on the GPU, and leaves its outputs there."""
+
+    def run_on_device(self, views: tuple[DeviceView, ...]) -> tuple[DeviceArray, ...]:
+        """Map inputs that were checked to the outputs, both in the artifact's order."""
