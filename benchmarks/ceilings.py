@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from .environment import describe_machine
 __all__ = ["Ceilings", "ceilings_of", "measure_ceilings"]
 
 _FORMAT = 1
+
+_BUSY = 0.5
+"""Of the cores: what would have been measured is what was left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,12 @@ class Ceilings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the `ceilings` of the benchmark's record."""
-        return asdict(self)
+        return {
+            "flops_per_s": dict(self.flops_per_s),
+            "bytes_per_s": self.bytes_per_s,
+            "how": f"{self.how}; measured {self.made[:10]}",
+            "device": self.device,
+        }
 
 
 def ceilings_of(
@@ -51,7 +60,8 @@ def ceilings_of(
     """Return the ceilings of "cpu" or "gpu" of this machine, and what to say of them.
 
     They come from the cache, unless `again`; else they are measured, which takes seconds, and
-    kept. None, and why, where nothing here can measure them.
+    kept, unless the CPU was at work on something else. None, and why, where nothing here can
+    measure them.
     """
     name = _device_name(device)
     if name is None:
@@ -60,10 +70,13 @@ def ceilings_of(
     kept = None if again else _read(file)
     if kept is not None:
         return kept, f"ceilings measured {kept.made[:10]}, kept in {file}"
+    load = _load() if device == "cpu" else 0.0
     found, reason = measure_ceilings(device, name, build)
     if found is None:
         return None, f"ceilings not measured: {reason}"
-    text = json.dumps({"format": _FORMAT, **found.to_json()}, indent=1)
+    if load > _BUSY:
+        return found, f"ceilings measured on a busy CPU ({load:.0%} of its cores), and not kept"
+    text = json.dumps({"format": _FORMAT, **asdict(found)}, indent=1)
     return found, write_cache(file, text.encode()) or f"ceilings measured now, kept in {file}"
 
 
@@ -89,6 +102,12 @@ def _device_name(device: str) -> str | None:
         return f"{machine['cpu']}, {machine['cores']} cores"
     gpu = find_gpu()
     return None if gpu is None else gpu.name
+
+
+def _load() -> float:
+    """Return how many processes wanted to run in the last minute, for each core."""
+    average = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return average / (describe_machine()["cores"] or 1)
 
 
 def _read(file: Path) -> Ceilings | None:

@@ -46,7 +46,7 @@ class LayerCost:
     """A node with what is fused into it.
 
     Attributes:
-        name: of its first node: the Keras layer's, where the graph has its names.
+        name: of its first node, or of its output: the Keras layer's, where the graph has its names.
         block: the Keras block that it stands in, see `block_of`.
         op: ONNX's name of the first node's kind.
         computes_in: NumPy's name of the type of its weights, else of its output: "float16".
@@ -80,6 +80,7 @@ class NetworkCost:
     batch: int
     height: int
     width: int
+    channels: int
     layers: tuple[LayerCost, ...]
 
     @property
@@ -115,7 +116,9 @@ def graph_cost(model: OnnxModel, *, batch: int, height: int, width: int) -> Netw
     graph, values = shaped_graph(model, batch=batch, height=height, width=width)
     outputs = {value.name for value in graph.output}
     layers = _Reader(list(graph.node), outputs, values).layers()
-    return NetworkCost(model.precision, batch, height, width, layers)
+    image = values[graph.input[0].name].shape
+    channels = image[1 if model.layout == "NCHW" else -1]
+    return NetworkCost(model.precision, batch, height, width, channels, layers)
 
 
 def node_cost(node: Any, values: dict[str, Value]) -> LayerCost:
@@ -142,7 +145,7 @@ class _Reader:
 
     def layers(self) -> tuple[LayerCost, ...]:
         """Return what the nodes cost, in their order."""
-        for number, node in enumerate(self._nodes):
+        for node in self._nodes:
             if node.op_type in _ASKS_SIZES or all(map(self._is_constant, node.input)):
                 self._known_beforehand(node)
             elif self._moves_nothing(node):
@@ -151,7 +154,7 @@ class _Reader:
                 if source in self._made_in:
                     self._made_in[made] = self._made_in[source]
             else:
-                self._add(node, number)
+                self._add(node)
         return tuple(self._found)
 
     def _known_beforehand(self, node: Any) -> None:
@@ -161,10 +164,10 @@ class _Reader:
         if node.op_type in _MOVES_NOTHING:
             self._alias[node.output[0]] = node.input[0]
 
-    def _add(self, node: Any, number: int) -> None:
+    def _add(self, node: Any) -> None:
         joined = next((name for name in reversed(node.input) if self._takes(name, node)), None)
         if joined is None:
-            self._found.append(self._layer(node, number))
+            self._found.append(self._layer(node))
             host = len(self._found) - 1
         else:
             host = self._made_in[joined]
@@ -192,8 +195,8 @@ class _Reader:
             return moved == sorted(moved)
         return node.op_type in _MOVES_NOTHING
 
-    def _layer(self, node: Any, number: int) -> LayerCost:
-        name = node.name or f"{node.op_type}_{number}"
+    def _layer(self, node: Any) -> LayerCost:
+        name = node.name or node.output[0]
         given = [value for value in map(self._source, node.input) if value is not None]
         made = self._values[node.output[0]]
         weights = [value for value in given if value.constant and value.shape]

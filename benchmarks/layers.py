@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnetrtError
 from unetrt.runtime import Session
-from unetrt.runtime.bound_run import BoundRun
 
+from .candidate import Turn
 from .ceilings import Ceilings
-from .graph_cost import LayerCost, node_cost
+from .clock import now_ns
+from .graph_cost import LayerCost, block_of, node_cost
 from .graph_shapes import Value, shaped_graph
-from .measure import Plan, measure
+from .measure import measure
 from .one_node import write_node
-from .roofline import layer_limit
+from .plan import Plan
+from .roofline import LayerLimit, layer_limit
 
 __all__ = ["LayerTime", "OneLayer", "cut_layers", "measure_layers"]
 
@@ -75,35 +77,49 @@ class LayerTime:
         """The median; None of a layer that did not run."""
         return statistics.median(self.samples_ns) if self.samples_ns else None
 
+    def limit(self, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None) -> LayerLimit:
+        """Hold it against the machine's ceilings; see `roofline`."""
+        return layer_limit(self.layer.cost, ceilings, computes_in)
+
+    def share(
+        self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
+    ) -> float | None:
+        """Return the attained share of the best that the machine could do; None if unknown."""
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return None if best is None or self.median_ns is None else best / self.median_ns
+
     def to_json(
         self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Return the layer's row of the benchmark's record; see `roofline` for `computes_in`."""
-        cost, median = self.layer.cost, self.median_ns
-        limit = None if ceilings is None else layer_limit(cost, ceilings, computes_in)
-        attainable = None if limit is None else limit.attainable_ns
-        return {
-            "name": cost.name,
-            "also": list(self.layer.also),
-            "block": cost.block,
-            "op": cost.op,
-            "precision": self.precision,
-            "shapes": [list(shape) for shape in cost.shapes],
-            "flops": cost.flops,
-            "bytes": cost.nbytes,
-            "attainable_ns": attainable,
-            "bound_by": None if limit is None else limit.bound_by,
-            "median_ns": median,
-            "n": len(self.samples_ns),
-            "share": None if attainable is None or median is None else attainable / median,
-            "failure": self.failure,
-        }
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the benchmark's record, one for each layer that it stands for.
+
+        None of a layer that did not run; that is a failure of the record.
+        """
+        if self.median_ns is None:
+            return []
+        cost = self.layer.cost
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return [
+            {
+                "name": name,
+                "block": block_of(name),
+                "op": cost.op,
+                "precision": self.precision,
+                "flops": cost.flops,
+                "bytes": cost.nbytes,
+                "attainable_ns": best,
+                "median_ns": self.median_ns,
+                "n": len(self.samples_ns),
+            }
+            for name in (cost.name, *self.layer.also)
+        ]
 
 
 def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list[OneLayer]:
     """Return the convolutions of `model` at that size, in its order, each shape once.
 
-    Quantised ones are left out: on its own such a node is not int8.
+    Quantised ones are left out, since on its own such a node is not int8, and bfloat16 ones, since
+    engines take no bfloat16 from outside.
 
     Raises:
         ArtifactError, UnsupportedModel, MissingDependency: see `shaped_graph`.
@@ -111,7 +127,8 @@ def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list
     graph, values = shaped_graph(model, batch=batch, height=height, width=width)
     found: dict[tuple[Any, ...], OneLayer] = {}
     for node in graph.node:
-        if node.op_type not in _CUT or not values[node.input[1]].constant:
+        kernel = values[node.input[1]] if node.op_type in _CUT else None
+        if kernel is None or not kernel.constant or kernel.dtype not in _TYPES:
             continue
         names = [name for name in (*node.input, node.output[0]) if name]
         own = {name: values[name] for name in names}
@@ -124,7 +141,7 @@ def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list
         if known is None:
             found[key] = OneLayer(node_cost(node, own), node, own)
         else:
-            found[key] = replace(known, also=(*known.also, node.name))
+            found[key] = replace(known, also=(*known.also, node.name or node.output[0]))
     return list(found.values())
 
 
@@ -145,35 +162,42 @@ def measure_layers(
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:
             with open_layer(write_node(layer.node, layer.values, file)) as session:
-                samples = _timed(session, plan or Plan())
+                samples = _timed(_LayerCandidate(layer.cost.name, session), plan or Plan())
         except UnetrtError as error:
             yield LayerTime(layer, precision, (), str(error))
         else:
             yield LayerTime(layer, precision, samples)
 
 
-def _timed(session: Session, plan: Plan) -> tuple[int, ...]:
-    with _bound(session) as bound:
-        if bound.compute_ns() is None:
-            return measure({"layer": lambda: _run(bound)}, plan)["layer"].latency_ns
-        for _ in range(plan.warmup):
-            bound.compute_ns()
-        taken = (bound.compute_ns() for _ in range(plan.samples))
-        return tuple(ns for ns in taken if ns is not None)
+def _timed(candidate: _LayerCandidate, plan: Plan) -> tuple[int, ...]:
+    with closing(candidate):
+        taken = measure([candidate], plan)[candidate.name]
+    return taken.stages_ns.get("compute", taken.host_ns)
 
 
-def _run(bound: BoundRun) -> None:
-    bound.launch()
-    bound.wait()
+class _LayerCandidate:
+    """A layer's session with its input in place; "compute" is by the device's events, if any."""
 
+    def __init__(self, name: str, session: Session) -> None:
+        self.name = name
+        self._bound = session.bind(_inputs(session))
+        self._on_device = self._bound.compute_ns() is not None
 
-@contextmanager
-def _bound(session: Session) -> Iterator[BoundRun]:
-    bound = session.bind(_inputs(session))
-    try:
-        yield bound
-    finally:
-        bound.close()
+    def turn(self, count: int) -> Turn:
+        """Run so many times, each waited for."""
+        host, compute = [], []
+        for _ in range(count):
+            began = now_ns()
+            self._bound.launch()
+            self._bound.wait()
+            host.append(now_ns() - began)
+            compute.append(self._bound.compute_ns() if self._on_device else None)
+        known = tuple(ns for ns in compute if ns is not None)
+        return Turn(tuple(host), {"compute": known} if known else {})
+
+    def close(self) -> None:
+        """Give back what was bound."""
+        self._bound.close()
 
 
 def _inputs(session: Session) -> dict[str, NDArray[Any]]:

@@ -8,6 +8,7 @@ Run it again when the conversion changes: a test compares each skeleton with a f
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -43,6 +44,8 @@ NETWORKS = {
 
 _IMAGES, _SIDE = 4, 256
 
+_COUNTED = re.compile(r"__\d+$")
+
 _OF_THE_WEIGHTS = ("weights_sha256", "images")
 """Not in a skeleton."""
 
@@ -57,6 +60,7 @@ def strip(model: OnnxModel, path: Path, pixel_scale: float) -> None:
         tensor = held[name]
         graph.input.append(onnx.helper.make_tensor_value_info(name, tensor.data_type, tensor.dims))
         graph.initializer.remove(tensor)
+    _drop_counters(graph)
     del graph.value_info[:], proto.metadata_props[:]
     proto.metadata_props.add(key=ABOUT, value=json.dumps(_about(model, pixel_scale)))
     with replacing(path) as temporary:
@@ -79,6 +83,17 @@ def retyped(name: str, folder: Path, model: OnnxModel, seed: int = 0) -> Iterato
             source = fill_skeleton(name, folder / f"{name}.filled.onnx", seed=seed)
             data = list(_images(model.sizes))
         yield to_precision(source, folder / f"{name}.{precision}.onnx", spec, data=data)
+
+
+def _drop_counters(graph: onnx.GraphProto) -> None:
+    """Rename what tf2onnx numbers by all that it ever converted: the file shall be the same."""
+    graph.ClearField("doc_string")
+    counted = [t for t in graph.initializer if _COUNTED.search(t.name)]
+    names = {tensor.name: f"constant{number}" for number, tensor in enumerate(counted)}
+    for tensor in counted:
+        tensor.name = names[tensor.name]
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
 
 
 def _about(model: OnnxModel, pixel_scale: float) -> dict[str, Any]:

@@ -29,6 +29,7 @@ def measured(monkeypatch):
         return {"float32": 1e11 * len(taken)}, 1e10, "a fake"
 
     monkeypatch.setattr(ceilings, "measure_cpu", measure_cpu)
+    monkeypatch.setattr(ceilings, "_load", lambda: 0.1)
     return taken
 
 
@@ -40,7 +41,15 @@ def test_they_are_measured_once_and_kept(cache, measured):
     assert said.startswith("ceilings measured now")
     assert str(cache) in said_again
     assert ceilings_of("cpu", again=True)[0].flops_per_s == {"float32": 2e11}
-    assert first.to_json().keys() == {"flops_per_s", "bytes_per_s", "how", "device", "made"}
+    assert first.to_json()["how"] == f"a fake; measured {first.made[:10]}"
+
+
+def test_those_of_a_busy_cpu_are_not_kept(cache, measured, monkeypatch):
+    monkeypatch.setattr(ceilings, "_load", lambda: 3.0)
+    found, said = ceilings_of("cpu")
+    assert found.flops_per_s == {"float32": 1e11}
+    assert said == "ceilings measured on a busy CPU (300% of its cores), and not kept"
+    assert not list(cache.rglob("*.json"))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +73,7 @@ def test_without_a_gpu_its_ceilings_are_not_measured(monkeypatch):
 
 def test_a_gpu_without_a_library_is_said_to_be_unmeasured(monkeypatch):
     monkeypatch.setattr(ceilings, "find_gpu", lambda: H200)
-    monkeypatch.setattr(vendor, "installed", lambda name: False)
+    monkeypatch.setattr(vendor, "installed", lambda _name: False)
     found, said = ceilings_of("gpu")
     assert found is None
     assert said.endswith("neither PyTorch with CUDA nor what builds engines is at hand")
@@ -74,7 +83,7 @@ def test_an_engine_that_cannot_be_built_is_a_reason(monkeypatch):
     def build(model, path):
         raise UnsupportedModel("No engine today")
 
-    monkeypatch.setattr(vendor, "installed", lambda name: False)
+    monkeypatch.setattr(vendor, "installed", lambda _name: False)
     assert ceilings_gpu.measure_gpu(build) == "No engine today."
 
 
@@ -105,7 +114,7 @@ class FakeSession:
 
 
 def test_engines_of_one_node_measure_a_gpu(monkeypatch):
-    monkeypatch.setattr(vendor, "installed", lambda name: False)
+    monkeypatch.setattr(vendor, "installed", lambda _name: False)
     monkeypatch.setattr(ceilings_gpu, "_SIDE", 64)
     monkeypatch.setattr(ceilings_gpu, "_COPY_SHAPE", (1, 4, 8, 8))
     ns = {"MatMul": {"fp32": 2000, "fp16": 1000}, "Neg": {"fp32": 500}}
@@ -114,7 +123,7 @@ def test_engines_of_one_node_measure_a_gpu(monkeypatch):
         "open_session",
         lambda engine: FakeSession(ns[engine.made_with["layer"]][engine.precision]),
     )
-    flops_per_s, bytes_per_s, how = ceilings_gpu.measure_gpu(lambda model, path: model)
+    flops_per_s, bytes_per_s, how = ceilings_gpu.measure_gpu(lambda model, _path: model)
     assert flops_per_s["float32"] == pytest.approx(2 * 64**3 / 2e-6)
     assert flops_per_s["float16"] == pytest.approx(2 * 64**3 / 1e-6)
     assert bytes_per_s == pytest.approx(2 * 4 * 256 / 5e-7)
@@ -135,6 +144,7 @@ class FakeTorch(SimpleNamespace):
         )  # fmt: skip
 
     def randn(self, *shape, device, dtype="float32"):
+        assert device == "cuda"
         sizes = shape[0] if isinstance(shape[0], tuple) else shape
         count = int(np.prod(sizes))
         return SimpleNamespace(
@@ -145,10 +155,11 @@ class FakeTorch(SimpleNamespace):
         return other
 
     def matmul(self, a, b, out):
+        assert a.dtype == b.dtype == out.dtype
         tf32 = self.backends.cuda.matmul.allow_tf32
         self.now_ms += (2 if tf32 else 8) if a.dtype == "float32" else 1
 
-    def copy(self, source):
+    def copy(self, _source):
         self.now_ms += 4
 
 
@@ -165,7 +176,7 @@ class FakeEvent:
 
 def test_pytorch_measures_float32_without_tf32_and_leaves_its_setting(monkeypatch):
     torch = FakeTorch()
-    monkeypatch.setattr(vendor, "installed", lambda name: True)
+    monkeypatch.setattr(vendor, "installed", lambda _name: True)
     monkeypatch.setattr(vendor, "torch", lambda: torch)
     flops_per_s, bytes_per_s, how = ceilings_gpu.measure_gpu(None)
     assert torch.backends.cuda.matmul.allow_tf32

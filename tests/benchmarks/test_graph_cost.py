@@ -79,6 +79,12 @@ def test_a_quantised_convolution_reads_and_writes_bytes(filled):
     assert 8 * 32 * 32 + 16 * 8 * 9 <= conv.bytes_read < 8 * 32 * 32 + 16 * 8 * 9 + 100
 
 
+def test_the_channels_are_the_image_s(tmp_path, filled):
+    assert cost_of(filled("small"), 64).channels == 1
+    wide = fill_skeleton("small", tmp_path / "m.onnx", channels=3)
+    assert cost_of(wide, 64).channels == 3
+
+
 def test_layers_belong_to_keras_blocks(filled):
     cost = cost_of(filled("article"), 64)
     blocks = [f"down{k}" for k in range(1, 6)] + ["bottleneck"]

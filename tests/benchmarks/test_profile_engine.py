@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import FakeDevice
 from unetrt import vendor
 from unetrt.artifacts import Engine
 from unetrt.benchmarks import profile_engine as module
 from unetrt.benchmarks.engine_shares import engine_shares, operators
 from unetrt.benchmarks.profile_engine import profile_engine
-from unetrt.errors import ArtifactError, NoDevice
+from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.gpu import find_gpu
+from unetrt.runtime.devices.fake import FakeDevice
 from unetrt.tensors import TensorSpec
 
 TOLD = json.dumps({"Layers": [{"Name": "conv", "LayerType": "CaskConvolution",
@@ -23,23 +23,25 @@ TOLD = json.dumps({"Layers": [{"Name": "conv", "LayerType": "CaskConvolution",
 
 
 class FakeContext:
-    def __init__(self, device, *, runs):
-        self.device, self.runs, self.count = device, runs, 0
+    def __init__(self, device, *, runs, fits):
+        self.device, self.runs, self.fits, self.count = device, runs, fits, 0
         self.shapes, self.addresses = {}, {}
 
     def set_input_shape(self, name, shape):
         self.shapes[name] = shape
-        return True
+        return self.fits
 
     def get_tensor_shape(self, name):
+        assert name == "y"
         return (*self.shapes["image"][:3], 2)
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address
 
     def execute_async_v3(self, stream):
+        assert ("stream", stream) in self.device.held
         assert self.addresses.keys() == {"image", "y"}
-        assert np.any(self.device.memory[self.addresses["image"]])
+        assert np.any(self.device.bytes_at(self.addresses["image"], 4 * 2 * 8 * 4))
         self.count += 1
         self.profiler.report_layer_time("conv", float(self.count))
         self.profiler.report_layer_time("softmax", 1.0)
@@ -53,13 +55,15 @@ class FakeProfiler:
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    world = SimpleNamespace(device=FakeDevice(), told=TOLD, opens=True, runs=True)
-    inspector = SimpleNamespace(get_engine_information=lambda form: world.told)
+    world = SimpleNamespace(device=FakeDevice(), told=TOLD, opens=True, runs=True, fits=True)
+    inspector = SimpleNamespace(get_engine_information=lambda _form: world.told)
     opened = SimpleNamespace(
-        create_execution_context=lambda: FakeContext(world.device, runs=world.runs),
+        create_execution_context=lambda: FakeContext(
+            world.device, runs=world.runs, fits=world.fits
+        ),
         create_engine_inspector=lambda: inspector,
     )
-    runtime = SimpleNamespace(deserialize_cuda_engine=lambda plan: opened if world.opens else None)
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda _plan: opened if world.opens else None)
 
     class Logger:
         ERROR = 1
@@ -68,10 +72,10 @@ def world(tmp_path, monkeypatch):
             pass
 
     library = SimpleNamespace(
-        __version__="fake", Logger=Logger, Runtime=lambda log: runtime, IProfiler=FakeProfiler,
+        __version__="fake", Logger=Logger, Runtime=lambda _log: runtime, IProfiler=FakeProfiler,
         LayerInformationFormat=SimpleNamespace(JSON=1),
     )  # fmt: skip
-    monkeypatch.setattr(vendor, "tensorrt", lambda backend: library)
+    monkeypatch.setattr(vendor, "tensorrt", lambda _backend: library)
     monkeypatch.setattr(module, "open_device", lambda: world.device)
     (tmp_path / "m.engine").write_bytes(b"plan")
     axes = ("batch", "height", "width")
@@ -93,7 +97,7 @@ def test_each_layer_s_times_are_kept_and_its_warm_up_is_not(world):
     assert [layer.name for layer in layers.layers] == ["conv", "softmax"]
     shares = engine_shares(layers.layers, times, {"down1/conv1": "Conv"})
     assert shares.kinds == {"convolutions": 7 / 8, "others": 1 / 8}
-    assert (world.device.memory, world.device.closed) == ({}, True)
+    assert (world.device.held, world.device.closed) == ({}, True)
 
 
 def test_an_engine_that_does_not_open_is_refused(world):
@@ -107,7 +111,14 @@ def test_an_engine_that_does_not_run_is_refused_and_frees_its_memory(world):
     world.runs = False
     with pytest.raises(ArtifactError, match="did not run"):
         profile(world)
-    assert (world.device.memory, world.device.closed) == ({}, True)
+    assert (world.device.held, world.device.closed) == ({}, True)
+
+
+def test_a_size_that_the_engine_was_not_built_for_is_refused(world):
+    world.fits = False
+    with pytest.raises(ShapeError, match=r"refuses this size of 'image': got \(2, 8, 4, 1\)"):
+        profile(world)
+    assert (world.device.held, world.device.closed) == ({}, True)
 
 
 @pytest.mark.parametrize("told", ["no JSON", '{"Layers": [7]}', "[]"])

@@ -16,7 +16,7 @@ def layer(flops=0, nbytes=1000, name="down1/conv1", computes_in="float16"):
 
 
 def network(*layers):
-    return NetworkCost("fp16", 1, 8, 8, layers)
+    return NetworkCost("fp16", 1, 8, 8, 3, layers)
 
 
 def test_the_article_s_floor_on_an_h200(tmp_path):
@@ -62,7 +62,7 @@ def test_the_record_s_entry():
     assert entry["layers"] == [
         {
             "name": "down1/conv1", "block": "down1", "op": "Conv", "flops": 790_000, "bytes": 1000,
-            "attainable_ns": pytest.approx(1.0), "bound_by": "compute",
+            "attainable_ns": pytest.approx(1.0),
         }
     ]  # fmt: skip
-    assert (entry["flops"], entry["bytes"]) == (790_000, 1000)
+    assert (entry["flops"], entry["bytes"], entry["channels"]) == (790_000, 1000, 3)

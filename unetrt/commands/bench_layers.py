@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.artifacts import OnnxModel
+    from unetrt.benchmarks.ceilings import Ceilings
     from unetrt.benchmarks.layers import LayerTime
+    from unetrt.benchmarks.roofline import Roofline
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
@@ -23,11 +25,13 @@ __all__ = ["LayerBench", "bench_layers"]
 
 _PRECISIONS = ("fp32", "fp16")
 _ON_FILES = ("onnxruntime", "openvino")
+_DOUBTFUL = 1.05
+"""A share of what the machine can do that no layer should reach."""
 _BACKENDS = ("auto", *_ON_FILES, "tensorrt", "tensorrt-rtx")
 
 
 class LayerBench(NamedTuple):
-    """What was found, JSON-ready ("layers", "ceilings", "networks"), and how to show it."""
+    """Parts of a benchmark's record, "layers" and others by their names, and how to show them."""
 
     result: dict[str, Any]
     shown: list[Table | str]
@@ -51,12 +55,12 @@ def bench_layers(
     Raises:
         ArtifactError, UnsupportedModel: a file that is no ONNX file, or whose shapes are unknown.
         ShapeError: a size that a network cannot halve.
-        BadInput: no such backend.
+        BadInput: no such backend, or no convolution in float32 or float16.
     """
     from unetrt.benchmarks.ceilings import ceilings_of
     from unetrt.benchmarks.graph_cost import graph_cost
     from unetrt.benchmarks.layers import cut_layers, measure_layers
-    from unetrt.benchmarks.measure import Plan
+    from unetrt.benchmarks.plan import Plan
     from unetrt.benchmarks.roofline import roofline
     from unetrt.gpu import find_gpu
 
@@ -67,31 +71,50 @@ def bench_layers(
     computes_in = {"float16": "float32"} if device == "cpu" else {}
     with tempfile.TemporaryDirectory() as folder:
         models = _models(artifacts, Path(folder), size)
+        shape = {"batch": batch, "height": size[0], "width": size[1]}
+        cuts = zip_longest(*(cut_layers(model, **shape) for model in models))
+        layers = [layer for layer in chain.from_iterable(cuts) if layer is not None]
+        if not layers:
+            raise BadInput(
+                f"There is nothing to time in {', '.join(str(model.path) for model in models)}",
+                expected="convolutions in float32 or float16",
+            )
         with progress.step("ceilings", "Measuring what the machine can do, unless it is known"):
             ceilings, said = ceilings_of(device, _build)
-        shape = {"batch": batch, "height": size[0], "width": size[1]}
-        networks = {
-            model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in).to_json()
+        roofs = {
+            model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in)
             for model in models
             if ceilings is not None
         }
-        cuts = zip_longest(*(cut_layers(model, **shape) for model in models))
-        layers = [layer for layer in chain.from_iterable(cuts) if layer is not None]
         with progress.step("layers", f"Timing {len(layers)} convolutions, each on its own"):
             plan = Plan(samples=samples)
             taken = list(
                 measure_layers(layers, _opener(backend), Path(folder), plan, progress.tick)
             )
-    rows = [one.to_json(ceilings, computes_in) for one in taken]
+    failures = [
+        {"id": f"layer/{one.layer.cost.name}/{one.precision}", "reason": one.failure}
+        for one in taken
+        if one.failure is not None
+    ]
     result = {
-        "layers": rows,
+        "layers": [row for one in taken for row in one.to_json(ceilings, computes_in)],
         "ceilings": None if ceilings is None else ceilings.to_json(),
-        "networks": networks,
+        "networks": {name: roof.to_json() for name, roof in roofs.items()},
+        "failures": failures,
     }
-    shown: list[Table | str] = [_table(taken, rows, size, batch), said]
-    failures = [one.failure for one in taken if one.failure is not None]
+    shares = [one.share(ceilings, computes_in) for one in taken]
+    shown: list[Table | str] = [_table(taken, ceilings, computes_in, size, batch), said]
+    if roofs:
+        shown.insert(1, _blocks_table(roofs))
+    above = sum((share or 0) > _DOUBTFUL for share in shares)
+    if above:
+        shown.append(
+            f"{above} of {len(taken)} were faster than the ceilings allow: these were measured on "
+            "a busy machine, or the library multiplies less than is counted (Winograd)"
+        )
     if failures:
-        shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {failures[0]}")
+        first = failures[0]["reason"]
+        shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {first}")
     return LayerBench(result, shown)
 
 
@@ -133,24 +156,43 @@ def _build(model: OnnxModel, path: Path, backend: str = "auto") -> Any:
 
 
 def _table(
-    taken: list[LayerTime], rows: list[dict[str, Any]], size: tuple[int, int], batch: int
+    taken: list[LayerTime],
+    ceilings: Ceilings | None,
+    computes_in: dict[str, str],
+    size: tuple[int, int],
+    batch: int,
 ) -> Table:
-    shown = [
-        [
-            one.layer.cost.name + (f" (and {len(one.layer.also)} alike)" if one.layer.also else ""),
-            one.precision,
-            figure(row["flops"] / 1e9, 2),
-            figure(row["bytes"] / 1e6, 1),
-            figure(_us(row["attainable_ns"]), 1),
-            figure(_us(row["median_ns"]), 1),
-            "-" if row["share"] is None else f"{row['share']:.0%}",
-            row["bound_by"] or "-",
-        ]
-        for one, row in zip(taken, rows, strict=True)
-    ]
+    rows = []
+    for one in taken:
+        cost, alike = one.layer.cost, len(one.layer.also)
+        limit = None if ceilings is None else one.limit(ceilings, computes_in)
+        share = one.share(ceilings, computes_in)
+        rows.append(
+            [
+                cost.name + (f" (and {alike} alike)" if alike else ""),
+                one.precision,
+                figure(cost.flops / 1e9, 2),
+                figure(cost.nbytes / 1e6, 1),
+                figure(None if limit is None else _us(limit.attainable_ns), 1),
+                figure(_us(one.median_ns), 1),
+                "-" if share is None else f"{share:.0%}",
+                (limit and limit.bound_by) or "-",
+            ]
+        )
     title = f"Each convolution on its own at {batch} x {size[0]} x {size[1]}; not to be added up"
     columns = ["", "type", "GFLOP", "MB", "at best, us", "median, us", "of the best", "limit"]
-    return table(title, columns, shown)
+    return table(title, columns, rows)
+
+
+def _blocks_table(roofs: dict[str, Roofline]) -> Table:
+    """Return the least time for each Keras block, the files side by side."""
+    blocks = dict.fromkeys(block for roof in roofs.values() for block in roof.blocks_ns)
+    rows = [
+        [block, *(figure(_us(roof.blocks_ns.get(block)), 1) for roof in roofs.values())]
+        for block in blocks
+    ]
+    rows.append(["the network", *(figure(_us(roof.attainable_ns), 1) for roof in roofs.values())])
+    return table("The best that the machine could do, us", ["", *roofs], rows)
 
 
 def _us(ns: float | None) -> float | None:
