@@ -11,6 +11,7 @@ from unetrt.errors import BadInput
 
 from .backends import Backend, DeviceBackend
 from .devices import DeviceArray, DeviceView, view_of
+from .session_spec import SessionSpec
 
 __all__ = ["OnDevice", "device_run", "device_views", "on_host"]
 
@@ -43,12 +44,19 @@ def device_views(arrays: tuple[Any, ...]) -> tuple[DeviceView, ...]:
     return tuple(map(view_of, arrays))
 
 
-def device_run(backend: Backend) -> Callable[[tuple[Any, ...]], tuple[DeviceArray, ...]]:
+def device_run(
+    backend: Backend, spec: SessionSpec
+) -> Callable[[tuple[Any, ...]], tuple[DeviceArray, ...]]:
     """Return what runs arrays that lie on the GPU.
 
     Raises:
-        BadInput: the backend does not.
+        BadInput: the backend does not, or the spec wants numbers checked that the host cannot see.
     """
+    if spec.check_finite:
+        raise BadInput(
+            "Cannot see whether the numbers of an array on a GPU are finite",
+            hint="open the session without check_finite, or copy the array to the host first",
+        )
     if not isinstance(backend, DeviceBackend):
         raise BadInput(
             f"A session on {backend.info['backend']} takes no array on a GPU",

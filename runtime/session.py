@@ -193,13 +193,6 @@ class Session:
         """
         return run_self_test(self.artifact, self.run, self.info["computes_in"])
 
-    def close(self) -> None:
-        """Give back what the backend holds; a closed session cannot run."""
-        if not self._closed:
-            self._closed = True
-            self._ready = None, self._host
-            self._backend.close()
-
     def bind(self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> BoundRun:
         """Put host arrays in place where the network computes, to run on them many times.
 
@@ -212,9 +205,15 @@ class Session:
         arrays = self._by_name(given)
         if not on_host(arrays):
             raise BadInput("Cannot bind these inputs", expected="NumPy arrays")
-        with self._backend.turn:
-            self._check(arrays, [])
-            return self._backend.bind(tuple(map(np.ascontiguousarray, arrays)))
+        self._check(arrays, [])
+        return self._backend.bind(tuple(map(np.ascontiguousarray, arrays)))
+
+    def close(self) -> None:
+        """Give back what the backend holds; a closed session cannot run."""
+        if not self._closed:
+            self._closed = True
+            self._ready = None, self._host
+            self._backend.close()
 
     def _by_name(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [tensor.name for tensor in self.inputs]
@@ -227,12 +226,11 @@ class Session:
         return tuple(inputs[name] for name in names)
 
     def _run(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        with self._backend.turn:
-            kinds = [(type(x), getattr(x, "shape", 0), getattr(x, "dtype", 0)) for x in arrays]
-            checked, run = self._ready
-            if kinds != checked:
-                run = self._check(arrays, kinds)
-            return run(arrays)
+        kinds = [(type(x), getattr(x, "shape", 0), getattr(x, "dtype", 0)) for x in arrays]
+        checked, run = self._ready
+        if kinds != checked:
+            run = self._check(arrays, kinds)
+        return run(arrays)
 
     def _host(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         if self.spec.check_finite:
@@ -246,7 +244,7 @@ class Session:
         run: Callable[..., tuple[Any, ...]] = self._host
         views = arrays
         if not on_host(arrays):
-            views, run = device_views(arrays), device_run(self._backend)
+            views, run = device_views(arrays), device_run(self._backend, self.spec)
         for tensor, array in zip(self.inputs, views, strict=True):
             # Swapped bytes have the same name.
             tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ __all__ = ["Backend", "DeviceBackend"]
 
 
 class Backend(Protocol):
-    """One opened network.
+    """One opened network, which several threads may run at once.
 
     Each backend's file has `open_backend(artifact, spec)`, and for "auto" `WHY` one would take it
     and `obstacle(artifact, spec)`: why not here, or None.
@@ -24,12 +23,8 @@ class Backend(Protocol):
     def info(self) -> dict[str, Any]:
         """The library, its version, the device, and what is computed in."""
 
-    @property
-    def turn(self) -> AbstractContextManager[object]:
-        """Held while a thread checks and runs; lets all in at once where the library does."""
-
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
-        """Raise ShapeError where inputs of `shapes` cannot be run; allocate what they need."""
+        """Raise ShapeError where inputs of `shapes` cannot be run."""
 
     def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         """Map inputs that were checked to the outputs, both in the artifact's order."""

@@ -146,9 +146,6 @@ class _CudaPython:
     def close_graph(self, graph: int) -> None:
         self._call(self._cudart.cudaGraphExecDestroy(graph))
 
-    def close(self) -> None:
-        """The runtime's own context is every library's: it stays."""
-
     def _is_full(self, status: Any) -> bool:
         full = status == self._cudart.cudaError_t.cudaErrorMemoryAllocation
         if full:

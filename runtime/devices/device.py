@@ -93,9 +93,6 @@ class Device(Protocol):
     def close_graph(self, graph: int) -> None:
         """Give a graph back."""
 
-    def close(self) -> None:
-        """Give the GPU back; memory that is still held stays valid and can be freed."""
-
 
 def out_of_memory(nbytes: int, where: str, available: str) -> OutOfMemory:
     """Return the error of an allocation that did not succeed, in every layer's words."""

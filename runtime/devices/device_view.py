@@ -29,7 +29,8 @@ class DeviceView:
         address: of its first element.
         shape: of the array, contiguous in C order.
         dtype: NumPy's type of its elements.
-        stream: the handle of the stream that may still be writing it; None where nothing is.
+        stream: the handle of the stream that may still be writing it; None where its library names
+            none, and works in the default one.
         owner: keeps the memory alive.
     """
 
@@ -76,7 +77,6 @@ def _from_interface(array: Any, interface: dict[str, Any]) -> DeviceView:
     shape = tuple(interface["shape"])
     dtype = np.dtype(interface["typestr"])
     _must_be_contiguous(array, shape, interface.get("strides"), dtype.itemsize)
-    # Version 2 and before have no such entry: their rule was to be done when asked.
     return DeviceView(int(interface["data"][0]), shape, dtype, interface.get("stream"), array)
 
 

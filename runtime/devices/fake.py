@@ -37,7 +37,6 @@ class FakeDevice:
         self.held: dict[tuple[str, int], Any] = {}
         self.room = room
         self.capturable = True
-        self.closed = False
         self._handles = count(100)
         self._addresses = count(1 << 20, 1 << 24)
         self._captured: dict[int, list[Callable[[], object]]] = {}
@@ -156,9 +155,6 @@ class FakeDevice:
 
     def close_graph(self, graph: int) -> None:
         self._close("graph", graph)
-
-    def close(self) -> None:
-        self.closed = True
 
     def _open(self, kind: str) -> int:
         handle = next(self._handles)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from itertools import count
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,12 @@ class PinnedResults:
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any] | None:
         """Return an array to be written; None where callers hold too much, or no room is left."""
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        nbytes = prod(shape) * dtype.itemsize
         held = list(self._held.values())
         if len(held) >= _MOST_HELD or sum(held) + nbytes > _MOST_HELD_BYTES:
             return None
         try:
-            block, _ = self._blocks.take(nbytes)
+            block = self._blocks.take(nbytes)
         except OutOfMemory:
             return None
         holder = _Holder(block, shape, dtype)

@@ -145,6 +145,3 @@ class _PyCuda:
 
     def close_graph(self, graph: int) -> None:
         self._driver.close_graph(graph)
-
-    def close(self) -> None:
-        """The context is let go with the last thing that was made in it."""

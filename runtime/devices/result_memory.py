@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from .device import LEGACY_STREAM, Device
+from .device import Device
 from .device_array import DeviceArray
 from .spare_blocks import SpareBlocks
 
@@ -24,20 +25,18 @@ class ResultMemory:
     def array(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], stream: int, *, pending: bool
     ) -> DeviceArray:
-        """Return an array to be written in stream order.
+        """Return an array to be written in a stream, which must follow the default one first.
 
-        `pending`: the caller gets it before it is written.
+        Whoever held its memory before may have work on it under way there. `pending`: the caller
+        gets it before it is written.
 
         Raises:
             OutOfMemory: also without what was spare there is no room.
         """
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        address, held_before = self._blocks.take(nbytes)
+        nbytes = prod(shape) * dtype.itemsize
+        address = self._blocks.take(nbytes)
         array = DeviceArray(self._device, address, shape, dtype, stream if pending else None)
         weakref.finalize(array, self._blocks.let_go, nbytes, address).atexit = False
-        if held_before:
-            # Whoever held it may have work on it under way, most likely in the default stream.
-            self._device.follow(stream, LEGACY_STREAM)
         return array
 
     def close(self) -> None:

@@ -33,23 +33,23 @@ class SpareBlocks(Generic[T]):
         self._spare: defaultdict[int, deque[T]] = defaultdict(deque)
         self._closed = False
 
-    def take(self, nbytes: int) -> tuple[T, bool]:
-        """Return a block, and whether somebody held it before.
+    def take(self, nbytes: int) -> T:
+        """Return a block, which somebody may have held before.
 
         Raises:
             OutOfMemory: also without what was spare there is no room.
         """
         try:
-            return self._spare[nbytes].pop(), True
+            return self._spare[nbytes].pop()
         except IndexError:
             pass
         if self._bytes() > _MOST_SPARE_BYTES:  # of sizes that nobody asks for any more
             self._free_spare()
         try:
-            return self._allocate(nbytes), False
+            return self._allocate(nbytes)
         except OutOfMemory:
             self._free_spare()
-            return self._allocate(nbytes), False
+            return self._allocate(nbytes)
 
     def let_go(self, nbytes: int, block: T) -> None:
         """Take a block back; from now on, where the blocks are closed, free it."""

@@ -3,6 +3,7 @@ import pytest
 
 from tests.runtime.fake_tensorrt import CudaArray
 from unetrt.errors import BadInput
+from unetrt.runtime import SessionSpec
 from unetrt.runtime.device_inputs import device_run, device_views, on_host
 
 
@@ -12,7 +13,14 @@ class OnTheCpu:
 
 def test_a_cpu_backend_says_how_to_bring_the_array_to_the_host():
     with pytest.raises(BadInput, match=r"on onnxruntime takes no array on a GPU.*x.cpu\(\).numpy"):
-        device_run(OnTheCpu())
+        device_run(OnTheCpu(), SessionSpec())
+
+
+def test_numbers_on_the_gpu_cannot_be_checked():
+    with pytest.raises(
+        BadInput, match="on a GPU are finite; open the session without check_finite"
+    ):
+        device_run(OnTheCpu(), SessionSpec(check_finite=True))
 
 
 def test_sides_are_told_apart():

@@ -121,12 +121,18 @@ def near(y, x, expected):
     np.testing.assert_allclose(y, expected(x), atol=1e-4)
 
 
+def same(y, before, session):
+    """TensorRT-RTX compiles better kernels meanwhile, which may round otherwise."""
+    exact = session.artifact.backend == "tensorrt"
+    np.testing.assert_allclose(y, before, atol=0 if exact else 1e-5, rtol=0)
+
+
 def test_it_is_right_and_the_same_before_and_with_a_graph(session, expected):
     x = image()
     first = session.run(x)
     near(first, x, expected)
     for _ in range(4):
-        np.testing.assert_array_equal(session.run(x), first)
+        same(session.run(x), first, session)
     said = session.info
     assert said["cuda_graph"] in ("captured per shape", "captured by the library"), said
 
@@ -142,7 +148,7 @@ def test_eight_threads_get_what_one_gets(session):
     alone = [session.run(x) for x in inputs]
     with ThreadPoolExecutor(8) as threads:
         for mine, theirs in zip(alone, threads.map(session.run, inputs), strict=True):
-            np.testing.assert_allclose(theirs, mine, atol=1e-6)
+            same(theirs, mine, session)
     assert 1 <= session.info["contexts"] <= 4
 
 
@@ -184,9 +190,9 @@ def test_cupy_arrays_stay_on_the_gpu(session, expected):
     cupy = pytest.importorskip("cupy")
     x = image()
     stream = cupy.cuda.Stream(non_blocking=True)
-    with stream:  # the interface names it; the run waits for it
+    with stream:  # CuPy names the current stream in the interface; the run waits for it
         there = cupy.asarray(x) * 1
-    answer = session.run(there)
+        answer = session.run(there)
     seen = cupy.asarray(answer)
     assert seen.data.ptr == answer.address
     near(cupy.asnumpy(seen), x, expected)

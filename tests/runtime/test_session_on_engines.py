@@ -22,7 +22,7 @@ def test_a_session_runs_an_engine_by_array_or_by_name(world):
             session.run(image(1, 40, 8, 1))
         assert session.run(x).shape == x.shape
         np.testing.assert_array_equal(session.run(x[:, :, ::2]), x[:, :, ::2])
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_the_layer_and_the_stream_reach_the_backend(world, monkeypatch):

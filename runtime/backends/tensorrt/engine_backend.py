@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, nullcontext
 from typing import Any
 
 from numpy.typing import NDArray
@@ -39,15 +38,12 @@ class EngineBackend:
     def __init__(
         self, trt: Any, engine: Engine, gpu: Gpu, device: Device, outside: int | None
     ) -> None:
-        self.turn = nullcontext()
         self._device, self._outside = device, outside
         self._inputs = engine.inputs
-        with device.current(), ExitStack() as undo:
-            undo.callback(device.close)
+        with device.current():
             self._opened = OpenedEngine(trt, engine, gpu)
             self._graphs = Graphs(device, library_captures=self._opened.library_captures)
             self._pool = ContextPool(self._context, _MOST_CONTEXTS if outside is None else 1)
-            undo.pop_all()
         self._memory, self._pinned = ResultMemory(device), PinnedResults(device)
         self._runs: list[BoundEngine] = []
         self._said = {
@@ -96,7 +92,7 @@ class EngineBackend:
         return bound
 
     def close(self) -> None:
-        """Give back contexts, then the engine, then the device; results that are held stay."""
+        """Give back contexts, then the engine; results that callers hold stay until they let go."""
         with self._device.current():
             while self._runs:
                 self._runs.pop().close()
@@ -104,7 +100,6 @@ class EngineBackend:
             self._memory.close()
             self._pinned.close()
             self._opened.close()
-        self._device.close()
 
     def _context(self, *, fixed: bool = False) -> ExecutionContext:
         return ExecutionContext(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from unetrt.errors import ArtifactError, ShapeError
 
 from ...devices import Device, DeviceArray, DeviceView
+from ...devices.device import LEGACY_STREAM
 from ...devices.pinned_results import PinnedResults
 from ...devices.result_memory import ResultMemory
 from .buffers import Buffers
@@ -83,12 +85,15 @@ class ExecutionContext:
     ) -> tuple[DeviceArray, ...]:
         """Launch where the inputs lie, leave the results there; `wait` until they are written."""
         self._set_shapes(tuple(view.shape for view in views))
-        for stream in {view.stream for view in views} - {None, self.stream}:
-            self._device.follow(self.stream, stream)  # type: ignore[arg-type]  # None is left out
         results = tuple(
             memory.array(shape, np.dtype(tensor.dtype), self.stream, pending=not wait)
             for tensor, shape in zip(self._outputs, self._results, strict=True)
         )
+        # The default stream as well: PyCUDA and torch name no stream where they work in that one,
+        # and whoever held the results' memory before may still read it there.
+        writing = {LEGACY_STREAM, *(view.stream for view in views if view.stream is not None)}
+        for stream in sorted(writing - {self.stream}):
+            self._device.follow(self.stream, stream)
         self._address([view.address for view in views] + [result.address for result in results])
         self._enqueue(self.stream)
         if wait:
@@ -112,7 +117,7 @@ class ExecutionContext:
                 *zip(self._outputs, self._results, strict=True),
             )
         ]
-        sizes = [int(np.prod(shape, dtype=np.int64)) * dtype.itemsize for shape, dtype in forms]
+        sizes = [prod(shape) * dtype.itemsize for shape, dtype in forms]
         self._feeds = []
         self._buffers.fit(sizes)
         hosts = [

@@ -133,14 +133,14 @@ def test_what_the_header_says_is_heeded_before_the_engine_is_opened(world):
     world.invalid = 3
     with pytest.raises(NoDevice, match="got VERSION_MISMATCH, UNSUPPORTED_CC; build it again"):
         world.open()
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_an_engine_the_library_refuses_names_the_gpu(world):
     world.refuses = True
     with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*A10.*build the engine again"):
         world.open()
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
@@ -149,7 +149,7 @@ def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
     world.types = {"image": "float32", "sum": "uint8"}
     with pytest.raises(ArtifactError, match="not what its sidecar says: got tensors .*UINT8"):
         backend.open_backend(engine, SessionSpec())
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_without_a_gpu_the_sentence_says_where_to_go(world_of):
