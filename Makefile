@@ -1,10 +1,11 @@
 # make demo   the whole road on real data: train, convert, build, verify, time, report
 # make test   the tests
+# make gpu    on a machine with an NVIDIA GPU: its tests and the benchmark matrix, in gpu-out/
 # make lint   style, types, import rules
 # make env    the environment alone, in .venv; every recipe uses it
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: env demo test lint clean
+.PHONY: env demo test gpu lint clean
 
 PYTHON ?= python3
 OUT ?= demo-out
@@ -37,6 +38,9 @@ demo: env
 
 test: env
 	.venv/bin/python -m pytest
+
+gpu: env
+	scripts/gpu-proof --out gpu-out
 
 lint: env
 	.venv/bin/ruff check
