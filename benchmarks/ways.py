@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnsupportedModel
 from unetrt.gpu import find_gpu
+from unetrt.parity import TOLERANCES
 from unetrt.runtime import Session
 
 from .agreement import Answering
 from .candidate import Turn
 from .cells import Cell
 from .inputs import TimedInput
-from .peer_candidate import PeerCandidate, open_peer
+from .open_peers import open_peer
+from .peer_candidate import PeerCandidate
 from .peers import peers_named
 from .roofline import Roofline
 from .session_candidate import session_candidate
@@ -88,7 +90,9 @@ class PeerWay:
         image = timed_input.pixels.astype(dtype)
         opened = self._stack.enter_context(open_peer(peer, network, image))
         self.limit = limits(opened.info["computes_in"])
-        held_to = _HELD_TO[opened.info["computes_in"]]
+        # A float16 file that is computed in float32 is as far off as its weights are.
+        precisions = (_HELD_TO[opened.info["computes_in"]], cell.precision)
+        held_to = max(precisions, key=lambda name: TOLERANCES[name].max_abs_diff)
         self._candidate = _PeerAnswers(cell.id, held_to, opened)
         self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=peer.device == "cpu"),

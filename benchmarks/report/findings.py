@@ -188,6 +188,7 @@ def _missing(record: dict[str, Any]) -> list[str]:
         return ["Nothing that was asked for is missing."]
     reasons = Counter(failure["reason"] for failure in failures)
     (reason, times), *others = reasons.most_common()
+    reason = reason.partition(": got ")[0].rstrip(".")
     said = f"{reason} ({times})" if others else reason
     rest = f", and {count(len(others), 'other reason')}" if others else ""
     return [f"Asked for and missing: {count(len(failures), 'row')}; {said}{rest}."]

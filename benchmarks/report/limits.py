@@ -17,6 +17,8 @@ _LAUNCH_BOUND = 0.8
 """Of the compute time: beyond it trtexec warns that launching may limit (sampleReporting.cpp)."""
 _NEAR = 0.75
 """Share of the ceilings from which they are called what limits."""
+_BEYOND = 1.05
+"""Share of the ceilings beyond which they are none."""
 
 
 def limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network]) -> list[str]:
@@ -34,6 +36,9 @@ def limits(record: dict[str, Any], case: list[Row], networks: Sequence[Network])
         f"it reaches {share(reached)} of that speed"
     )
     kind = _kind(row, networks)
+    if reached > _BEYOND:
+        doubt = "they were measured too low, or its tensors stay in a cache"
+        return [f"{sentence}, more than they allow: {doubt}, so what limits it is not known."]
     if reached >= _NEAR:
         return [f"{sentence}: the chip's ceilings limit it{kind}."]
     rest = f"the other {share(1 - reached)} of its time the ceilings do not explain"

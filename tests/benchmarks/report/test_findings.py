@@ -92,6 +92,18 @@ def test_what_limits_it_follows_the_share_of_the_ceilings(share, said):
     assert "memory traffic" not in words(holding(other))
 
 
+def test_more_than_the_ceilings_allow_is_no_limit():
+    one = row("tensorrt", "fp16", roofline={"attainable_ns": 1e5, "share": 1.5})
+    text = words(holding(one))
+    assert "it reaches 150 % of that speed, more than they allow" in text
+    assert "ceilings limit it" not in text
+
+
+def test_of_a_long_reason_the_first_words_are_said():
+    failure = {"id": "a", "reason": "a disagrees with b: got 1, expected 2; check it."}
+    assert words(record() | {"failures": [failure]}).endswith("1 row; a disagrees with b.")
+
+
 def test_without_ceilings_it_does_not_say_what_limits():
     text = words(record() | {"ceilings": None})
     assert "ceilings were not measured, so what limits it is not known" in text
