@@ -7,7 +7,7 @@ import pytest
 
 from tests.benchmarks.test_record import validate
 from unetrt.benchmarks import read_record
-from unetrt.commands.benched import _sides
+from unetrt.commands.benched import sides
 from unetrt.errors import BadInput
 
 pytestmark = pytest.mark.tf
@@ -122,8 +122,8 @@ def test_a_simulated_bfloat16_is_not_timed(unetrt, road, disc_folder, tmp_path):
 
 
 def test_a_size_is_two_sides_or_one():
-    assert _sides("512x640") == (512, 640)
-    assert _sides("256") == (256, 256)
+    assert sides("512x640") == (512, 640)
+    assert sides("256") == (256, 256)
     with pytest.raises(BadInput, match="expected HEIGHTxWIDTH"):
-        _sides("256x")
-    assert np.prod(_sides("1x1")) == 1
+        sides("256x")
+    assert np.prod(sides("1x1")) == 1

@@ -9,6 +9,7 @@ from unetrt import runtime
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import ceilings
 from unetrt.benchmarks.ceilings import Ceilings
+from unetrt.benchmarks.record import read_record
 from unetrt.benchmarks.skeleton import fill_skeleton
 from unetrt.commands import bench_layers as module
 from unetrt.commands.bench_layers import bench_layers
@@ -71,6 +72,25 @@ def test_without_files_it_is_the_article_s_network(known, monkeypatch):
     found = bench_layers([], Progress(), size=(32, 32), backend="openvino", samples=1)
     assert found.result["networks"].keys() == {"article.fp32", "article.fp16"}
     assert {row["name"] for row in found.result["layers"]} >= {"bottleneck/conv1", "up5/upconv"}
+
+
+def test_the_command_writes_a_record(unetrt, small, known, monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    words = ("--size", "64x64", "--backend", "openvino", "--samples", "1", "--out", tmp_path / "r")
+    run = unetrt("bench", "--layers", small[1], *words)
+    assert run.exit_code == 0, run.output
+    assert "not to be added up" in run.stdout
+    record = read_record(tmp_path / "r")
+    assert len(record.layers) == 28
+    assert record.networks.keys() == {"small.fp16"}
+    assert record.rows == ()
+
+
+@pytest.mark.parametrize("words", [("bench",), ("bench", "x.onnx", "--backend", "openvino")])
+def test_a_backend_is_for_layers_and_files_are_for_the_rest(unetrt, words):
+    run = unetrt(*words)
+    assert run.exit_code == 2
+    assert "or --layers" in run.stderr
 
 
 @pytest.mark.slow

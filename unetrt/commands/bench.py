@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unetrt.commands.shell import AsJson, emit, figure, guarded, table
+from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,7 +44,9 @@ class ScopeName(StrEnum):
 
 @guarded
 def bench(
-    artifacts: Annotated[list[Path], typer.Argument(help=".keras, .onnx and .engine files.")],
+    artifacts: Annotated[
+        list[Path] | None, typer.Argument(help=".keras, .onnx and .engine files.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 1,
     size: Annotated[
         str | None, typer.Option(metavar="HxW", help="Of the image; that of the first, if not.")
@@ -65,6 +68,17 @@ def bench(
     random: Annotated[
         int | None, typer.Option(metavar="SEED", help="Random images instead.")
     ] = None,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="Each convolution of .onnx files as its own engine instead; without files, of "
+            "the article's network.",
+        ),
+    ] = False,
+    backend: Annotated[
+        str, typer.Option(help="Of --layers: onnxruntime, openvino, tensorrt, tensorrt-rtx.")
+    ] = "auto",
     out: Annotated[Path | None, typer.Option(help="RECORD.json, for `unetrt compare`.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +88,7 @@ def bench(
     also runs beside itself: a difference must be larger than its own.
     """
     from unetrt.benchmarks import Plan, Record, describe_machine, write_record
+    from unetrt.commands.bench_layers import layers_record
     from unetrt.commands.benched import choose_input, time_scope
     from unetrt.commands.predictors import open_all
     from unetrt.progress import Progress
@@ -87,6 +102,20 @@ def bench(
         machine=describe_machine(),
         rows=(),
     )
+    if layers:
+        record, shown = layers_record(
+            record, artifacts or [], progress, batch, size, backend, samples
+        )
+        if out is not None:
+            write_record(record, out)
+            shown.append(f"Wrote {out}")
+        emit(record.to_json(), as_json=as_json, shown=shown)
+        return
+    if not artifacts or backend != "auto":
+        raise BadInput(
+            "There is nothing to time" if not artifacts else "Only --layers takes a --backend",
+            expected="ONNX files, engines or Keras models, or --layers",
+        )
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
             predictors = open_all(stack, artifacts)
@@ -106,7 +135,6 @@ def bench(
 
 def _mode(name: ModeName, rate: float | None) -> Mode:
     from unetrt.benchmarks import OpenLoop, Paced, Pipelined, Serialised
-    from unetrt.errors import BadInput
 
     if (rate is not None) != (name is ModeName.OPEN_LOOP):
         raise BadInput(
@@ -125,8 +153,6 @@ def _mode(name: ModeName, rate: float | None) -> Mode:
 
 def _scopes(scope: ScopeName, any_session: bool) -> list[str]:
     """Return the scopes that can be timed; Keras has none but end to end."""
-    from unetrt.errors import BadInput
-
     if scope is ScopeName.BOTH:
         return ["core", "end_to_end"] if any_session else ["end_to_end"]
     if scope is ScopeName.CORE and not any_session:

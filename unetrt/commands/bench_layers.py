@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
     from unetrt.benchmarks.ceilings import Ceilings
     from unetrt.benchmarks.layers import LayerTime
+    from unetrt.benchmarks.record import Record
     from unetrt.benchmarks.roofline import Roofline
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
-__all__ = ["LayerBench", "bench_layers"]
+__all__ = ["LayerBench", "bench_layers", "layers_record"]
 
 _PRECISIONS = ("fp32", "fp16")
+_SIZE, _SAMPLES = (512, 512), 100
 _ON_FILES = ("onnxruntime", "openvino")
 _DOUBTFUL = 1.05
 """A share of what the machine can do that no layer should reach."""
@@ -42,9 +45,9 @@ def bench_layers(
     progress: Progress,
     *,
     batch: int = 1,
-    size: tuple[int, int] = (512, 512),
+    size: tuple[int, int] = _SIZE,
     backend: str = "auto",
-    samples: int = 100,
+    samples: int = _SAMPLES,
 ) -> LayerBench:
     """Time each convolution of ONNX files alone, beside what the machine could do with it.
 
@@ -116,6 +119,37 @@ def bench_layers(
         first = failures[0]["reason"]
         shown.append(f"{len(failures)} of {len(taken)} did not run. The first: {first}")
     return LayerBench(result, shown)
+
+
+def layers_record(
+    record: Record,
+    artifacts: list[Path],
+    progress: Progress,
+    batch: int,
+    size: str | None,
+    backend: str,
+    samples: int | None,
+) -> tuple[Record, list[Table | str]]:
+    """Return the record with what `bench_layers` finds in it, and what to show of that."""
+    from unetrt.benchmarks.record import Failure
+    from unetrt.commands.benched import sides
+
+    found = bench_layers(
+        artifacts,
+        progress,
+        batch=batch,
+        size=_SIZE if size is None else sides(size),
+        backend=backend,
+        samples=samples or _SAMPLES,
+    )
+    filled = replace(
+        record,
+        layers=tuple(found.result["layers"]),
+        ceilings=found.result["ceilings"],
+        networks=found.result["networks"],
+        failures=tuple(Failure(**one) for one in found.result["failures"]),
+    )
+    return filled, found.shown
 
 
 def _models(artifacts: list[Path], folder: Path, size: tuple[int, int]) -> list[OnnxModel]:

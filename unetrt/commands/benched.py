@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from unetrt.benchmarks.rows import Facts
     from unetrt.commands.predictors import Predictor
 
-__all__ = ["choose_input", "time_scope"]
+__all__ = ["choose_input", "sides", "time_scope"]
 
 
 def choose_input(
@@ -33,7 +33,7 @@ def choose_input(
     from unetrt.commands.predictors import check_fit
     from unetrt.data import load_dataset
 
-    asked = None if size is None else _sides(size)
+    asked = None if size is None else sides(size)
     if seed is not None:
         if asked is None:
             raise BadInput("Random images have no size of their own", hint="give one with --size")
@@ -163,7 +163,7 @@ def _facts(predictor: Predictor) -> Facts:
     )
 
 
-def _sides(text: str) -> tuple[int, int]:
+def sides(text: str) -> tuple[int, int]:
     """Return the height and width of "512x640", or of "512"."""
     found = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
     if found is None:
