@@ -170,12 +170,9 @@ def test_what_was_computed_in_is_said(unetrt, road, tmp_path, pixels):
     assert report["session"]["fast"]
 
 
-def test_blended_tiles_by_name_only(unetrt, model, tmp_path, pixels):
+def test_blended_tiles_by_name(unetrt, model, tmp_path, pixels):
     Image.fromarray(np.tile(pixels, (2, 3))).save(tmp_path / "a.png")
     words = ("predict", model, tmp_path / "a.png", "--out", tmp_path / "out", "--memory", "0.001")
-    refused = unetrt(*words)
-    assert refused.exit_code == 2
-    assert "--tiling blended" in refused.output
     assert _ok(unetrt(*words, "--tiling", "blended", "--json"))["images"] == 1
     label = np.array(Image.open(tmp_path / "out" / "predictions" / "a.png"))
     assert label.shape == (300, 270)

@@ -7,7 +7,7 @@ import pytest
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput, CheckFailed
-from unetrt.golden import Answer, Golden
+from unetrt.golden import Answer
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.self_test import run_self_test
 
@@ -26,7 +26,7 @@ def changed(model, change):
         name: Answer(a.rank, a.step, type(a.values).pack(change(a.values.array)))
         for name, a in own.answers.items()
     }
-    return replace(model, golden=Golden(own.height, own.width, own.grids, answers))
+    return replace(model, golden=replace(own, answers=answers))
 
 
 def test_the_golden_image_travels_to_every_precision_and_engine(road, model):
