@@ -78,14 +78,20 @@ class _CudaPython:
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
         self._call(self._cudart.cudaFreeHost(self._pinned.pop(array.ctypes.data)))
 
+    def pins(self, address: int) -> bool:
+        found = self._found_at(address)
+        return found is not None and bool(
+            found.type == self._cudart.cudaMemoryType.cudaMemoryTypeHost
+        )
+
     def holds(self, address: int) -> bool:
-        status, found = self._cudart.cudaPointerGetAttributes(address)
-        if status != self._cudart.cudaError_t.cudaSuccess:
-            self._cudart.cudaGetLastError()  # or the next call would be blamed for it
+        found, kinds = self._found_at(address), self._cudart.cudaMemoryType
+        if found is None or found.type not in {
+            kinds.cudaMemoryTypeDevice,
+            kinds.cudaMemoryTypeManaged,
+        }:
             return False
-        kinds = self._cudart.cudaMemoryType
-        on_gpu = found.type in {kinds.cudaMemoryTypeDevice, kinds.cudaMemoryTypeManaged}
-        return on_gpu and int(found.device) == 0
+        return int(found.device) == 0
 
     def open_stream(self) -> int:
         flags = self._cudart.cudaStreamNonBlocking
@@ -145,6 +151,14 @@ class _CudaPython:
 
     def close_graph(self, graph: int) -> None:
         self._call(self._cudart.cudaGraphExecDestroy(graph))
+
+    def _found_at(self, address: int) -> Any:
+        """Return what CUDA knows of an address, or None."""
+        status, found = self._cudart.cudaPointerGetAttributes(address)
+        if status == self._cudart.cudaError_t.cudaSuccess:
+            return found
+        self._cudart.cudaGetLastError()  # or the next call would be blamed for it
+        return None
 
     def _is_full(self, status: Any) -> bool:
         full = status == self._cudart.cudaError_t.cudaErrorMemoryAllocation

@@ -48,6 +48,9 @@ class Device(Protocol):
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
         """Give back what `allocate_pinned` returned."""
 
+    def pins(self, address: int) -> bool:
+        """Whether an address is pinned host memory, which the GPU copies from by itself."""
+
     def holds(self, address: int) -> bool:
         """Whether an address is memory of this GPU."""
 

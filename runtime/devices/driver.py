@@ -15,7 +15,7 @@ _DISABLE_TIMING = 2
 _THREAD_LOCAL = 1
 _POINTER_MEMORY_TYPE = 2
 _POINTER_ORDINAL = 9
-_MEMORY_OF_A_DEVICE = 2
+_PINNED_MEMORY, _MEMORY_OF_A_DEVICE = 1, 2
 
 
 class Driver:
@@ -96,14 +96,21 @@ class Driver:
         """Give a graph back."""
         self._call("cuGraphExecDestroy", _at(graph))
 
+    def pins(self, address: int) -> bool:
+        """Whether an address is pinned host memory."""
+        return self._asked(_POINTER_MEMORY_TYPE, address) == _PINNED_MEMORY
+
     def ordinal_of(self, address: int) -> int | None:
         """Return the number of the GPU whose memory this is, or None where it is none's."""
-        kind, ordinal = ctypes.c_uint(), ctypes.c_int()
-        for answer, attribute in ((kind, _POINTER_MEMORY_TYPE), (ordinal, _POINTER_ORDINAL)):
-            where = ctypes.c_int(attribute)
-            if self._library.cuPointerGetAttribute(ctypes.byref(answer), where, _word(address)):
-                return None
-        return ordinal.value if kind.value == _MEMORY_OF_A_DEVICE else None
+        if self._asked(_POINTER_MEMORY_TYPE, address) != _MEMORY_OF_A_DEVICE:
+            return None
+        return self._asked(_POINTER_ORDINAL, address)
+
+    def _asked(self, attribute: int, address: int) -> int | None:
+        answer, where = ctypes.c_int(), ctypes.c_int(attribute)
+        get = self._library.cuPointerGetAttribute
+        status = get(ctypes.byref(answer), where, _word(address))
+        return None if status else answer.value
 
     def _made(self, name: str, *arguments: Any) -> int:
         handle = ctypes.c_void_p()

@@ -76,11 +76,11 @@ class FakeDevice:
         self._say("unpin")
         del self.held["pinned", array.ctypes.data]
 
+    def pins(self, address: int) -> bool:
+        return self._is("pinned", address)
+
     def holds(self, address: int) -> bool:
-        return any(
-            kind == "memory" and start <= address < start + array.nbytes
-            for (kind, start), array in list(self.held.items())
-        )
+        return self._is("memory", address)
 
     def bytes_at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
         """Return the memory itself; it must be aligned as TensorRT wants, and all there."""
@@ -155,6 +155,13 @@ class FakeDevice:
 
     def close_graph(self, graph: int) -> None:
         self._close("graph", graph)
+
+    def _is(self, kind: str, address: int) -> bool:
+        return any(
+            start <= address < start + array.nbytes
+            for (of, start), array in list(self.held.items())
+            if of == kind
+        )
 
     def _open(self, kind: str) -> int:
         handle = next(self._handles)

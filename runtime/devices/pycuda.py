@@ -93,6 +93,9 @@ class _PyCuda:
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
         self._pinned.pop(array.ctypes.data).base.free()  # type: ignore[union-attr]
 
+    def pins(self, address: int) -> bool:
+        return self._driver.pins(address)
+
     def holds(self, address: int) -> bool:
         ordinal = self._driver.ordinal_of(address)
         return ordinal is not None and self._cuda.Device(ordinal) == self._device

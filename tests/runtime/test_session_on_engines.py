@@ -47,3 +47,16 @@ def test_another_gpus_engine_is_refused(world_of):
     made_with = {"spec": {}, "gpu": A10.to_json() | {"name": "NVIDIA L4"}}
     with pytest.raises(NoDevice, match="built for another GPU: got NVIDIA A10"):
         open_session(world.engine(made_with=made_with))
+
+
+def test_numbers_are_checked_where_the_spec_says_so(world):
+    x = image(1, 8, 8, 1)
+    x[0, 3, 4, 0] = np.nan
+    with open_session(world.engine()) as session:
+        assert session.run(x).shape == x.shape
+    with open_session(world.engine(), SessionSpec(check_finite=True)) as session:
+        with pytest.raises(BadInput, match=r"numbers that are not finite: got nan at \[0, 3, 4, 0"):
+            session.run(x)
+        with pytest.raises(BadInput, match="on a GPU are finite; open the session without check_f"):
+            session.run(world.put(x))
+        assert session.run(np.nan_to_num(x)).shape == x.shape

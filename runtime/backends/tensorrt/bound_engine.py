@@ -33,8 +33,8 @@ class BoundEngine:
         with device.current(), ExitStack() as undo:
             undo.callback(context.close)
             context.set_up(tuple(array.shape for array in arrays))
-            context.feed(arrays)
-            context.copy_in()
+            self._sources = context.feed(arrays)
+            context.copy_in(self._sources)
             context.launch()
             device.synchronize(context.stream)
             context.launch()
@@ -71,7 +71,7 @@ class BoundEngine:
         with self._at_work():
             began = time.perf_counter_ns()
             device.record(self._events[0], stream)
-            context.copy_in()
+            context.copy_in(self._sources)
             device.record(self._events[1], stream)
             context.launch()
             device.record(self._events[2], stream)

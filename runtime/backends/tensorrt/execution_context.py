@@ -65,8 +65,7 @@ class ExecutionContext:
     ) -> tuple[NDArray[Any], ...]:
         """Copy in, launch, copy out, wait; the results are in memory of their own."""
         self.set_up(tuple(array.shape for array in arrays))
-        self.feed(arrays)
-        self.copy_in()
+        self.copy_in(self.feed(arrays))
         self.launch()
         own = [pinned.array(fetched.shape, fetched.dtype) for fetched in self._fetched]
         targets = [
@@ -127,15 +126,21 @@ class ExecutionContext:
         self._feeds = hosts[: len(self._inputs)]
         self._fetched = hosts[len(self._inputs) :]
 
-    def feed(self, arrays: tuple[NDArray[Any], ...]) -> None:
-        """Put inputs into pinned memory."""
+    def feed(self, arrays: tuple[NDArray[Any], ...]) -> list[NDArray[Any]]:
+        """Return the inputs in pinned memory: put there, or as they are where they lie in it."""
+        sources = []
         for feed, array in zip(self._feeds, arrays, strict=True):
-            np.copyto(feed, array)
+            if array.flags.c_contiguous and self._device.pins(array.ctypes.data):
+                sources.append(array)
+            else:
+                np.copyto(feed, array)
+                sources.append(feed)
+        return sources
 
-    def copy_in(self) -> None:
+    def copy_in(self, sources: list[NDArray[Any]]) -> None:
         """Copy the inputs to the GPU, in stream order."""
-        for feed, address in zip(self._feeds, self._buffers.addresses, strict=False):
-            self._device.copy_in(address, feed, self.stream)
+        for source, address in zip(sources, self._buffers.addresses, strict=False):
+            self._device.copy_in(address, source, self.stream)
 
     def launch(self) -> None:
         """Run on what lies in the buffers, in stream order."""

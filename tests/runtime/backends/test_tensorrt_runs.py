@@ -117,6 +117,17 @@ def test_a_result_is_not_overwritten_by_the_next_run(world):
     np.testing.assert_array_equal(first, x)
 
 
+def test_an_input_that_lies_in_pinned_memory_is_not_put_there_again(world):
+    opened, x = world.open(), image(1, 8, 8, 1)
+    (y,) = opened.run((x,))  # results do
+    y += 1
+    np.testing.assert_array_equal(opened.run((y,))[0], x + 1)
+    (context,) = opened._pool._idle
+    np.testing.assert_array_equal(context._feeds[0], x)
+    turned = y.transpose(0, 2, 1, 3)
+    np.testing.assert_array_equal(opened.run((turned,))[0], turned)
+
+
 def test_who_keeps_very_many_results_gets_copies(world):
     opened, kept = world.open(), []
     for seed in range(70):

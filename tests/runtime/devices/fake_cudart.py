@@ -28,7 +28,9 @@ class FakeCudart:
     cudaError_t = Status
     cudaStreamNonBlocking, cudaEventDisableTiming = 1, 2
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice="in", cudaMemcpyDeviceToHost="out")
-    cudaMemoryType = SimpleNamespace(cudaMemoryTypeDevice=2, cudaMemoryTypeManaged=3)
+    cudaMemoryType = SimpleNamespace(
+        cudaMemoryTypeHost=1, cudaMemoryTypeDevice=2, cudaMemoryTypeManaged=3
+    )
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal="thread")
     _makes = {  # noqa: RUF012
         "cudaGetDeviceCount": 1, "cudaGetDevice": 1, "cudaMemGetInfo": 2, "cudaMalloc": 1,

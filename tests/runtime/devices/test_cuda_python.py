@@ -124,21 +124,22 @@ def test_out_of_memory_names_the_bytes_and_the_next_step(cudart, device):
 
 
 @pytest.mark.parametrize(
-    ("kind", "ordinal", "status", "ours"),
+    ("kind", "ordinal", "status", "ours", "pinned"),
     [
-        (2, 0, 0, True),
-        (3, 0, 0, True),
-        (2, 1, 0, False),  # another GPU's
-        (1, 0, 0, False),  # pinned host memory
-        (0, -2, 0, False),  # any host memory
-        (2, 0, Status.cudaErrorInvalidValue, False),
+        (2, 0, 0, True, False),
+        (3, 0, 0, True, False),
+        (2, 1, 0, False, False),  # another GPU's
+        (1, 0, 0, False, True),
+        (0, -2, 0, False, False),  # any host memory
+        (2, 0, Status.cudaErrorInvalidValue, False, False),
+        (1, 0, Status.cudaErrorInvalidValue, False, False),
     ],
 )
-def test_memory_of_this_gpu_is_told_from_other(cudart, device, kind, ordinal, status, ours):
+def test_memory_is_told_apart(cudart, device, kind, ordinal, status, ours, pinned):
     cudart.pointer.type, cudart.pointer.device = kind, ordinal
     if status:
         cudart.fails["cudaPointerGetAttributes"] = status
-    assert device.holds(4096) is ours
+    assert (device.holds(4096), device.pins(4096)) == (ours, pinned)
     assert ("cudaGetLastError",) in cudart.calls or not status
 
 

@@ -139,13 +139,14 @@ def test_graphs_come_from_the_driver(libcuda, device):
 
 
 @pytest.mark.parametrize(
-    ("pointer", "fails", "ours"), [((2, 0), 0, True), ((2, 1), 0, False), ((1, 0), 0, False)]
+    ("pointer", "ours", "pinned"),
+    [((2, 0), True, False), ((2, 1), False, False), ((1, 0), False, True)],
 )
-def test_memory_of_this_gpu_is_told_from_other(libcuda, device, pointer, fails, ours):
+def test_memory_is_told_apart(libcuda, device, pointer, ours, pinned):
     libcuda.pointer = pointer
-    assert device.holds(4096) is ours
+    assert (device.holds(4096), device.pins(4096)) == (ours, pinned)
     libcuda.fails["cuPointerGetAttribute"] = 1
-    assert device.holds(4096) is False
+    assert (device.holds(4096), device.pins(4096)) == (False, False)
 
 
 def test_a_pycuda_without_a_gpu_says_so(monkeypatch, cuda, libcuda):
