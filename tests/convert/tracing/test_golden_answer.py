@@ -41,7 +41,7 @@ def test_it_is_what_the_model_says(keras, export):
     onnx = export(model)
     golden = onnx.golden
     picture = golden.feed(onnx.inputs[0].name, "float32")
-    assert (picture.shape, golden.scale) == ((1, 16, 16, 1), 1 / 255)
+    assert (picture.shape, golden.scale) == ((1, 16, 16, 1), 1 / 256)
     said = Answer.thinned(model.predict_on_batch(picture))
     (answer,) = golden.answers.values()
     np.testing.assert_allclose(answer.values.array, said.values.array, atol=1e-6)
