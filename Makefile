@@ -1,10 +1,11 @@
 # make demo   the whole road on real data: train, convert, build, verify, time, report
 # make test   the tests
+# make gpu    on a machine with an NVIDIA GPU: its tests and the benchmark matrix, in gpu-out/
 # make lint   style, types, import rules
 # make env    the environment alone, in .venv; every recipe uses it
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: env demo test lint clean
+.PHONY: env demo test gpu lint clean
 
 PYTHON ?= python3
 OUT ?= demo-out
@@ -12,7 +13,7 @@ OUT ?= demo-out
 # An NVIDIA driver decides which extras fit the machine.
 MACHINE := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 EXTRAS_cpu := train,cpu,rtx,openvino,demo,zarr,dev
-EXTRAS_gpu := train,gpu,rtx,openvino,demo,zarr,dev
+EXTRAS_gpu := train,gpu,nvml,rtx,openvino,demo,zarr,dev
 CONSTRAINTS := constraints/$(MACHINE).txt
 STAMP := .venv/installed-$(MACHINE)
 
@@ -37,6 +38,9 @@ demo: env
 
 test: env
 	.venv/bin/python -m pytest
+
+gpu: env
+	scripts/gpu-proof --out gpu-out
 
 lint: env
 	.venv/bin/ruff check

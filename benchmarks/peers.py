@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from unetrt import vendor
 from unetrt.errors import BadInput
@@ -55,6 +56,7 @@ def _keras(device: str) -> Iterable[Peer]:
             extra="train",
             device=device,
             variant=variant,
+            precision="fp32",
         )
 
 
@@ -138,7 +140,11 @@ def _obstacle(peer: Peer) -> str | None:
         return "needs an NVIDIA GPU"
     if peer.program is not None and shutil.which(peer.program) is None:
         return f"needs {peer.program} on the PATH"
-    missing = _missing(peer)
+    python = peer_python(peer)
+    try:
+        missing = _missing(python, peer.needs)
+    except (OSError, subprocess.SubprocessError):
+        return f"needs a Python that runs: {TORCH_PYTHON} is {python}"
     if missing:
         return f"needs {', '.join(missing)}: pip install 'unetrt[{peer.extra}]'"
     if peer.name == "onnxruntime-cuda" and vendor.version("onnxruntime-gpu") is None:
@@ -146,23 +152,14 @@ def _obstacle(peer: Peer) -> str | None:
     return None
 
 
-def _missing(peer: Peer) -> list[str]:
-    python = peer_python(peer)
+@cache
+def _missing(python: str, modules: tuple[str, ...]) -> list[str]:
     if python == sys.executable:
-        return [module for module in peer.needs if not vendor.installed(module)]
+        return [module for module in modules if not vendor.installed(module)]
     code = (
         "import sys, importlib.util as u; print(*[m for m in sys.argv[1:] if not u.find_spec(m)])"
     )
-    try:
-        found = subprocess.run(
-            [python, "-c", code, *peer.needs],
-            capture_output=True,
-            text=True,
-            timeout=_LOOK_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BadInput(
-            f"{TORCH_PYTHON} names no Python that runs", got=python, hint=str(error)
-        ) from error
+    found = subprocess.run(
+        [python, "-c", code, *modules], capture_output=True, text=True, timeout=_LOOK_S, check=True
+    )
     return found.stdout.split()

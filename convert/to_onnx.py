@@ -59,7 +59,7 @@ def export_onnx(
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
-    golden = make_golden(source, graph, sizes)
+    golden = make_golden(source, graph, sizes, whole_numbers=spec.pixels != "float32")
     classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
     for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from .bound_run import BoundRun, Stages
+from .devices import DeviceArray
 from .image_port import ImagePort
 from .self_test import SelfTest
 from .session import Session, open_session
 from .session_spec import SessionSpec
 
-__all__ = ["ImagePort", "SelfTest", "Session", "SessionSpec", "open_session"]
+__all__ = [
+    "BoundRun",
+    "DeviceArray",
+    "ImagePort",
+    "SelfTest",
+    "Session",
+    "SessionSpec",
+    "Stages",
+    "open_session",
+]

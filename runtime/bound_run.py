@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from numpy.typing import NDArray
 
@@ -31,6 +32,15 @@ class Stages:
 
 class BoundRun(Protocol):
     """Made by `Session.bind(inputs)`; a context manager of one thread."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None: ...
 
     def launch(self) -> None:
         """Begin a run on the inputs in place; where a GPU computes, return before it is done."""

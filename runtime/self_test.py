@@ -110,7 +110,7 @@ def _feeds(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[Any, 
     """Yield each input with its picture, in its type and layout, as often as the batch wants."""
     profiles = artifact.made_with.get("profiles", {})
     for tensor in artifact.inputs:
-        x = golden.picture(tensor.name).astype(tensor.dtype)
+        x = golden.feed(tensor.name, tensor.dtype)
         least = profiles[tensor.name][0][0] if tensor.name in profiles else tensor.shape[0]
         x = np.repeat(x, least if isinstance(least, int) else 1, axis=0)
         yield tensor, x.transpose(0, 3, 1, 2) if artifact.layout == "NCHW" else x

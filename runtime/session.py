@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -15,7 +15,10 @@ from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend
+from .bound_run import BoundRun
 from .computed import computes_in
+from .device_inputs import OnDevice, device_run, device_views, on_host
+from .devices import DeviceArray
 from .finite import check_finite
 from .mirrored import ImageSource
 from .segmenter import Segmenter, joined
@@ -75,7 +78,8 @@ class Session:
         self.spec = spec
         self._why = why
         self._backend = backend
-        self._checked: list[tuple[tuple[int, ...], np.dtype[Any]]] | None = None
+        # What was checked last, and what runs it; one tuple, since threads read and replace it.
+        self._ready: tuple[list[Any] | None, Callable[..., tuple[Any, ...]]] = None, self._host
         self._segmenters: dict[str, Segmenter] = {}
         self._closed = False
 
@@ -109,19 +113,27 @@ class Session:
     def run(self, inputs: NDArray[Any]) -> NDArray[Any]: ...
     @overload
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+    @overload
+    def run(self, inputs: Mapping[str, OnDevice]) -> dict[str, DeviceArray]: ...
+    @overload
+    def run(self, inputs: OnDevice) -> DeviceArray: ...
 
-    def run(
-        self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]
-    ) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    def run(self, inputs: Any) -> Any:
         """Run the network on tensors of the shapes and types that `inputs` of the session say.
 
         An array goes in and an array comes out of a network of one input and one output; a
         mapping by name goes into any, and a dict comes out.
 
+        An engine takes arrays that lie on its GPU (PyCUDA, CuPy, torch, any with
+        `__cuda_array_interface__` or `__dlpack__`) as they lie, contiguous, and answers with
+        `DeviceArray`s that stay there.
+
         Raises:
             ShapeError: a tensor of another type or shape, or sides the network cannot halve.
-            BadInput: the session is closed, or an array where there are several tensors; or, if
-                the spec checks it, a number that is not finite.
+            BadInput: the session is closed, an array where there are several tensors, or on a GPU
+                that the session does not run on; or, if the spec checks it, a number that is not
+                finite.
+            OutOfMemory: the GPU has no room for this size; smaller ones still run.
         """
         if isinstance(inputs, Mapping):
             arrays = self._by_name(inputs)
@@ -181,14 +193,29 @@ class Session:
         """
         return run_self_test(self.artifact, self.run, self.info["computes_in"])
 
+    def bind(self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]]) -> BoundRun:
+        """Put host arrays in place where the network computes, to run on them many times.
+
+        Close it before the session, or use it in a `with` block.
+
+        Raises:
+            ShapeError, BadInput: as `run`.
+        """
+        given = inputs if isinstance(inputs, Mapping) else {self.inputs[0].name: inputs}
+        arrays = self._by_name(given)
+        if not on_host(arrays):
+            raise BadInput("Cannot bind these inputs", expected="NumPy arrays")
+        self._check(arrays, [])
+        return self._backend.bind(tuple(map(np.ascontiguousarray, arrays)))
+
     def close(self) -> None:
         """Give back what the backend holds; a closed session cannot run."""
         if not self._closed:
             self._closed = True
-            self._checked = None
+            self._ready = None, self._host
             self._backend.close()
 
-    def _by_name(self, inputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    def _by_name(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [tensor.name for tensor in self.inputs]
         if set(inputs) != set(names):
             raise BadInput(
@@ -198,29 +225,39 @@ class Session:
             )
         return tuple(inputs[name] for name in names)
 
-    def _run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-        with self._backend.turn:
-            if [(array.shape, array.dtype) for array in arrays] != self._checked:
-                self._check(arrays)
-            if self.spec.check_finite:
-                check_finite(self.inputs, arrays)
-            return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+    def _run(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        kinds = [(type(x), getattr(x, "shape", 0), getattr(x, "dtype", 0)) for x in arrays]
+        checked, run = self._ready
+        if kinds != checked:
+            run = self._check(arrays, kinds)
+        return run(arrays)
 
-    def _check(self, arrays: tuple[NDArray[Any], ...]) -> None:
+    def _host(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
+        if self.spec.check_finite:
+            check_finite(self.inputs, arrays)
+        return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
+
+    def _check(self, arrays: tuple[Any, ...], kinds: list[Any]) -> Callable[..., tuple[Any, ...]]:
+        """Return what runs such arrays, and keep it for the next ones like them."""
         if self._closed:
             raise BadInput("The session is closed", hint="open it again with open_session")
-        for tensor, array in zip(self.inputs, arrays, strict=True):
+        run: Callable[..., tuple[Any, ...]] = self._host
+        views = arrays
+        if not on_host(arrays):
+            views, run = device_views(arrays), device_run(self._backend, self.spec)
+        for tensor, array in zip(self.inputs, views, strict=True):
             # Swapped bytes have the same name.
             tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)
             if len(tensor.shape) == _IMAGE_RANK:
-                self._check_sides(array)
-        self._checked = None  # until the backend has said yes, and allocated
-        self._backend.check(tuple(array.shape for array in arrays))
-        self._checked = [(array.shape, array.dtype) for array in arrays]
+                self._check_sides(array.shape)
+        self._ready = None, run  # until the backend has said yes, and allocated
+        self._backend.check(tuple(array.shape for array in views))
+        self._ready = kinds, run
+        return run
 
-    def _check_sides(self, array: NDArray[Any]) -> None:
+    def _check_sides(self, shape: tuple[int, ...]) -> None:
         rule = self.artifact.sizes
-        sides = array.shape[2:] if self.artifact.layout == "NCHW" else array.shape[1:3]
+        sides = shape[2:] if self.artifact.layout == "NCHW" else shape[1:3]
         if not all(map(rule.fits, sides)):
             raise ShapeError(
                 f"The network of {self.artifact.path} cannot halve this image",

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from unetrt.errors import BadInput
 
+from .devices import LAYERS
+
 __all__ = ["SessionSpec"]
 
-_CHOICES = {"precision": ("own", "fast"), "tiling": ("exact", "blended")}
+_CHOICES = {"precision": ("own", "fast"), "tiling": ("exact", "blended"), "device": LAYERS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,12 @@ class SessionSpec:
             wait. None: the size that the artifact fixes, or that an engine was tuned for, if there
             is one.
         self_test: let opening compare the network with what Keras said of the golden image.
-        check_finite: let each run refuse NaN and infinite inputs.
+        check_finite: let each run refuse NaN and infinite inputs; of host arrays, no others are
+            taken then.
+        device: what an engine reaches the GPU through: "cuda-python", "pycuda", or "auto" for
+            cuda-python, or PyCUDA where only that is installed.
+        stream: the CUDA stream that an engine runs in: a handle, or an object with
+            `__cuda_stream__`; it must outlive the session. None: streams of the session's own.
     """
 
     backend: str = "auto"
@@ -42,6 +49,8 @@ class SessionSpec:
     warmup: tuple[tuple[int, int], ...] | None = None
     self_test: bool = False
     check_finite: bool = False
+    device: str = "auto"
+    stream: object = None
 
     def __post_init__(self) -> None:
         if self.memory_bytes < 1 or (self.threads is not None and self.threads < 1):

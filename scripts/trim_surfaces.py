@@ -28,6 +28,7 @@ CLASSES = {
     ],
     "runtime": [
         *SHARED,
+        "CudaGraphStrategy", "DynamicShapesKernelSpecializationStrategy",
         "EngineInvalidityDiagnostics", "EngineValidity", "IExecutionContext", "IRuntimeCache",
         "IRuntimeConfig",
     ],

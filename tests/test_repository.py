@@ -100,8 +100,11 @@ def test_the_wheel_holds_each_file_once_and_every_package(tmp_path):
     for stage in STAGES:
         for path in (ROOT / stage).rglob("*.py"):
             assert f"unetrt/{path.relative_to(ROOT)}" in packaged
-    for extra in ("unetrt/py.typed", "unetrt/report/report.html.j2"):
-        assert extra in packaged
+    skeletons = {
+        f"unetrt/benchmarks/skeletons/{p.name}" for p in (ROOT / "benchmarks/skeletons").iterdir()
+    }
+    assert len(skeletons) == 12
+    assert {"unetrt/py.typed", "unetrt/report/report.html.j2", *skeletons} <= packaged
     assert not any(name.startswith((*STAGES, "tests")) for name in names)
 
 

@@ -9,6 +9,7 @@ import typer
 from unetrt import __version__
 from unetrt.commands.bench import bench
 from unetrt.commands.build import build
+from unetrt.commands.compare import compare
 from unetrt.commands.convert import convert
 from unetrt.commands.demo import demo
 from unetrt.commands.doctor import doctor
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # Rich's help takes 0.3 s to import; results and progress use Rich
     pretty_exceptions_enable=False,
 )
-for command in (demo, train, convert, build, refit, verify, predict, bench, doctor):
+for command in (demo, train, convert, build, refit, verify, predict, bench, compare, doctor):
     app.command()(command)
 
 

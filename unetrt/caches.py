@@ -1,4 +1,4 @@
-"""What a library learnt on this GPU, kept for the next time: one folder a version and a GPU.
+"""What was learnt on this machine, kept for the next time; a folder for each version and GPU.
 
 TensorRT keeps the timings of its builder there, TensorRT-RTX the kernels it compiled. Neither holds
 for another version or another GPU, so neither is ever read by one. A cache may be lost at any time.
@@ -14,7 +14,7 @@ from unetrt.errors import OutputError
 from unetrt.files import write_bytes
 from unetrt.gpu import Gpu
 
-__all__ = ["cache_file", "cache_folder", "read_cache", "write_cache"]
+__all__ = ["cache_file", "cache_folder", "machine_file", "read_cache", "write_cache"]
 
 
 def cache_folder() -> Path:
@@ -29,6 +29,11 @@ def cache_file(kind: str, *, backend: str, version: str, gpu: Gpu) -> Path:
     """Return where the cache of `kind` ("timing", "runtime") for this library and GPU is kept."""
     device = f"{gpu.name} sm{gpu.compute_capability} cuda{gpu.driver_cuda}"
     return cache_folder() / f"{backend}-{version}" / f"{_plain(device)}.{kind}"
+
+
+def machine_file(kind: str, device: str) -> Path:
+    """Return where what was measured of a device ("ceilings") is kept, as JSON, by its name."""
+    return cache_folder() / kind / f"{_plain(device)}.json"
 
 
 def read_cache(path: Path) -> bytes:

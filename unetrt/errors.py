@@ -9,6 +9,7 @@
     │   ├── UnsupportedModel    a model that cannot be converted or built
     │   ├── MissingDependency   an optional package that is not installed
     │   └── NoDevice            no GPU, or one that cannot run what was asked
+    │       └── OutOfMemory         a GPU without room for what was asked
     ├── CheckFailed         exit status 1: the work was done and the result is not right
     │   ├── ParityError         an artifact disagrees with its reference
     │   └── ReceiptError        an engine does not compute in the precision asked for
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "MissingDependency",
     "NoDevice",
+    "OutOfMemory",
     "OutputError",
     "ParityError",
     "ReceiptError",
@@ -106,6 +108,10 @@ class MissingDependency(BadInput):
 
 class NoDevice(BadInput):
     """There is no GPU, or not one that can run what was asked."""
+
+
+class OutOfMemory(NoDevice):
+    """The GPU, or the host's pinned memory, has no room; what is open stays usable."""
 
 
 class CheckFailed(UnetrtError):  # noqa: N818  (it names the outcome)

@@ -65,12 +65,14 @@ class Golden:
 
     Attributes:
         height, width: of the pictures.
+        scale: what their pixels, 0 to 255, are multiplied by before they go in.
         grids: by input, uint8 [rows, columns, channels]; the picture is drawn between its nodes.
         answers: by output of the Keras model, in order.
     """
 
     height: int
     width: int
+    scale: float
     grids: Mapping[str, Packed]
     answers: Mapping[str, Answer]
 
@@ -78,11 +80,18 @@ class Golden:
         """Return the picture of an input, uint8 [1, height, width, channels]."""
         return _drawn(self.grids[name].array, self.height, self.width)[np.newaxis]
 
+    def feed(self, name: str, dtype: str) -> NDArray[Any]:
+        """Return the picture as the input of that name and type takes it, channels last."""
+        picture = self.picture(name)
+        scaled = picture if self.scale == 1 else picture * np.float32(self.scale)
+        return scaled.astype(dtype)
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         return {
             "height": self.height,
             "width": self.width,
+            "scale": self.scale,
             "grids": {name: grid.to_json() for name, grid in self.grids.items()},
             "answers": {
                 name: {"rank": a.rank, "step": a.step, "values": a.values.to_json()}
@@ -100,6 +109,7 @@ class Golden:
         made = cls(
             int(fields["height"]),
             int(fields["width"]),
+            float(fields["scale"]),
             {name: Packed.from_json(grid) for name, grid in fields["grids"].items()},
             {
                 name: Answer(int(a["rank"]), int(a["step"]), Packed.from_json(a["values"]))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
-__all__ = ["Gpu", "find_gpu"]
+__all__ = ["Gpu", "find_gpu", "first_gpu_bus_id"]
 
 _COMPUTE_CAPABILITY_MAJOR = 75
 _COMPUTE_CAPABILITY_MINOR = 76
@@ -49,3 +49,15 @@ def find_gpu() -> Gpu | None:
         compute_capability=".".join(capability),
         driver_cuda=f"{version.value // 1000}.{version.value % 1000 // 10}",
     )
+
+
+def first_gpu_bus_id() -> str | None:
+    """Return where the first GPU sits, such as "0000:17:00.0"; None where there is none."""
+    if find_gpu() is None:  # which starts the driver
+        return None
+    driver, device = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()
+    bus_id = ctypes.create_string_buffer(32)
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    if driver.cuDeviceGetPCIBusId(bus_id, len(bus_id), device) != 0:
+        return None
+    return bus_id.value.decode()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TENSORRT_EXTRAS",
+    "cuda_core",
+    "cuda_core_views",
     "cuda_runtime",
     "exporter",
     "installed",
@@ -35,8 +37,11 @@ __all__ = [
     "onnxruntime",
     "openvino",
     "pycuda_driver",
+    "pynvml",
+    "tensorflow_has_gpu",
     "tensorflow_without_tf32",
     "tensorrt",
+    "torch",
     "version",
 ]
 
@@ -74,6 +79,12 @@ def tensorflow_without_tf32() -> None:
     """Keep TensorFlow's float32 what it says; on a GPU it rounds to TF32 by default."""
     tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
     tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def tensorflow_has_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU here."""
+    tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
+    return bool(tensorflow.config.list_logical_devices("GPU"))
 
 
 def exporter() -> None:
@@ -122,14 +133,34 @@ def tensorrt(backend: str) -> Any:
     return module
 
 
+def torch() -> Any:
+    """Import PyTorch, which no extra brings: its wheels differ by CUDA version."""
+    return importlib.import_module("torch")
+
+
 def cuda_runtime() -> Any:
     """Import cuda-python's bindings of the CUDA runtime."""
     return _module("cuda.bindings.runtime", extra="gpu", purpose="Running an engine on the GPU")
 
 
+def cuda_core() -> Any:
+    """Import cuda.core, which hands GPU memory to other libraries by DLPack."""
+    return _module("cuda.core", extra="gpu", purpose="Sharing GPU memory by DLPack")
+
+
+def cuda_core_views() -> Any:
+    """Import cuda.core's views of other libraries' GPU memory."""
+    return _module("cuda.core.utils", extra="gpu", purpose="Sharing GPU memory by DLPack")
+
+
 def pycuda_driver() -> Any:
     """Import PyCUDA's driver module."""
     return _module("pycuda.driver", extra="pycuda", purpose="Running an engine through PyCUDA")
+
+
+def pynvml() -> Any:
+    """Import NVML's bindings, which read a GPU's clocks."""
+    return _module("pynvml", extra="nvml", purpose="Watching the GPU's clocks")
 
 
 def nilearn_datasets() -> Any:

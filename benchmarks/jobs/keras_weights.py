@@ -63,11 +63,9 @@ def _spec(
     first = nodes["down1/conv1"]
     pads = next((list(a.ints) for a in first.attribute if a.name == "pads"), [0])
     auto = next((a.s for a in first.attribute if a.name == "auto_pad"), b"")
-    height, width, channels = (
-        d.dim_value or None for d in graph.input[0].type.tensor_type.shape.dim[1:]
-    )
+    height, width, channels = (d.dim_value for d in graph.input[0].type.tensor_type.shape.dim[1:])
     return UNetSpec(
-        shape=(height, width, channels),
+        shape=(height or None, width or None, channels),
         n_classes=kernel("logits").shape[0],
         filters=tuple(kernel(f"down{k}/conv1").shape[0] for k in range(1, levels + 1)),
         bottleneck=kernel("bottleneck/conv1").shape[0],

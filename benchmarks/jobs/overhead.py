@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,9 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import CheckFailed
 from unetrt.runtime import SessionSpec, open_session
 
-from ..measure import Plan, measure
+from ..call_candidate import CallCandidate
+from ..measure import measure
+from ..plan import Plan
 from ..random_image import random_image
 
 __all__ = ["BARE", "main", "run"]
@@ -73,12 +74,12 @@ def run(model: OnnxModel, backend: str, side: int, threads: int | None, plan: Pl
         }
         if not np.array_equal(session.run(x), calls["bare"](x)):
             raise CheckFailed(f"The session and bare {backend} answer differently")
-        taken = measure({name: partial(call, x) for name, call in calls.items()}, plan)
+        taken = measure([CallCandidate(name, call, x) for name, call in calls.items()], plan)
         info = session.info
     return {
         "session": info,
         "shape": list(x.shape),
-        "latency_ns": {name: samples.latency_ns for name, samples in taken.items()},
+        "latency_ns": {name: samples.host_ns for name, samples in taken.items()},
     }
 
 

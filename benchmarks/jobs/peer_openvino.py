@@ -37,7 +37,10 @@ class _OpenVino:
         self.info = {
             "versions": {"openvino": ov.__version__},
             "device": "cpu",
-            "computes_in": _TYPES[chosen["INFERENCE_PRECISION_HINT"]],
+            # A quantised file computes its convolutions in int8 whatever the hint says.
+            "computes_in": "int8"
+            if task.precision == "int8"
+            else _TYPES[chosen["INFERENCE_PRECISION_HINT"]],
             "configuration": chosen,
         }
 

@@ -43,8 +43,9 @@ class _Torch:
             "memory_format": "channels_last",
             "threads": torch.get_num_threads(),
         }
-        # For the whole life of this process: autocast keeps its casts of the weights until it ends.
-        contexts = ExitStack()
+        # For the whole life of this process: autocast keeps its casts of the weights until it
+        # ends, and a context that nobody holds ends at once.
+        self._contexts = contexts = ExitStack()
         contexts.enter_context(torch.inference_mode())
         configuration["grad"] = "inference_mode"
         if self._gpu:

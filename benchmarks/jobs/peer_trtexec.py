@@ -27,18 +27,23 @@ class _TrtExec:
         task.image.tofile(task.folder / "input.bin")
         # https://docs.nvidia.com/deeplearning/tensorrt, "trtexec": TF32 is on by default. No
         # precision is asked for: it is in the graph, and version 11 has no such flags.
-        built = {"onnx": str(task.onnx), "saveEngine": str(task.folder / "engine")}
+        built: dict[str, str | float | Path] = {
+            "onnx": str(task.onnx),
+            "saveEngine": str(task.folder / "engine"),
+        }
         if any(not d.dim_value for d in graph.input[0].type.tensor_type.shape.dim):
             built["shapes"] = f"{name}:{'x'.join(map(str, task.image.shape))}"
         flags = [] if task.precision == "tf32" else ["noTF32"]
         said = self._trtexec(*flags, "skipInference", **built)
-        self._run_with = {
+        self._run_with: dict[str, str | float | Path] = {
             "loadEngine": built["saveEngine"],
             "loadInputs": f"{name}:{task.folder / 'input.bin'}",
             "warmUp": _WARM_UP_MS,
             "duration": 0,
             "avgRuns": 1,
-        } | {key: value for key, value in built.items() if key == "shapes"}
+        }
+        if "shapes" in built:
+            self._run_with["shapes"] = built["shapes"]
         self.info = {
             "versions": {"trtexec": _version(said)},
             "device": "gpu",

@@ -82,10 +82,15 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def over(self) -> bool:
-        """Whether training is at its end: of its epochs, its minutes or its patience."""
+        """Whether training is at its end: of its epochs, its minutes or its patience.
+
+        Never before an epoch: minutes may be over before a large network takes its first step.
+        """
+        if not self.history:
+            return False
         if self._schedule.done(self.step) >= 1:
             return True
-        if self._spec.patience is None or not self.history:
+        if self._spec.patience is None:
             return False
         return len(self.history) - best_epoch(self.history).epoch >= self._spec.patience
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Inspection", "inspect_engine", "read_inspection"]
+from unetrt.engine_layers import read_engine_layers
 
-_WORDS = {
-    "fp32": ("FP32", "FLOAT"),
-    "fp16": ("FP16", "HALF"),
-    "bf16": ("BF16", "BFLOAT16"),
-    "int8": ("INT8",),
-    "fp8": ("FP8",),
-}
+__all__ = ["Inspection", "inspect_engine", "read_inspection"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,41 +40,9 @@ def read_inspection(told: str) -> Inspection:
 
     Engines built without details list layers by name alone.
     """
-    document = json.loads(told)
-    layers = document.get("Layers", [])
-    tensors = document.get("I/O Tensors", document.get("Bindings", []))
-    moves = [_is_reformat(layer) for layer in layers]
+    read = read_engine_layers(told)
+    moves = sum(layer.reformats for layer in read.layers)
     types = Counter(
-        name
-        for layer, moved in zip(layers, moves, strict=True)
-        if not moved and (name := _type(layer)) is not None
+        layer.type for layer in read.layers if not layer.reformats and layer.type is not None
     )
-    return Inspection(
-        layers=len(layers),
-        reformats=sum(moves),
-        types=dict(types),
-        inputs_and_outputs=tuple(t if isinstance(t, str) else str(t["Name"]) for t in tensors),
-    )
-
-
-def _is_reformat(layer: Any) -> bool:
-    if isinstance(layer, str):
-        return layer.startswith("Reformatting CopyNode")
-    return "Reformat" in (layer.get("LayerType"), str(layer.get("Origin")).capitalize())
-
-
-def _type(layer: Any) -> str | None:
-    """Return the type of a layer's first input; versions 10 and 11 spell the key differently."""
-    if isinstance(layer, str) or not layer.get("Inputs"):
-        return None
-    tensor = layer["Inputs"][0]
-    text = next(
-        (
-            str(tensor[key])
-            for key in ("DataType", "Datatype", "Format/Datatype", "Format/DataType")
-            if key in tensor
-        ),
-        "",
-    )
-    words = text.upper().replace(".", " ").split()
-    return next((name for name, own in _WORDS.items() if set(own) & set(words)), None)
+    return Inspection(len(read.layers), moves, dict(types), read.tensors)

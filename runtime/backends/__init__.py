@@ -9,9 +9,9 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
 
 from ..session_spec import SessionSpec
-from .backend import Backend
+from .backend import Backend, DeviceBackend
 
-__all__ = ["Backend", "Opened", "open_backend"]
+__all__ = ["Backend", "DeviceBackend", "Opened", "open_backend"]
 
 _FOR_ENGINES = ("tensorrt",)
 _FOR_ONNX = ("onnxruntime-tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from queue import Empty, LifoQueue
 from typing import Any
 
@@ -74,7 +73,6 @@ class _OpenVino:
         self._outputs = [tensor.name for tensor in model.outputs]
         self._compiled = compiled
         self._idle: LifoQueue[Any] = LifoQueue()
-        self.turn = nullcontext()
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         floats = _NAMES.get(hint, hint)
         self.info = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 from numpy.typing import NDArray
@@ -92,7 +91,6 @@ class OrtSession:
         self._inputs = [tensor.name for tensor in model.inputs]
         self._outputs = [tensor.name for tensor in model.outputs]
         self._on_cpu = provider == CPU
-        self.turn = nullcontext()
         self.info = {
             "backend": "onnxruntime",
             "version": ort.__version__,

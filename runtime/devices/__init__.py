@@ -1,19 +1,47 @@
-"""The GPU's memory and stream, through whichever binding is installed."""
+"""The GPU's memory and streams, through the binding asked for or whichever is installed."""
 
 from __future__ import annotations
 
 import importlib
 
 from unetrt import vendor
+from unetrt.errors import BadInput
 
 from .device import Device
+from .device_array import DeviceArray
+from .device_view import DeviceView, is_on_device, view_of
+from .stream_handle import stream_handle
 
-__all__ = ["Device", "open_device"]
+__all__ = [
+    "LAYERS",
+    "Device",
+    "DeviceArray",
+    "DeviceView",
+    "is_on_device",
+    "open_device",
+    "stream_handle",
+    "view_of",
+]
+
+LAYERS = ("auto", "cuda-python", "pycuda")
+"""What `SessionSpec.device` may be."""
 
 
-def open_device() -> Device:
-    """Open the first GPU through cuda-python, or through PyCUDA where only that is installed."""
-    pycuda_only = vendor.installed("pycuda") and not vendor.installed("cuda.bindings")
-    module = importlib.import_module(".pycuda" if pycuda_only else ".cuda_python", __name__)
+def open_device(wanted: str = "auto") -> Device:
+    """Open the first GPU; "auto" takes cuda-python, or PyCUDA where only that is installed.
+
+    Raises:
+        BadInput: there is no such layer.
+        MissingDependency: its package is not installed.
+        NoDevice: there is no driver, or no GPU.
+    """
+    if wanted not in LAYERS:
+        raise BadInput(
+            "There is no such device layer", got=repr(wanted), expected=" or ".join(LAYERS)
+        )
+    if wanted == "auto":
+        pycuda_only = vendor.installed("pycuda") and not vendor.installed("cuda.bindings")
+        wanted = "pycuda" if pycuda_only else "cuda-python"
+    module = importlib.import_module(f".{wanted.replace('-', '_')}", __name__)
     device: Device = module.open_device()
     return device

@@ -1,8 +1,10 @@
 import pytest
 
 from unetrt.benchmarks import gpu_overhead
-from unetrt.benchmarks.gpu_overhead import judge
+from unetrt.benchmarks.gpu_overhead import judge, measure_stages
+from unetrt.benchmarks.random_image import random_image
 from unetrt.gpu import find_gpu
+from unetrt.runtime import SessionSpec, open_session
 
 
 def results(run_us=210, enqueue_us=20):
@@ -38,3 +40,13 @@ def test_without_a_gpu_it_says_what_it_needs(tmp_path, monkeypatch, capsys):
     assert gpu_overhead.main() == 2
     assert capsys.readouterr().err == "Timing model.engine needs an NVIDIA GPU: got none.\n"
     assert not out.exists()
+
+
+@pytest.mark.tf
+def test_runs_and_their_stages_are_timed_in_turn(road):
+    """On a CPU, which has no events: what is seen is that each of both was asked."""
+    with open_session(road / "model.fp32.onnx", SessionSpec(backend="onnxruntime")) as session:
+        measured = measure_stages(session, random_image(session.artifact, 16), turns=2)
+    assert measured["shape"] == [1, 16, 16, 1]
+    assert len(measured["run_ns"]) == len(measured["stages"]) == 20
+    assert min(stages["host_ns"] for stages in measured["stages"]) > 0

@@ -67,6 +67,11 @@ def test_minutes_end_the_training(keras, discs):
     assert result.history[-1].elapsed_s < 60
 
 
+def test_minutes_that_are_over_at_once_still_leave_an_epoch(keras, discs):
+    result = trained(keras, discs, epochs=None, minutes=1e-9)
+    assert len(result.history) == 1
+
+
 def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
     keras, discs, monkeypatch
 ):

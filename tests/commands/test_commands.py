@@ -77,9 +77,8 @@ def test_convert_build_verify_predict_bench(unetrt, trained, folder, tmp_path):
 
     words = ("--data", folder, "--samples", "3", "--json")
     timed = result_of(unetrt("bench", model, fp32, *words))
-    assert len(timed["latency_ns"]["m.onnx"]) == 3
-    assert timed["latency_ms"]["model.keras"]["p50"] > 0
-    assert "p90" not in timed["latency_ms"]["m.onnx"]
+    assert {row["network"] for row in timed["rows"]} == {"model.keras", "m.onnx"}
+    assert all(len(row["samples_ns"]["host"]) == 3 for row in timed["rows"])
 
 
 def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path, disc_folder):
@@ -142,7 +141,17 @@ def test_version_and_help(unetrt):
     from unetrt import __version__
 
     assert unetrt("--version").stdout == f"unetrt {__version__}\n"
-    for command in ("demo", "train", "convert", "build", "verify", "predict", "bench", "doctor"):
+    for command in (
+        "demo",
+        "train",
+        "convert",
+        "build",
+        "verify",
+        "predict",
+        "bench",
+        "compare",
+        "doctor",
+    ):
         assert command in unetrt("--help").stdout
         assert unetrt(command, "--help").exit_code == 0
 
@@ -173,3 +182,18 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
     from unetrt.builder import load_model
 
     assert load_model(tmp_path / "model.keras")[1].classes == ("background", "foreground")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_verify_alone_takes_keras_word_for_its_golden_image(unetrt, road, precision):
+    result = unetrt("verify", road / f"model.{precision}.onnx")
+    assert result.exit_code == 0, result.output
+    assert "agrees with Keras on its golden image of 16 x 16" in result.stdout
+    report = json.loads(unetrt("verify", road / f"model.{precision}.onnx", "--json").stdout)
+    assert report["self_test"]["precision"] == precision
+
+
+def test_a_keras_model_alone_has_nothing_to_agree_with(unetrt, road):
+    result = unetrt("verify", road / "model.keras")
+    assert result.exit_code == 2
+    assert "Nothing to compare" in result.output

@@ -1,12 +1,10 @@
 import onnx
 import onnx_ir as ir
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from tests.convert.graphs import model_of, rand, run
-from unetrt.convert.protobuf_stream import _varint, save
+from unetrt.convert.protobuf_stream import save
 
 
 def convolution():
@@ -51,13 +49,3 @@ def test_every_type_comes_back(tmp_path, dtype):
     again = ir.load(tmp_path / "m.onnx").graph.initializers["w"].const_value
     assert again.dtype == own
     assert again.numpy().tobytes() == array.tobytes()
-
-
-@given(st.integers(0, 2**63 - 1))
-@settings(max_examples=200)
-def test_a_number_is_as_protobuf_reads_it(number):
-    value = 0
-    for place, byte in enumerate(_varint(number)):
-        value |= (byte & 0x7F) << 7 * place
-    assert value == number
-    assert all(byte & 0x80 for byte in _varint(number)[:-1])

@@ -1,4 +1,4 @@
-"""A TensorRT that computes with NumPy, on a device that remembers what it did.
+"""A TensorRT that computes with NumPy, on the fake device, which remembers what it did.
 
 The library is dressed in a version's surface: a member which that version lacks is not there.
 """
@@ -11,45 +11,15 @@ import numpy as np
 from tests.tensorrt_surface import dressed
 from unetrt.artifacts import Engine
 from unetrt.gpu import Gpu
+from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends.tensorrt import open_backend
+from unetrt.runtime.devices.fake import FakeDevice
 from unetrt.tensors import TensorSpec
 
 SURFACES = json.loads((Path(__file__).parent / "tensorrt_surfaces.json").read_text())
 RTX = next(version for version in SURFACES if version.startswith("tensorrt_rtx"))
 A10 = Gpu("NVIDIA A10", "8.6", "13.0")
 BATCH = ("batch", "height", "width")
-
-
-class FakeDevice:
-    """Device memory is a dict of NumPy arrays by address; the stream is a list of what it did."""
-
-    name, stream = "fake", 7
-
-    def __init__(self):
-        self.memory, self.done, self.closed = {}, [], False
-
-    def allocate(self, nbytes):
-        address = 1000 + len(self.done)
-        self.memory[address] = np.zeros(nbytes, np.uint8)
-        self.done.append("allocate")
-        return address
-
-    def free(self, address):
-        del self.memory[address]
-
-    def copy_in(self, address, array):
-        self.memory[address][:] = array.view(np.uint8).ravel()
-        self.done.append("in")
-
-    def copy_out(self, array, address):
-        array.view(np.uint8).reshape(-1)[:] = self.memory[address]
-        self.done.append("out")
-
-    def synchronize(self):
-        self.done.append("synchronize")
-
-    def close(self):
-        self.closed = True
 
 
 class Named:
@@ -66,6 +36,7 @@ class FakeContext:
 
     def __init__(self, world):
         self._world, self._addresses, self._shapes = world, {}, {}
+        world.contexts += 1
 
     def set_input_shape(self, name, shape):
         self._shapes[name] = shape
@@ -80,26 +51,15 @@ class FakeContext:
         return True
 
     def execute_async_v3(self, stream):
-        assert stream == self._world.device.stream
-        memory = self._world.device.memory
-        total = 0.0
-        for name, shape in self._shapes.items():
-            dtype = np.dtype(self._world.types[name])
-            raw = memory[self._addresses[name]]
-            if dtype == np.uint16:
-                low, high = np.moveaxis(raw.reshape(shape), -1, 0).astype(np.float32)
-                total = total + low + 256 * high
-            else:
-                total = total + raw.view(dtype).reshape(shape).astype(np.float32)
-        answers = {
-            "sum": total.astype(np.float32),
-            "labels": (total[..., 0] > 100).astype(np.uint8),
-        }
-        for name, address in self._addresses.items():
-            if name in answers:
-                memory[address][:] = np.ascontiguousarray(answers[name]).view(np.uint8).ravel()
-        self._world.device.done.append("execute")
+        """Work on what is set now, also when it is captured and launched later."""
+        world, shapes, addresses = self._world, dict(self._shapes), dict(self._addresses)
+        if world.fails_to_run:
+            return False
+        world.device.give("execute", stream, lambda: world.compute(shapes, addresses))
         return True
+
+    def __del__(self):
+        self._world.contexts -= 1
 
 
 class FakeCache:
@@ -116,6 +76,7 @@ class FakeCache:
 
 class FakeConfig:
     surface_class = "IRuntimeConfig"
+    cuda_graph_strategy = dynamic_shapes_kernel_specialization_strategy = None
 
     def create_runtime_cache(self):
         return FakeCache()
@@ -143,8 +104,10 @@ class FakeEngine:
         return FakeConfig()
 
     def create_execution_context(self, config=None):
-        assert (config is not None) == (self._world.version == RTX)
-        return FakeContext(self._world)
+        world = self._world
+        assert (config is not None) == (world.version == RTX)
+        world.configs.append(config)
+        return FakeContext(world) if world.contexts < world.room_for_contexts else None
 
     def get_tensor_profile_shape(self, name, index):
         assert index == 0
@@ -157,6 +120,8 @@ class World:
 
     def __init__(self, folder, version):
         self.version, self.device, self.invalid, self.refuses = version, FakeDevice(), 0, False
+        self.contexts, self.room_for_contexts, self.fails_to_run = 0, 99, False
+        self.configs = []
         self.types = {"image": "float32", "sum": "float32"}
         self.path = folder / "m.engine"
         self.path.write_bytes(b"header" + bytes(100))
@@ -194,6 +159,14 @@ class World:
             surface_class = "EngineInvalidityDiagnostics"
             __members__ = {"VERSION_MISMATCH": 1, "UNSUPPORTED_CC": 2}  # noqa: RUF012
 
+        class GraphStrategy:
+            surface_class = "CudaGraphStrategy"
+            WHOLE_GRAPH_CAPTURE = "whole"
+
+        class Specialization:
+            surface_class = "DynamicShapesKernelSpecializationStrategy"
+            EAGER = "eager"
+
         self.trt = dressed(
             None,
             SURFACES,
@@ -202,7 +175,28 @@ class World:
             Logger=FakeLogger,
             EngineValidity=Validity,
             EngineInvalidityDiagnostics=Diagnostics,
+            CudaGraphStrategy=GraphStrategy,
+            DynamicShapesKernelSpecializationStrategy=Specialization,
         )
+
+    def compute(self, shapes, addresses):
+        total = 0.0
+        for name, shape in shapes.items():
+            dtype = np.dtype(self.types[name])
+            one = 1 if dtype == np.uint16 else dtype.itemsize  # a 16-bit number is two bytes there
+            raw = self.device.bytes_at(addresses[name], int(np.prod(shape)) * one)
+            if dtype == np.uint16:
+                low, high = np.moveaxis(raw.reshape(shape), -1, 0).astype(np.float32)
+                total = total + low + 256 * high
+            else:
+                total = total + raw.view(dtype).reshape(shape).astype(np.float32)
+        answers = {
+            "sum": total.astype(np.float32),
+            "labels": (total[..., 0] > 100).astype(np.uint8),
+        }
+        for name in addresses.keys() & answers:
+            answer = np.ascontiguousarray(answers[name]).view(np.uint8).ravel()
+            self.device.bytes_at(addresses[name], answer.nbytes)[:] = answer
 
     def engine(self, **changes):
         tensors = [TensorSpec(n, t, (*BATCH, 1)) for n, t in self.types.items() if n != "labels"]
@@ -218,5 +212,37 @@ class World:
         }
         return Engine(**(fields | changes))
 
-    def open(self, **changes):
-        return open_backend(self.engine(**changes), None)
+    def open(self, *, stream=None, **changes):
+        return open_backend(self.engine(**changes), SessionSpec(stream=stream))
+
+    def forget(self):
+        """Begin a new list of what the device does."""
+        self.device.done.clear()
+
+    def put(self, array):
+        """Put an array on the device, as another library's; return that."""
+        with self.device.current():
+            address = self.device.allocate(array.nbytes)
+        self.device.bytes_at(address, array.nbytes)[:] = array.view(np.uint8).ravel()
+        return CudaArray(address, array)
+
+    def get(self, array):
+        """Return what a device array holds."""
+        return (
+            self.device.bytes_at(array.address, array.nbytes).view(array.dtype).reshape(array.shape)
+        )
+
+
+class CudaArray:
+    """An array of another library."""
+
+    def __init__(self, address, array, **changes):
+        self.shape, self.dtype = array.shape, array.dtype
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (address, False),
+            "strides": None,
+            "version": 3,
+            **changes,
+        }

@@ -115,7 +115,7 @@ def test_a_network_that_sees_everything_is_refused_where_it_does_not_fit(network
     assert model.receptive_field.unbounded_by.startswith("down1/norm1")
     with (
         open_session(model, SessionSpec(memory_bytes=1 << 20)) as session,
-        pytest.raises(BadInput, match="got down1/norm1.*, which sees the whole image"),
+        pytest.raises(BadInput, match="got down1/norm1.*, which sees .*: --tiling blended"),
     ):
         session.segment(image)
     with open_session(model) as session:
@@ -155,3 +155,43 @@ def test_rows_come_one_row_of_tiles_at_a_time_and_can_begin_further_down(network
 def test_what_is_no_image_of_the_network_is_refused(networks, shape):
     with open_session(networks["article"]) as session, pytest.raises(ShapeError):
         session.segment(np.zeros(shape, np.float32))
+
+
+def _smooth(height, width):
+    y, x = np.mgrid[:height, :width] / 40
+    return (np.sin(y) + np.cos(x))[:, :, np.newaxis].astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["group", "article", "unpadded"])
+def test_blended_tiles_take_any_network_and_come_near(networks, name):
+    model, image = networks[name], _smooth(300, 180)
+    spec = SessionSpec(memory_bytes=int(model.bytes_per_pixel * 100 * 100), tiling="blended")
+    with open_session(model) as whole, open_session(model, spec) as blended:
+        assert blended.segmenter().tiling(300, 180).count > 4
+        expected, found = whole.probabilities(image), blended.probabilities(image)
+        np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
+        if model.receptive_field.is_bounded:  # where each tile has its own statistics, it is not
+            assert np.abs(found - expected).mean() < 0.05
+        labels = blended.segment(image)
+        assert (labels.shape, labels.dtype) == ((300, 180), np.uint8)
+        np.testing.assert_array_equal(labels, found.argmax(-1))
+
+
+def test_a_blended_session_leaves_whole_what_fits(networks):
+    image = _smooth(64, 96)
+    with (
+        open_session(networks["group"]) as whole,
+        open_session(networks["group"], SessionSpec(tiling="blended")) as blended,
+    ):
+        np.testing.assert_array_equal(blended.probabilities(image), whole.probabilities(image))
+
+
+def test_labels_alone_cannot_be_blended(networks):
+    model = networks["article"]
+    labels = replace(model.outputs[0], name="labels", dtype="uint8", shape=("b", "h", "w"))
+    spec = SessionSpec(memory_bytes=int(model.bytes_per_pixel * 100 * 100), tiling="blended")
+    with (
+        open_session(replace(model, outputs=(labels,)), spec) as session,
+        pytest.raises(ShapeError, match="gives no probabilities"),
+    ):
+        session.segment(_smooth(300, 180))

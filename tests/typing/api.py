@@ -9,13 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt import Engine, OnnxModel, ShapeRange
-from unetrt.benchmarks import Latency, Plan, measure, summarize
+from unetrt.benchmarks import (
+    CallCandidate,
+    Latency,
+    OpenLoop,
+    Plan,
+    Samples,
+    compare_candidates,
+    measure,
+    read_record,
+    summarize,
+)
 from unetrt.convert.precision import PrecisionSpec, to_precision
 from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.convert.to_onnx import ExportSpec, export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
+from unetrt.runtime.backends import Backend, DeviceBackend
+from unetrt.runtime.backends.tensorrt import open_backend
+from unetrt.runtime.bound_run import BoundRun, Stages
+from unetrt.runtime.devices import Device, DeviceArray, cuda_python, pycuda
+from unetrt.runtime.devices.fake import FakeDevice
 
 
 def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -44,6 +59,29 @@ def by_name(session: Session, tensors: dict[str, NDArray[Any]]) -> dict[str, NDA
     return session.run(tensors)
 
 
+def on_the_gpu(session: Session, x: DeviceArray) -> DeviceArray:
+    """Leave the result where it is."""
+    return session.run(x)
+
+
+def core(session: Session, x: NDArray[Any]) -> Stages:
+    """Time one bound run."""
+    bound: BoundRun
+    with session.bind(x) as bound:
+        return bound.stages()
+
+
+def layers() -> tuple[Device, ...]:
+    """Every device layer is a Device."""
+    return cuda_python.open_device(), pycuda.open_device(), FakeDevice()
+
+
+def engine_backend(engine: Engine) -> tuple[Backend, DeviceBackend]:
+    """An engine's backend is both."""
+    opened = open_backend(engine, SessionSpec(device="pycuda", stream=7))
+    return opened, opened
+
+
 def build(path: Path) -> Engine:
     """Load and build."""
     model: OnnxModel = OnnxModel.load(path)
@@ -53,8 +91,28 @@ def build(path: Path) -> Engine:
 
 def latency(session: Session, x: NDArray[np.float32]) -> Latency:
     """Time one session."""
-    samples = measure({"session": lambda: session.run(x)}, Plan(samples=64))
+    samples: dict[str, Samples] = measure(
+        [CallCandidate("session", session.run, x)],
+        Plan(percentile=99, mode=OpenLoop(rate_per_s=10, arrivals="poisson", seed=1)),
+    )
     return summarize(samples["session"])
+
+
+def verdict(one: Session, other: Session, x: NDArray[np.float32]) -> str:
+    """Compare two sessions."""
+    found = compare_candidates(
+        {
+            "one": lambda _rebuild: CallCandidate("one", one.run, x),
+            "other": lambda _rebuild: CallCandidate("other", other.run, x),
+        },
+        rebuilds=2,
+    )
+    return found["other"].verdict
+
+
+def median_ms(path: Path) -> float:
+    """Read a record."""
+    return read_record(path).rows[0].latency_ms["p50"]
 
 
 def classes(source: str) -> tuple[str, ...]:

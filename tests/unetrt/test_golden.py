@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from unetrt.packed import Packed
 def golden(channels=1, height=32, width=48):
     y = np.random.default_rng(0).random((1, height, width, 3)).astype(np.float32)
     answers = {"y": Answer.thinned(y), "score": Answer.thinned(y[:, 0, 0])}
-    return Golden(height, width, {"image": draw_grid(channels, 0)}, answers)
+    return Golden(height, width, 1 / 255, {"image": draw_grid(channels, 0)}, answers)
 
 
 @given(
@@ -80,3 +81,12 @@ def test_what_is_kept_of_an_answer_meets_all_columns(height, width, channels):
 def test_a_golden_image_without_pixels_is_refused(changes):
     with pytest.raises((ValueError, AttributeError)):
         Golden.from_json(golden().to_json() | changes)
+
+
+def test_pixels_are_scaled_where_the_network_wants_it():
+    own = golden()
+    picture = own.picture("image")
+    np.testing.assert_allclose(own.feed("image", "float32"), picture / 255, rtol=1e-6)
+    assert own.feed("image", "float16").dtype == np.float16
+    whole = replace(own, scale=1.0)
+    np.testing.assert_array_equal(whole.feed("image", "uint16"), picture)

@@ -197,15 +197,15 @@ def _open_candidates(
 def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
-    from unetrt.benchmarks import measure, summarize
+    from unetrt.benchmarks import CallCandidate, Plan, measure, summarize
     from unetrt.commands.predictors import common_sizes
     from unetrt.padding import as_batch
 
     image = data.test[len(data.test) // 2].image
     x = as_batch(image, common_sizes(predictors))
     with progress.step("bench", "Timing"):
-        calls = {p.name: (lambda p=p: p.predict(x)) for p in predictors}
-        samples = measure(calls, on_run=progress.tick)
+        calls = [CallCandidate(p.name, p.predict, x, p.precision) for p in predictors]
+        samples = measure(calls, Plan(samples=100), on_run=progress.tick)
     return list(x.shape), {name: summarize(taken).to_json() for name, taken in samples.items()}
 
 

@@ -48,6 +48,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from unetrt import vendor
     from unetrt.benchmarks import describe_machine
+    from unetrt.benchmarks.peers import peers_available
     from unetrt.gpu import find_gpu
 
     gpu = find_gpu()
@@ -67,11 +68,14 @@ def doctor(as_json: AsJson = False) -> None:
         report[ability.title] = {"works": works, "packages": found, "install": install}
     shown = "none" if gpu is None else f"{gpu.name}, compute capability {gpu.compute_capability}"
     machine = describe_machine()
+    peers = peers_available()
+    there = [name for name, obstacle in peers.items() if obstacle is None]
     emit(
-        {"machine": machine, "abilities": report},
+        {"machine": machine, "abilities": report, "peers": peers},
         as_json=as_json,
         shown=[
             f"CPU: {machine['cpu']}, {machine['cores']} cores\nGPU: {shown}",
             table("This machine can", ["", "works", "installed", "to install"], rows),
+            f"It can compare with: {', '.join(there) or 'nothing'}",
         ],
     )

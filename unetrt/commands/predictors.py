@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
     from unetrt.data import Dataset
     from unetrt.parity import Predict
+    from unetrt.runtime import Session
 
 __all__ = [
     "KERAS",
@@ -35,7 +36,7 @@ KERAS = (".keras", ".h5")
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A runnable artifact and what is known about it."""
+    """A runnable artifact and what is known about it; no session where Keras runs it."""
 
     name: str
     path: Path
@@ -44,6 +45,7 @@ class Predictor:
     channels: int | str
     n_classes: int | str | None
     sizes: SizeRule
+    session: Session | None = None
 
 
 @contextmanager
@@ -65,6 +67,7 @@ def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterat
             port.channels,
             port.n_classes,
             artifact.sizes,
+            session,
         )
 
 

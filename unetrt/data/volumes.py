@@ -114,10 +114,18 @@ def _read_stack(path: Path) -> NDArray[Any]:
     """Read a stack [pages, height, width(, channels)]; what tifffile cannot decode, by Pillow."""
     try:
         with tifffile.TiffFile(path) as file:
+            cut_short = _is_cut_short(path, file)
             count, axes = len(file.series), file.series[0].axes
-            stack = np.asarray(file.series[0].asarray())
+            stack = None if cut_short else np.asarray(file.series[0].asarray())
     except Exception as error:  # noqa: BLE001  (some compressions take a package; or it is damaged)
         return _read_frames(path, error)
+    if stack is None:
+        raise DataError(
+            f"Cannot read the stack {path}",
+            got="a file that ends before its pages do",
+            expected="a whole TIFF file",
+            hint="it was cut short: copy it again",
+        )
     if count > 1 or len(axes.replace("S", "")) != 3:  # noqa: PLR2004
         raise DataError(
             f"Cannot use the stack {path}",
@@ -126,6 +134,15 @@ def _read_stack(path: Path) -> NDArray[Any]:
             hint="save each channel and each time point as a stack of its own",
         )
     return stack
+
+
+def _is_cut_short(path: Path, file: tifffile.TiffFile) -> bool:
+    size = path.stat().st_size
+    return any(
+        offset + length > size
+        for page in file.pages
+        for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True)
+    )
 
 
 def _read_frames(path: Path, refusal: Exception) -> NDArray[Any]:

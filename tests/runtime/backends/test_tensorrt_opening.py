@@ -1,4 +1,4 @@
-"""The TensorRT backend over a fake library and a fake device: the order of its calls.
+"""Opening engines over a fake library: what is refused, and before what.
 
 The library wears each version's surface: a member that TensorRT's API lacks in one of them is
 not there, and the backend fails.
@@ -6,122 +6,15 @@ not there, and the backend fails.
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import A10, RTX, SURFACES, World
+from tests.runtime.fake_tensorrt import A10, SURFACES
 from unetrt.artifacts import Engine
 from unetrt.engine_fit import HOST_CODE
-from unetrt.errors import ArtifactError, NoDevice, ShapeError
+from unetrt.errors import ArtifactError, NoDevice
 from unetrt.gpu import Gpu
-from unetrt.runtime import open_session
+from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends import tensorrt as backend
-
-
-@pytest.fixture
-def world_of(monkeypatch, tmp_path):
-    def make(version=RTX, gpu=A10):
-        world = World(tmp_path, version)
-        monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
-        monkeypatch.setattr(backend, "open_device", lambda: world.device)
-        monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: world.trt)
-        return world
-
-    monkeypatch.setenv("UNETRT_CACHE", str(tmp_path / "cache"))
-    return make
-
-
-@pytest.fixture
-def world(world_of):
-    return world_of()
-
-
-def image(*shape, dtype=np.float32):
-    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
-
-
-@pytest.mark.parametrize("version", SURFACES)
-def test_run_copies_in_launches_copies_out_and_waits_in_every_version(world_of, version):
-    world = world_of(version)
-    opened, x = world.open(), image(1, 8, 16, 1)
-    opened.check((x.shape,))
-    (y,) = opened.run((x,))
-    np.testing.assert_array_equal(y, x)
-    world.device.done.clear()
-    opened.run((x,))
-    assert world.device.done == ["in", "execute", "out", "synchronize"]  # and nothing allocated
-    opened.close()
-    assert (world.device.memory, world.device.closed) == ({}, True)
-    touched = world.trt.surface.touched
-    assert ("IExecutionContext", "execute_async_v3") in touched
-    assert (("IRuntimeConfig", "set_runtime_cache") in touched) == (version == RTX)
-    assert (("Runtime", "get_engine_validity") in touched) == (version == RTX)
-
-
-def test_several_inputs_and_outputs_keep_their_order_and_types(world):
-    world.types = {"image": "uint8", "mask": "float32", "sum": "float32", "labels": "uint8"}
-    opened = world.open()
-    a, b = image(2, 8, 8, 1, dtype=np.uint8), image(2, 8, 8, 1)
-    opened.check((a.shape, b.shape))
-    total, labels = opened.run((a, b))
-    np.testing.assert_array_equal(total, a + b)
-    assert (labels.dtype, labels.shape) == (np.uint8, (2, 8, 8))
-    np.testing.assert_array_equal(labels, (a + b)[..., 0] > 100)
-
-
-def test_a_session_runs_an_engine_by_array_or_by_name(world):
-    x = image(1, 8, 16, 1)
-    with open_session(world.engine()) as session:
-        np.testing.assert_array_equal(session.run(x), x)
-        np.testing.assert_array_equal(session.run({"image": x})["sum"], x)
-        with pytest.raises(ShapeError, match=r"got \(1, 40, 8, 1\), expected between"):
-            session.run(image(1, 40, 8, 1))
-        assert session.run(x).shape == x.shape
-    assert world.device.closed
-
-
-def test_sixteen_bits_go_in_as_they_lie_in_memory(world):
-    world.types = {"image": "uint16", "sum": "float32"}
-    opened, x = world.open(), image(1, 8, 8, 1, dtype=np.uint16) * 300
-    opened.check((x.shape,))
-    np.testing.assert_array_equal(opened.run((x,))[0], x.astype(np.float32))
-    with pytest.raises(ShapeError, match=r"got \(1, 40, 8, 1\), expected between \(1, 8, 8, 1\)"):
-        opened.check(((1, 40, 8, 1),))
-
-
-def test_memory_follows_the_shape_and_is_all_given_back(world):
-    opened = world.open()
-    for side in (8, 32, 16):
-        opened.check(((1, side, side, 1),))
-        assert sum(array.nbytes for array in world.device.memory.values()) == side * side * 4 * 2
-    opened.close()
-    assert (world.device.memory, world.device.closed) == ({}, True)
-
-
-def test_a_size_outside_the_profile_is_refused(world):
-    opened = world.open()
-    with pytest.raises(
-        ShapeError, match=r"not built for this size of 'image': got \(1, 40, 8, 1\)"
-    ):
-        opened.check(((1, 40, 8, 1),))
-    opened.check(((1, 8, 8, 1),))
-    assert opened.run((image(1, 8, 8, 1),))[0].shape == (1, 8, 8, 1)
-
-
-def test_out_of_memory_leaves_the_backend_usable(world, monkeypatch):
-    opened = world.open()
-    opened.check(((1, 8, 8, 1),))
-    allocate = world.device.allocate
-
-    def refuse(_nbytes):
-        raise NoDevice("A CUDA call failed", got="cudaErrorMemoryAllocation")
-
-    monkeypatch.setattr(world.device, "allocate", refuse)
-    with pytest.raises(NoDevice, match="MemoryAllocation"):
-        opened.check(((1, 32, 32, 1),))
-    monkeypatch.setattr(world.device, "allocate", allocate)
-    opened.check(((1, 8, 8, 1),))
-    assert opened.run((image(1, 8, 8, 1),))[0].shape == (1, 8, 8, 1)
 
 
 def test_what_was_compiled_is_kept_for_the_next_session(world, tmp_path):
@@ -240,14 +133,14 @@ def test_what_the_header_says_is_heeded_before_the_engine_is_opened(world):
     world.invalid = 3
     with pytest.raises(NoDevice, match="got VERSION_MISMATCH, UNSUPPORTED_CC; build it again"):
         world.open()
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_an_engine_the_library_refuses_names_the_gpu(world):
     world.refuses = True
     with pytest.raises(NoDevice, match=r"refuses .*m.engine: got .*A10.*build the engine again"):
         world.open()
-    assert world.device.closed
+    assert world.device.held == {}
 
 
 def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
@@ -255,8 +148,8 @@ def test_a_sidecar_that_lies_about_the_tensors_is_refused(world):
     engine = world.engine()
     world.types = {"image": "float32", "sum": "uint8"}
     with pytest.raises(ArtifactError, match="not what its sidecar says: got tensors .*UINT8"):
-        backend.open_backend(engine, None)
-    assert world.device.closed
+        backend.open_backend(engine, SessionSpec())
+    assert world.device.held == {}
 
 
 def test_without_a_gpu_the_sentence_says_where_to_go(world_of):

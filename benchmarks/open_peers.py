@@ -1,0 +1,176 @@
+"""Peers opened side by side, each in a child of its own, and closed whatever comes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import unetrt
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import BadInput, ParityError, UnetrtError
+
+from .peer_candidate import Limits, PeerCandidate
+from .peers import PEERS, Peer, peer_python
+from .worker import Worker
+
+__all__ = ["OpenPeers", "open_peer", "open_peers", "reference_answer"]
+
+_FLAT = 1e-3
+"""An answer that is the same everywhere would agree with anything."""
+
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # OpenMP's threads (torch's) wait for their next work spinning, 200 ms long in Intel's library:
+    # into the turn of the next candidate. One millisecond still bridges the gap between two layers.
+    # https://docs.pytorch.org/tutorials/recipes/recipes/tuning_guide.html
+    # GNU's, which torch's wheels for Linux bring, stops sooner: in the second after a turn torch
+    # took 0.01 s of CPU, TensorFlow, OpenVINO and ONNX Runtime (see its job) none.
+    "KMP_BLOCKTIME": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPeers:
+    """The peers that opened and agree, and why the others do not, by name."""
+
+    candidates: tuple[PeerCandidate, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_peer(
+    peer: Peer,
+    model: OnnxModel,
+    image: NDArray[Any],
+    *,
+    threads: int | None = None,
+    keras_file: Path | None = None,
+    limits: Limits | None = None,
+) -> Iterator[PeerCandidate]:
+    """Open `model` in a child of its own; `image` is its input, in the file's type and layout.
+
+    Raises:
+        BadInput: the network has several inputs or outputs, or is not in float32 though the peer
+            chooses its precision itself.
+        ShapeError: the image does not fit it.
+        WorkerFailed: the child cannot open it.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise BadInput(
+            f"{model.path} cannot be given to peers",
+            got=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
+            expected="one of each",
+        )
+    if peer.precision is not None and model.precision != "fp32":
+        raise BadInput(
+            f"{peer.name} chooses its precision itself and takes a float32 file",
+            got=f"{model.path.name} in {model.precision}",
+            expected="fp32",
+        )
+    model.inputs[0].check(image.shape, image.dtype.name)
+    limits = limits or Limits()
+    task = {
+        "onnx": str(model.path.resolve()),
+        "keras": None if keras_file is None else str(keras_file.resolve()),
+        "precision": peer.precision or model.precision,
+        "device": peer.device,
+        "variant": peer.variant,
+        "threads": threads,
+    }
+    with TemporaryDirectory(prefix="unetrt-peer-") as name:
+        folder = Path(name)
+        (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+        np.save(folder / "input.npy", np.ascontiguousarray(image))
+        # Another interpreter finds unetrt here, and nothing else of this one's packages.
+        (folder / "path").mkdir()
+        (folder / "path" / "unetrt").symlink_to(Path(unetrt.__file__).resolve().parent)
+        with Worker(
+            [peer_python(peer), "-m", f"unetrt.benchmarks.jobs.{peer.job}", str(folder)],
+            name=peer.name,
+            log=folder / "log.txt",
+            timeout_s=limits.open_s,
+            environment=_environment(peer, folder),
+        ) as worker:
+            yield PeerCandidate(peer.name, worker, folder, limits, model.precision)
+
+
+@contextmanager
+def open_peers(
+    peers: Iterable[Peer],
+    model: OnnxModel,
+    image: NDArray[Any],
+    *,
+    expected: NDArray[Any] | None = None,
+    threads: int | None = None,
+    keras_file: Path | None = None,
+    limits: Limits | None = None,
+) -> Iterator[OpenPeers]:
+    """Open each peer, check its answer against `expected`, and close all of them at the end.
+
+    `expected` is ONNX Runtime's answer on the float32 file, and asked of it if it is not given. A
+    peer that fails or disagrees is a failure among the others' successes.
+
+    Raises:
+        WorkerFailed: ONNX Runtime itself cannot run the network.
+        ParityError: its answer is flat, so that agreeing with it says nothing.
+    """
+    if expected is None:
+        expected = reference_answer(model, image, threads=threads, limits=limits)
+    if not float(np.ptp(expected)) > _FLAT:
+        raise ParityError(
+            "The reference's answer says nothing",
+            got=f"values within {float(np.ptp(expected)):.1g}",
+            hint="give another image, or trained weights",
+        )
+    candidates, failures = [], {}
+    with ExitStack() as stack:
+        for peer in peers:
+            with ExitStack() as opening:  # closes a peer that disagrees
+                try:
+                    candidate = opening.enter_context(
+                        open_peer(
+                            peer,
+                            model,
+                            image,
+                            threads=threads,
+                            keras_file=keras_file,
+                            limits=limits,
+                        )
+                    )
+                    candidate.check(expected)
+                except UnetrtError as error:
+                    failures[peer.name] = str(error)
+                else:
+                    candidates.append(candidate)
+                    stack.push(opening.pop_all())
+        yield OpenPeers(tuple(candidates), failures)
+
+
+def reference_answer(
+    model: OnnxModel,
+    image: NDArray[Any],
+    *,
+    threads: int | None = None,
+    limits: Limits | None = None,
+) -> NDArray[Any]:
+    """Return what ONNX Runtime answers on the CPU, in a child, to which all others are held."""
+    with open_peer(PEERS[0], model, image, threads=threads, limits=limits) as reference:
+        return reference.answer()
+
+
+def _environment(peer: Peer, folder: Path) -> dict[str, str]:
+    paths = [str(folder / "path"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = dict(_ENVIRONMENT, PYTHONPATH=os.pathsep.join(paths))
+    if peer.device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""  # TensorFlow would take the GPU
+        environment["TORCHINDUCTOR_FREEZING"] = "1"  # read by torch at import; see peer_torch.py
+    return environment

@@ -1,0 +1,119 @@
+"""Candidates and sessions whose times are known."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from unetrt.benchmarks import Turn
+from unetrt.runtime.bound_run import Stages
+from unetrt.sizes import SizeRule
+from unetrt.tensors import TensorSpec
+
+IMAGE = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+
+
+class FakeCandidate:
+    """Answers with given nanoseconds, one after another; keeps what it was asked."""
+
+    def __init__(self, name="fake", ns=(1000,), stages=None, answer=None, precision="fp32"):
+        self.name, self.precision = name, precision
+        self._ns, self._stages, self._answer = itertools.cycle(ns), stages or {}, answer
+        self.turns, self.closed = [], False
+
+    def turn(self, count):
+        self.turns.append(count)
+        taken = tuple(itertools.islice(self._ns, count))
+        return Turn(taken, {name: (ns,) * count for name, ns in self._stages.items()})
+
+    def answer(self):
+        return self._answer
+
+    def close(self):
+        self.closed = True
+
+
+class NapCandidate(FakeCandidate):
+    """Really takes its time."""
+
+    def __init__(self, name="nap", ms=2.0):
+        super().__init__(name)
+        self._ms = ms
+
+    def turn(self, count):
+        self.turns.append(count)
+        taken = []
+        for _ in range(count):
+            began = time.perf_counter_ns()
+            time.sleep(self._ms / 1000)
+            taken.append(time.perf_counter_ns() - began)
+        return Turn(tuple(taken))
+
+
+class FakeBound:
+    """Computes when launched, or on a "GPU" when waited for; remembers its thread's calls."""
+
+    def __init__(self, session, inputs, compute_ns):
+        self._session, self._inputs, self._compute_ns = session, inputs, compute_ns
+        self.calls = []
+
+    def launch(self):
+        self.calls.append("launch")
+
+    def wait(self):
+        self.calls.append("wait")
+
+    def compute_ns(self):
+        self.calls.append("compute")
+        return self._compute_ns
+
+    def stages(self):
+        ns = self._compute_ns
+        return Stages(host_ns=9, enqueue_ns=2, copy_in_ns=3, compute_ns=ns, copy_out_ns=4)
+
+    def outputs(self):
+        (x,) = self._inputs.values()
+        return [np.concatenate([1 - x / 255, x / 255], axis=-1).astype(np.float32)]
+
+    def close(self):
+        self._session.open -= 1
+
+
+class FakeSession:
+    """Takes bytes [n, 4, 4, 1]; the class is whether a pixel is bright."""
+
+    def __init__(self, compute_ns=None):
+        self.artifact = SimpleNamespace(
+            path=Path("fake.onnx"),
+            inputs=(TensorSpec("x", "float32", ("n", 4, 4, 1)),),
+            outputs=(TensorSpec("y", "float32", ("n", 4, 4, 2)),),
+            layout="NHWC",
+            sizes=SizeRule(),
+            precision="fp32",
+            sha256="0" * 64,
+        )
+        self._compute_ns = compute_ns
+        self.info = {"backend": "fake", "version": "1", "device": "CPU", "precision": "fp32"}
+        self.open, self.bound, self.segmented = 0, [], 0
+
+    def bind(self, inputs):
+        self.open += 1
+        self.bound.append(FakeBound(self, inputs, self._compute_ns))
+        return self.bound[-1]
+
+    def run(self, inputs):
+        return {"y": FakeBound(self, inputs, None).outputs()[0]}
+
+    def segment(self, image):
+        self.segmented += 1
+        return (image[..., 0] > 127).astype(np.uint8)
+
+
+def answer_of(*probabilities):
+    """Return one row of pixels of two classes, from the second one's probabilities."""
+    one = np.float32(probabilities)
+    return np.stack([1 - one, one], axis=-1)[np.newaxis, np.newaxis]

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from tests.benchmarks.fakes import IMAGE, FakeSession
+from unetrt.benchmarks import (
+    Pipelined,
+    Plan,
+    Reference,
+    TimedInput,
+    measure,
+    session_candidate,
+)
+from unetrt.errors import BadInput
+
+PIXELS = TimedInput(IMAGE * 16, "real", None, "a ramp")
+BATCH = TimedInput(np.concatenate([IMAGE, IMAGE * 16]), "real", None, "two ramps")
+LABELS = (PIXELS.pixels[..., 0] > 127).astype(np.uint8)
+
+
+def candidate(session, scope="core", pixels=PIXELS):
+    return session_candidate("s", session, pixels, scope=scope, precision="fp32")
+
+
+def test_the_core_on_a_cpu_is_launch_and_wait_and_has_no_stages():
+    session = FakeSession()
+    core = candidate(session)
+    turn = core.turn(3)
+    assert session.bound[0].calls == ["compute"] + ["launch", "wait"] * 3
+    assert (len(turn.host_ns), turn.stages_ns) == (3, {})
+    core.close()
+    assert session.open == 0
+
+
+def test_the_core_on_a_gpu_has_its_enqueue_and_its_events():
+    session = FakeSession(compute_ns=70)
+    turn = candidate(session).turn(2)
+    assert session.bound[0].calls == ["compute"] + ["launch", "wait", "compute"] * 2
+    assert turn.stages_ns["compute"] == (70, 70)
+    assert all(e <= h for e, h in zip(turn.stages_ns["enqueue"], turn.host_ns, strict=True))
+
+
+@pytest.mark.parametrize("compute_ns", [None, 70])
+@pytest.mark.parametrize("scope", ["core", "end_to_end"])
+def test_two_in_flight_give_as_many_gaps_as_asked_for(compute_ns, scope):
+    session = FakeSession(compute_ns)
+    one = candidate(session, scope)
+    taken = measure([one], Plan(samples=20, mode=Pipelined()))["s"]
+    assert len(taken.host_ns) == 20
+    assert min(taken.host_ns) >= 0
+    one.close()
+    assert session.open == 0
+
+
+def test_on_a_gpu_the_next_run_is_launched_before_the_one_before_is_waited_for():
+    session, seen = FakeSession(compute_ns=70), []
+    core = candidate(session)
+    core.pipelined_turn(1)  # binds
+    for lane, bound in enumerate(session.bound[1:]):
+        bound.launch = lambda lane=lane: seen.append(f"launch {lane}")
+        bound.wait = lambda lane=lane: seen.append(f"wait {lane}")
+    core.pipelined_turn(2)
+    assert seen == ["launch 0", "launch 1", "wait 0", "launch 0", "wait 1", "wait 0"]
+
+
+def test_end_to_end_segments_an_image_and_runs_a_batch():
+    session = FakeSession()
+    one = candidate(session, "end_to_end")
+    assert one.turn(3).stages_ns == {}
+    assert session.segmented == 3
+    assert np.array_equal(one.answer(), LABELS)
+    many = candidate(session, "end_to_end", BATCH)
+    assert np.array_equal(many.answer()[1:], LABELS)
+    assert session.segmented == 4
+
+
+def test_end_to_end_on_a_gpu_has_copies_and_compute():
+    stages = candidate(FakeSession(compute_ns=70), "end_to_end").turn(2).stages_ns
+    assert stages == {
+        "enqueue": (2, 2), "copy_in": (3, 3), "compute": (70, 70), "copy_out": (4, 4),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", ["core", "end_to_end"])
+def test_both_scopes_are_checked_against_a_reference(scope):
+    agreed = measure([candidate(FakeSession(), scope)], Plan(samples=1),
+                     reference=Reference("truth", LABELS))["s"].agreement  # fmt: skip
+    assert agreed.labels_that_differ == 0.0
+
+
+def test_there_is_no_third_scope():
+    with pytest.raises(BadInput, match="There is no such scope: got half, expected core or end_to"):
+        candidate(FakeSession(), "half")

@@ -1,0 +1,129 @@
+"""`unetrt bench`: rows, verdicts, a record; and what it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.test_record import validate
+from unetrt.benchmarks import read_record
+from unetrt.commands.benched import sides
+from unetrt.errors import BadInput
+
+pytestmark = pytest.mark.tf
+
+
+def result_of(run):
+    assert run.exit_code == 0, run.output
+    return json.loads(run.stdout)
+
+
+def test_keras_and_onnx_side_by_side_as_a_record(unetrt, road, disc_folder, tmp_path):
+    out = tmp_path / "record.json"
+    words = ("bench", road / "model.keras", road / "model.fp32.onnx", road / "model.fp16.onnx")
+    run = unetrt(*words, "--data", disc_folder, "--samples", "4", "--out", out, "--json")
+    found = result_of(run)
+    validate(found)
+    assert read_record(out).to_json() == found
+    rows = {(row["network"], row["scope"]): row for row in found["rows"]}
+    assert set(rows) == {
+        ("model.keras", "end_to_end"),
+        *((f"model.{p}.onnx", s) for p in ("fp32", "fp16") for s in ("core", "end_to_end")),
+    }
+    core = rows["model.fp32.onnx", "core"]
+    assert (core["height"], core["width"], core["device"]) == (48, 56, "CPU")
+    assert len(core["samples_ns"]["host"]) == 4
+    assert core["latency_ms"]["p50"] > 0
+    assert "p90" not in core["latency_ms"]
+    assert core["parity"]["reference"] == "model.keras"
+    assert core["parity"]["max_abs_diff"] < 1e-4
+    assert core["input"]["kind"] == "real"
+    assert rows["model.keras", "end_to_end"]["peer"] is True
+    # In each scope every other one beside the first.
+    assert [(c["a"].split("/")[0], c["b"].split("/")[0]) for c in found["comparisons"]] == [
+        ("model.fp32.onnx", "model.fp16.onnx"),
+        ("model.keras", "model.fp32.onnx"),
+        ("model.keras", "model.fp16.onnx"),
+    ]
+    assert unetrt("compare", out, out, "--fail-above", "5%").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--mode", "pipelined"),
+        ("--mode", "paced"),
+        ("--mode", "open-loop", "--rate", "500"),
+        ("--scope", "core", "--batch", "2"),
+        ("--scope", "end-to-end", "--size", "50x61", "--batch", "2"),
+    ],
+)
+def test_modes_scopes_and_sizes_on_random_images(unetrt, road, words):
+    model = road / "model.fp32.onnx"
+    size = () if "--size" in words else ("--size", "32x48")
+    found = result_of(
+        unetrt("bench", model, "--random", "3", *size, "--samples", "3", *words, "--json")
+    )
+    validate(found)
+    for row in found["rows"]:
+        assert row["input"] == {"kind": "random", "seed": 3, "source": "uniform bytes"}
+        assert len(row["samples_ns"]["host"]) == 3
+        assert row["images_per_s"] > 0
+    assert len(found["rows"]) == (1 if "--scope" in words else 2)
+    assert found["comparisons"] == []
+
+
+def test_the_percentile_chooses_the_runs_and_is_shown(unetrt, road, disc_folder):
+    run = unetrt("bench", road / "model.fp32.onnx", road / "model.fp16.onnx", "--data", disc_folder,
+                 "--scope", "core", "--percentile", "90")  # fmt: skip
+    assert run.exit_code == 0, run.output
+    words = " ".join(run.stdout.split())
+    assert "core, serialised: milliseconds at 1 x 48 x 56 x 1, 64 runs" in words
+    assert "model.fp16.onnx beside model.fp32.onnx: " in words
+    assert "model.fp32.onnx beside itself" in words
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--percentile", "100"), "There is no such percentile"),
+        (("--mode", "open-loop"), "The mode open-loop needs a --rate"),
+        (("--rate", "5"), "The mode serialised takes no --rate"),
+        (("--size", "0x5"), "Cannot use --size: got 0x5"),
+        (("--random", "1"), "Random images have no size of their own"),
+    ],
+)
+def test_what_cannot_be_asked_for(unetrt, road, disc_folder, words, told):
+    run = unetrt("bench", road / "model.fp32.onnx", "--data", disc_folder, *words)
+    assert (run.exit_code, told in run.output) == (2, True), run.output
+
+
+def test_keras_has_no_core(unetrt, road, disc_folder):
+    run = unetrt("bench", road / "model.keras", "--data", disc_folder, "--scope", "core")
+    assert (run.exit_code, "There is no core to time: got Keras" in run.output) == (2, True)
+
+
+def test_black_images_are_refused(unetrt, road, disc_folder):
+    from PIL import Image
+
+    for path in (disc_folder / "images").iterdir():
+        Image.new("L", (56, 48)).save(path)
+    run = unetrt("bench", road / "model.fp32.onnx", "--data", disc_folder)
+    assert run.exit_code == 2
+    assert "constant input, which runs faster than an image does: got 0 and nothing" in run.output
+
+
+def test_a_simulated_bfloat16_is_not_timed(unetrt, road, disc_folder, tmp_path):
+    out = tmp_path / "m.onnx"
+    words = ("convert", road / "model.fp32.onnx", "--out", out, "--precision", "bf16")
+    assert unetrt(*words).exit_code == 0
+    run = unetrt("bench", out, "--data", disc_folder)
+    assert (run.exit_code, "m.onnx cannot be timed here" in run.output) == (2, True), run.output
+
+
+def test_a_size_is_two_sides_or_one():
+    assert sides("512x640") == (512, 640)
+    assert sides("256") == (256, 256)
+    with pytest.raises(BadInput, match="expected HEIGHTxWIDTH"):
+        sides("256x")
+    assert np.prod(sides("1x1")) == 1

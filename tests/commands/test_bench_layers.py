@@ -1,0 +1,138 @@
+import json
+from importlib.resources import files
+
+import jsonschema
+import pytest
+
+from tests.benchmarks.test_layers import FakeSession
+from unetrt import runtime
+from unetrt.artifacts import OnnxModel
+from unetrt.benchmarks import ceilings
+from unetrt.benchmarks.ceilings import Ceilings
+from unetrt.benchmarks.record import read_record
+from unetrt.benchmarks.skeleton import fill_skeleton
+from unetrt.commands import bench_layers as module
+from unetrt.commands.bench_layers import bench_layers
+from unetrt.errors import BadInput, ShapeError
+from unetrt.gpu import find_gpu
+from unetrt.progress import Progress
+
+
+@pytest.fixture
+def know(monkeypatch):
+    def set_(flops_per_s, bytes_per_s):
+        known = Ceilings({"float32": flops_per_s}, bytes_per_s, "", "a CPU", "2026-11-24")
+        monkeypatch.setattr(ceilings, "ceilings_of", lambda *_: (known, "ceilings known"))
+
+    return set_
+
+
+@pytest.fixture
+def known(know):
+    know(1e18, 1e17)  # what no session here reaches
+
+
+@pytest.fixture
+def small(tmp_path):
+    return [
+        fill_skeleton("small", tmp_path / f"small.{name}.onnx", precision=name).path
+        for name in ("fp32", "fp16")
+    ]
+
+
+def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    found = bench_layers(small, Progress(), size=(64, 96), backend="onnxruntime", samples=3)
+    rows = found.result["layers"]
+    assert [row["precision"] for row in rows[:2]] == ["fp32", "fp16"]
+    assert rows[0]["name"] == rows[1]["name"] == "down1/conv1"
+    schema = json.loads(files("unetrt.benchmarks").joinpath("record.schema.json").read_text())
+    for part, value in found.result.items():
+        jsonschema.validate(value, schema["properties"][part])
+    assert all(row["n"] == 3 for row in rows)
+    assert len(rows) == 2 * 28
+    assert found.result["failures"] == []
+    assert found.result["ceilings"]["device"] == "a CPU"
+    networks = found.result["networks"]
+    assert networks["small.fp32"]["attainable_ns"] >= networks["small.fp16"]["attainable_ns"] > 0
+    assert found.shown[2:] == ["ceilings known"]
+    assert found.shown[1].row_count == len(("bottleneck", "logits", "the network")) + 2 * 5
+    assert "not to be added up" in found.shown[0].title
+
+
+def test_more_than_the_ceilings_allow_is_said(small, know, monkeypatch):
+    know(1e6, 1e6)
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    found = bench_layers(small, Progress(), size=(64, 64), backend="onnxruntime", samples=1)
+    assert "46 of 46 were faster than the ceilings allow" in found.shown[-1]
+
+
+def test_without_files_it_is_the_article_s_network(known, monkeypatch):
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    found = bench_layers([], Progress(), size=(32, 32), backend="openvino", samples=1)
+    assert found.result["networks"].keys() == {"article.fp32", "article.fp16"}
+    assert {row["name"] for row in found.result["layers"]} >= {"bottleneck/conv1", "up5/upconv"}
+
+
+def test_the_command_writes_a_record(unetrt, small, known, monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    words = ("--size", "64x64", "--backend", "openvino", "--samples", "1", "--out", tmp_path / "r")
+    run = unetrt("bench", "--layers", small[1], *words)
+    assert run.exit_code == 0, run.output
+    assert "not to be added up" in run.stdout
+    record = read_record(tmp_path / "r")
+    assert len(record.layers) == 28
+    assert record.networks.keys() == {"small.fp16"}
+    assert record.rows == ()
+
+
+@pytest.mark.parametrize("words", [("bench",), ("bench", "x.onnx", "--backend", "openvino")])
+def test_a_backend_is_for_layers_and_files_are_for_the_rest(unetrt, words):
+    run = unetrt(*words)
+    assert run.exit_code == 2
+    assert "or --layers" in run.stderr
+
+
+@pytest.mark.slow
+def test_engines_are_built_without_a_gpu_and_their_rows_say_that_they_did_not_run(
+    small, known, tmp_path, monkeypatch
+):
+    pytest.importorskip("tensorrt_rtx")
+    if find_gpu() is not None:
+        pytest.skip("there is a GPU")
+    built, build = [], module._build
+
+    def kept(model, path, backend="auto"):
+        built.append(build(model, path, backend))
+        return built[-1]
+
+    monkeypatch.setattr(module, "_build", kept)
+    found = bench_layers(small, Progress(), size=(64, 64), backend="tensorrt-rtx", samples=1)
+    failures = found.result["failures"]
+    assert len(built) == len(failures) > 40
+    assert failures[0]["id"] == "layer/down1/conv1/fp32"
+    assert {engine.precision for engine in built} == {"fp32", "fp16"}
+    assert found.result["layers"] == []
+    assert all("GPU" in failure["reason"] for failure in failures)
+    count = len(built)
+    assert found.shown[-1].startswith(f"{count} of {count} did not run. The first: Cannot open")
+
+
+def test_a_size_that_the_network_cannot_halve_is_refused(small, known):
+    with pytest.raises(ShapeError, match="cannot halve this size: got 100, .* works is 128"):
+        bench_layers(small, Progress(), size=(64, 100))
+
+
+def test_a_file_without_convolutions_is_refused(tmp_path, known):
+    onnx, path = pytest.importorskip("onnx"), tmp_path / "relu.onnx"
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [1, 8, 8, 1]) for name in "xy"]
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    OnnxModel.write(path, lambda temporary: onnx.save(onnx.helper.make_model(graph), temporary))
+    with pytest.raises(BadInput, match="nothing to time in .*relu.onnx"):
+        bench_layers([path], Progress(), size=(8, 8))
+
+
+def test_a_backend_that_there_is_not_is_refused_before_anything_runs(small, known):
+    with pytest.raises(BadInput, match="no such backend: got 'tvm'"):
+        bench_layers(small, Progress(), size=(64, 64), backend="tvm")

@@ -1,0 +1,116 @@
+"""`unetrt compare`: has a benchmark become slower?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unetrt.commands.shell import AsJson, emit, guarded, table
+
+if TYPE_CHECKING:
+    from unetrt.benchmarks.compared_records import ComparedRecords
+    from unetrt.errors import CheckFailed
+
+__all__ = ["compare"]
+
+
+@guarded
+def compare(
+    old: Annotated[Path, typer.Argument(help="A file that `unetrt bench --out` wrote.")],
+    new: Annotated[Path, typer.Argument(help="Another, later one.")],
+    fail_above: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="Exit with 1 if a row is slower by more than this."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two records of one benchmark, row by row.
+
+    The ratio of the medians with its 95 % interval, and a verdict; a row fails where the whole
+    interval is above the limit.
+    """
+    from unetrt.benchmarks import read_record
+    from unetrt.benchmarks.compared_records import compare_records
+
+    limit = None if fail_above is None else _limit(fail_above)
+    found = compare_records(read_record(old), read_record(new))
+    rows = [
+        [
+            change.id,
+            f"{change.ratio.ratio:.3f}",
+            f"{change.ratio.low:.3f} to {change.ratio.high:.3f}",
+            change.verdict,
+            ", ".join(change.differs) or "-",
+        ]
+        for change in found.changes
+    ]
+    columns = ["", "new / old", "95 %", "the new one is", "also differs"]
+    emit(
+        _result(found, limit),
+        as_json=as_json,
+        shown=[*_warnings(found), table("Medians", columns, rows), *_left_out(found, old, new)],
+        failure=None if limit is None else _failure(found, limit),
+    )
+
+
+def _limit(text: str) -> float:
+    """Return 0.05 for "5%" or "5"."""
+    from unetrt.errors import BadInput
+
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent < float("inf"):
+        raise BadInput("Cannot use --fail-above", got=text, expected="percents, such as 5%")
+    return percent / 100
+
+
+def _result(found: ComparedRecords, limit: float | None) -> dict[str, Any]:
+    return {
+        "rows": [
+            {"id": change.id, **asdict(change.ratio), "verdict": change.verdict,
+             "differs": change.differs, "failed": limit is not None
+             and change.slower_beyond_doubt(limit)}
+            for change in found.changes
+        ],
+        "only_old": found.only_old,
+        "only_new": found.only_new,
+        "machine": found.machine,
+        "packages": found.packages,
+    }  # fmt: skip
+
+
+def _warnings(found: ComparedRecords) -> list[str]:
+    """Say it loudly where two machines are compared, and quietly where two versions are."""
+    loud = [
+        "ANOTHER MACHINE: the ratios below compare machines, not versions of the software.",
+        *(f"    {name}: {old} -> {new}" for name, (old, new) in found.machine.items()),
+    ]
+    quiet = [f"{name}: {old} -> {new}" for name, (old, new) in found.packages.items()]
+    return [*(loud if found.machine else []), *quiet]
+
+
+def _left_out(found: ComparedRecords, old: Path, new: Path) -> list[str]:
+    return [
+        *(f"Only in {old}: {name}" for name in found.only_old),
+        *(f"Only in {new}: {name}" for name in found.only_new),
+    ]
+
+
+def _failure(found: ComparedRecords, limit: float) -> CheckFailed | None:
+    from unetrt.errors import CheckFailed
+
+    slow = [change for change in found.changes if change.slower_beyond_doubt(limit)]
+    if not slow:
+        return None
+    worst = max(slow, key=lambda change: change.ratio.ratio)
+    return CheckFailed(
+        f"{len(slow)} of {len(found.changes)} rows are slower beyond doubt",
+        got=f"{worst.id} at {worst.ratio.ratio:.3f} ({worst.ratio.low:.3f} to "
+        f"{worst.ratio.high:.3f}) of its old median",
+        expected=f"at most {1 + limit:.3g}",
+    )

@@ -1,0 +1,88 @@
+"""The layers of a built engine, as the engine inspector's JSON tells them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["EngineLayer", "EngineLayers", "read_engine_layers"]
+
+_WORDS = {
+    "fp32": ("FP32", "FLOAT"),
+    "fp16": ("FP16", "HALF"),
+    "bf16": ("BF16", "BFLOAT16"),
+    "int8": ("INT8",),
+    "fp8": ("FP8",),
+}
+
+_TYPE_KEYS = ("DataType", "Datatype", "Format/Datatype", "Format/DataType")
+"""As versions 10 and 11 spell them."""
+
+_ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLayer:
+    """A layer of the engine, which may be many of the network's.
+
+    Attributes:
+        name: as profilers call it.
+        kind: TensorRT's word, such as "CaskConvolution" or "kgen"; "" where only names are kept.
+        nodes: the ONNX nodes that it computes, where the engine says so.
+        reformats: whether it does nothing but change a tensor's layout or type.
+        type: "fp16", ..., of its first input; None where it is unknown.
+    """
+
+    name: str
+    kind: str
+    nodes: tuple[str, ...]
+    reformats: bool
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLayers:
+    """The layers, in the engine's order, and the names of the engine's inputs and outputs."""
+
+    layers: tuple[EngineLayer, ...]
+    tensors: tuple[str, ...]
+
+
+def read_engine_layers(told: str) -> EngineLayers:
+    """Read the inspector's JSON: TensorRT 10's "Bindings", or 11's "I/O Tensors".
+
+    Engines built without details list layers by name alone.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: another version's JSON.
+    """
+    document = json.loads(told)
+    tensors = document.get("I/O Tensors", document.get("Bindings", []))
+    return EngineLayers(
+        tuple(map(_layer, document.get("Layers", []))),
+        tuple(t if isinstance(t, str) else str(t["Name"]) for t in tensors),
+    )
+
+
+def _layer(told: Any) -> EngineLayer:
+    if isinstance(told, str):
+        return EngineLayer(told, "", (), told.startswith("Reformatting CopyNode"), None)
+    kind = str(told.get("LayerType", ""))
+    return EngineLayer(
+        name=str(told.get("Name", "")),
+        kind=kind,
+        nodes=tuple(_ONNX_NODE.findall(str(told.get("Metadata", "")))),
+        reformats="Reformat" in (kind, str(told.get("Origin")).capitalize()),
+        type=_type(told),
+    )
+
+
+def _type(told: Any) -> str | None:
+    if not told.get("Inputs"):
+        return None
+    tensor = told["Inputs"][0]
+    text = next((str(tensor[key]) for key in _TYPE_KEYS if key in tensor), "")
+    words = text.upper().replace(".", " ").split()
+    return next((name for name, own in _WORDS.items() if set(own) & set(words)), None)
