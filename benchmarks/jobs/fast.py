@@ -48,7 +48,7 @@ def train_a_little(data: Dataset, minutes: float, filters: list[int] | None, out
         changes |= {"filters": tuple(filters), "bottleneck": 2 * filters[-1]}
     spec = UNetSpec.article((None, None, data.channels), len(data.classes), **changes)
     model = build_unet(spec)
-    # It has no normalization layers: larger steps throw it out of its course.
+    # Small steps: it has no normalization layers to steady larger ones.
     training = TrainSpec(minutes=minutes, batch=4, learning_rate=2e-4)
     result = train(model, data, training, run=out)
     export_onnx(result.model, out / "model.onnx")
