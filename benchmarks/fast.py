@@ -99,7 +99,7 @@ def judge(measured: dict[str, Any]) -> list[Verdict]:
             f"{' x '.join(map(str, session['shape']))}, precision {measured['precision']!r}: at "
             f"least {_FASTER:g} times faster than keras.Model.predict_on_batch",
             f"{faster:.2f} times ({ms['session']:.1f} against {ms['keras']:.1f} ms; "
-            f"{_told(session['info'])})",
+            f"{session['info']['backend']} computes in {session['info']['computes_in']})",
             faster >= _FASTER,
         ),
         Verdict(
@@ -110,10 +110,6 @@ def judge(measured: dict[str, Any]) -> list[Verdict]:
             apart <= _DICE and learned >= _BETTER_THAN_NOTHING,
         ),
     ]
-
-
-def _told(info: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in info.items())
 
 
 def main() -> int:

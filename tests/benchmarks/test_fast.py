@@ -7,7 +7,7 @@ from unetrt.errors import CheckFailed
 def results(keras_ms=(250, 500, 240), fast_ms=(80, 160, 80), dice=(0.91, 0.9102)):
     def server(ms, value):
         return {
-            "info": {"backend": "openvino", "computes_in": "bf16"},
+            "info": {"backend": "openvino", "computes_in": "bfloat16"},
             "shape": [1, 256, 256, 1],
             "latency_ns": [[int(one * 1e6)] * 3 for one in ms],
             "dice": {"nucleus": value, "per_image_foreground": value},
@@ -24,7 +24,7 @@ def results(keras_ms=(250, 500, 240), fast_ms=(80, 160, 80), dice=(0.91, 0.9102)
 def test_a_turn_is_held_against_the_turn_beside_it():
     speed, dice = judge(results())
     assert speed.kept
-    assert speed.measured.startswith("3.12 times (80.0 against 250.0 ms; backend openvino, comp")
+    assert speed.measured.startswith("3.12 times (80.0 against 250.0 ms; openvino computes in bf")
     assert dice.kept
     assert dice.measured == (
         "0.00020 (nucleus 0.9100 and 0.9102, per_image_foreground 0.9100 and 0.9102)"
