@@ -6,13 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ChildResult", "last_line", "run_child"]
+from unetrt.errors import CheckFailed
 
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+__all__ = ["QUIET", "ChildResult", "last_line", "run_child", "run_job"]
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+"""What a child's environment has besides ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,47 @@ class ChildResult:
     failure: str | None
 
 
+def run_job(
+    job: str,
+    arguments: tuple[str, ...],
+    *,
+    timeout_s: float,
+    folder: Path | None = None,
+    python: Path | None = None,
+) -> dict[str, Any]:
+    """Run one of `unetrt.benchmarks.jobs`, and return what it found.
+
+    Args:
+        job: its name in there.
+        arguments: of its command line, but for `--out`.
+        timeout_s: after which it is stopped.
+        folder: that it writes into; one that is removed afterwards, if None.
+        python: the interpreter, where it is not our own.
+
+    Raises:
+        CheckFailed: it failed; holds its words.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        place = folder or Path(temporary)
+        done = run_child(f"unetrt.benchmarks.jobs.{job}", arguments, place, timeout_s, python)
+    if done.failure is not None:
+        raise CheckFailed(f"The job {' '.join((job, *arguments))} failed", got=done.failure)
+    return done.found
+
+
 def run_child(
-    module: str, arguments: tuple[str, ...], folder: Path, timeout_s: float
+    module: str,
+    arguments: tuple[str, ...],
+    folder: Path,
+    timeout_s: float,
+    python: Path | None = None,
 ) -> ChildResult:
     """Run `python -m module arguments --out folder`; its `result.json` says what it found.
 
     A child that fails, crashes, writes no JSON or takes longer than
     `timeout_s` is a result, not an error.
     """
-    command = [sys.executable, "-m", module, *arguments, "--out", str(folder)]
+    command = [str(python or sys.executable), "-m", module, *arguments, "--out", str(folder)]
     log = folder / "log.txt"
     try:
         with log.open("wb") as output:
@@ -47,7 +83,7 @@ def run_child(
                 stderr=subprocess.STDOUT,
                 timeout=timeout_s,
                 check=False,
-                env=os.environ | _QUIET,
+                env=os.environ | QUIET,
             ).returncode
     except subprocess.TimeoutExpired:
         return ChildResult(_found(folder), f"stopped after {timeout_s:g} s")

@@ -9,7 +9,6 @@ that the project promises is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -20,12 +19,11 @@ from statistics import median
 from typing import Any
 
 from unetrt.errors import CheckFailed
-from unetrt.files import write_text
 
 from .children import run_child
-from .environment import describe_machine
+from .verdicts import Verdict, report
 
-__all__ = ["Plan", "Verdict", "judge", "main", "measure_conversion"]
+__all__ = ["Plan", "judge", "main", "measure_conversion"]
 
 NODES = {"Conv": 23, "Relu": 22, "MaxPool": 5, "ConvTranspose": 5, "Concat": 5, "Softmax": 1}
 """The article's network, at free height and width."""
@@ -49,15 +47,6 @@ class Plan:
     sides: tuple[int | None, ...] = (256, None)
     repeats: int = 3
     timeout_s: float = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A promise, what was measured, and whether it is kept."""
-
-    promise: str
-    measured: str
-    kept: bool
 
 
 def measure_conversion(plan: Plan, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -185,15 +174,7 @@ def main() -> int:
     given = parser.parse_args()
     plan = Plan(repeats=given.repeats)
     measured = measure_conversion(plan)
-    verdicts = judge(measured, plan.sides)
-    for verdict in verdicts:
-        sys.stdout.write(
-            f"{'ok' if verdict.kept else 'MISSED':6} {verdict.promise}: {verdict.measured}\n"
-        )
-    shown = [{"promise": v.promise, "measured": v.measured, "kept": v.kept} for v in verdicts]
-    text = {"machine": describe_machine(), "verdicts": shown, **measured}
-    write_text(given.out, json.dumps(text, indent=1) + "\n")
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return report(judge(measured, plan.sides), measured, given.out)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,6 @@ def profile_engine(
     sizes = {"batch": batch, "height": height, "width": width}
     times: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
-        stack.callback(device.close)
         stack.enter_context(device.current())
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         if wants_host_code(engine):

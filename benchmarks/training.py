@@ -9,7 +9,6 @@ is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -17,11 +16,9 @@ from statistics import median
 from typing import Any
 
 from unetrt.errors import CheckFailed
-from unetrt.files import write_text
 
 from .children import run_child
-from .conversion import Verdict
-from .environment import describe_machine
+from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_training"]
 
@@ -78,15 +75,7 @@ def main() -> int:
     parser.add_argument("--data", default="brain")
     given = parser.parse_args()
     measured = measure_training(options={"input": ("--data", given.data)})
-    verdicts = judge(measured)
-    for verdict in verdicts:
-        sys.stdout.write(
-            f"{'ok' if verdict.kept else 'MISSED':6} {verdict.promise}: {verdict.measured}\n"
-        )
-    shown = [{"promise": v.promise, "measured": v.measured, "kept": v.kept} for v in verdicts]
-    text = {"machine": describe_machine(), "verdicts": shown, **measured}
-    write_text(given.out, json.dumps(text, indent=1) + "\n")
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return report(judge(measured), measured, given.out)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from unetrt.full_precision import in_full_precision
 from unetrt.model_sizes import size_rule
 
 from .evaluation.evaluate import evaluate
-from .full_precision import in_full_precision
 from .saved import load_model, read_model, save_model
 from .spec import UNetSpec
 from .train import TrainResult, train

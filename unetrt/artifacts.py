@@ -11,14 +11,16 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing, sha256_of
-from unetrt.golden import Golden
 from unetrt.receptive_field import ReceptiveField
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
+
+if TYPE_CHECKING:
+    from unetrt.golden import Golden
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
@@ -191,7 +193,7 @@ class _Network(Artifact):
             "layout": str(fields["layout"]),
             "receptive_field": ReceptiveField.from_json(fields["receptive_field"]),
             "bytes_per_pixel": float(fields["bytes_per_pixel"]),
-            "golden": None if fields["golden"] is None else Golden.from_json(fields["golden"]),
+            "golden": _golden(fields["golden"]),
         }
 
 
@@ -272,6 +274,14 @@ class Engine(_Network):
             "backend_version": str(fields["backend_version"]),
             "receipt": dict(fields["receipt"]),
         }
+
+
+def _golden(fields: dict[str, Any] | None) -> Golden | None:
+    if fields is None:
+        return None
+    from unetrt.golden import Golden  # noqa: PLC0415  (it brings NumPy, which --help has not)
+
+    return Golden.from_json(fields)
 
 
 def _sha256(path: Path) -> str:

@@ -49,7 +49,7 @@ def make_golden(
     height, width = wanted.pop()
     whole = whole_numbers or source.normalization or "int" in ports[0].dtype
     grids = {port.name: draw_grid(int(port.shape[-1] or 0), k) for k, port in enumerate(ports)}
-    golden = Golden(height, width, 1.0 if whole else 1 / 255, grids, {})
+    golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
     vendor.tensorflow_without_tf32()  # a reference must not round
     pictures = [tf.constant(golden.feed(port.name, port.dtype)) for port in ports]
     try:

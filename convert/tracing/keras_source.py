@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from contextlib import nullcontext
 from inspect import signature as parameters
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
+from unetrt.full_precision import in_full_precision
 
 from .export_mode import alias, exportable, layers_of
 from .signature import Signature, read_signature
@@ -44,10 +44,8 @@ def keras_source(model: keras.Model) -> Source:
         return flat
 
     def answer(*tensors: Any) -> list[Any]:
-        mixed = any(layer.compute_dtype != layer.variable_dtype for layer in layers_of(model))
-        with exportable(model) if mixed else nullcontext():
-            made = model(signature.pack(list(tensors)), **not_training)
-        flat: list[Any] = keras.tree.flatten(made)
+        own = in_full_precision(model)
+        flat: list[Any] = keras.tree.flatten(own(signature.pack(list(tensors)), **not_training))
         return flat
 
     return Source(

@@ -93,7 +93,8 @@ class _OpenVino:
 
     def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         request = self._taken()
-        results = request.infer(dict(zip(self._inputs, arrays, strict=True)), share_inputs=True)
+        feeds = dict(zip(self._inputs, arrays, strict=True))
+        results = request.infer(feeds, share_inputs=True, share_outputs=True)
         # A result's memory is the request's own; the next run would overwrite it.
         answers = tuple(results[name].copy() for name in self._outputs)
         self._idle.put(request)

@@ -135,6 +135,15 @@ def test_up_sampling_is_one_node_of_free_size(tmp_path, keras):
     assert model.layers[2].call.__self__ is model.layers[2]  # as it was
 
 
+def test_a_model_of_one_size_is_asked_at_that_size(tmp_path, keras):
+    from unetrt.builder import UNetSpec, build_unet
+    from unetrt.convert.to_onnx import export_onnx
+
+    spec = UNetSpec(shape=(32, 48, 1), n_classes=2, filters=(4, 8), bottleneck=8)
+    golden = export_onnx(build_unet(spec), tmp_path / "m.onnx").golden
+    assert (golden.height, golden.width) == (32, 48)
+
+
 def test_a_layer_that_holds_a_size_leaves_the_size_fixed(tmp_path, keras):
     from unetrt.convert.to_onnx import export_onnx
 

@@ -38,7 +38,7 @@ def test_the_golden_image_travels_to_every_precision_and_engine(road, model):
 
 @pytest.mark.parametrize("off", [3e-4, 0.3])
 def test_an_answer_that_is_off_fails_and_says_by_how_much(model, off):
-    worse = changed(model, lambda y: y + np.float32(off) * (np.arange(len(y)) == 5)[:, np.newaxis])
+    worse = changed(model, lambda y: y - np.float32(off) * (np.arange(len(y)) == 5)[:, np.newaxis])
     words = rf"Keras said: got a value off by {off:.2g}.*, expected at most 0.0001 in fp32"
     with open_session(worse) as session, pytest.raises(CheckFailed, match=words):
         session.self_test()

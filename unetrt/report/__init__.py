@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from .figures import latency_chart, learning_curve, segmentation_sheet
-from .html import render_html
+from .html import render_html, render_template
 
-__all__ = ["latency_chart", "learning_curve", "render_html", "segmentation_sheet"]
+__all__ = [
+    "latency_chart",
+    "learning_curve",
+    "render_html",
+    "render_template",
+    "segmentation_sheet",
+]

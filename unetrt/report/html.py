@@ -1,4 +1,4 @@
-"""One HTML page that holds all it shows."""
+"""HTML pages that hold all they show, in one style."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from unetrt import vendor
 from unetrt.data.overlay import COLOURS
 
-__all__ = ["render_html"]
+__all__ = ["render_html", "render_template"]
 
 
 def render_html(summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
@@ -17,15 +17,31 @@ def render_html(summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
 
     Names are escaped: a class or a folder may be called anything.
     """
-    jinja = vendor.jinja2()
-    source = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja.Environment(
-        autoescape=True, undefined=jinja.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     inlined = {
         name: "data:image/png;base64," + base64.b64encode(png).decode()
         for name, png in pictures.items()
     }
     colours = COLOURS[1:].astype(int).tolist()
-    page: str = environment.from_string(source).render(pictures=inlined, colours=colours, **summary)
+    return render_template(_file("report.html.j2"), pictures=inlined, colours=colours, **summary)
+
+
+def render_template(source: str, **shown: Any) -> str:
+    """Fill a Jinja template, which may include "style.css"; every value is escaped.
+
+    Raises:
+        MissingDependency: Jinja is not installed.
+    """
+    jinja = vendor.jinja2()
+    environment = jinja.Environment(
+        autoescape=True,
+        undefined=jinja.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja.DictLoader({"style.css": _file("style.css")}),
+    )
+    page: str = environment.from_string(source).render(**shown)
     return page
+
+
+def _file(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

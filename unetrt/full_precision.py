@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-import keras
-
 if TYPE_CHECKING:
     from typing import Any
+
+    import keras
 
 __all__ = ["in_full_precision"]
 

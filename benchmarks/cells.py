@@ -1,0 +1,149 @@
+"""What the matrix measures: which network, at which size, batch and precision, run by what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from unetrt.errors import BadInput
+
+__all__ = [
+    "BATCHES",
+    "NETWORKS",
+    "OURS",
+    "PRECISIONS",
+    "SCOPES",
+    "USUAL",
+    "Case",
+    "Cell",
+    "Wanted",
+    "cases_of",
+]
+
+NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
+"""Each network's sizes in pixels a side, the most telling first."""
+USUAL = ("article", "paper")
+"""The networks that are timed unless others are asked for; "small" is for a quick look."""
+BATCHES = (1, 4, 16, 2, 8)
+"""The most telling first: the ends and the middle of a curve, then what lies between."""
+PRECISIONS = ("fp32", "fp16", "tf32", "int8", "bf16")
+SCOPES = ("core", "end_to_end")
+OURS = ("tensorrt", "tensorrt-rtx", "onnxruntime-tensorrt", "onnxruntime-cuda", "onnxruntime",
+        "openvino")  # fmt: skip
+"""Libraries that a session of ours runs on, by the names of their rows."""
+CHANNELS = 1
+N_CLASSES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One row to be: what is asked for, before anything is opened.
+
+    Attributes:
+        backend: of its row; a peer of one of our own names is called "... bare" there.
+        peer: the peer's own name; empty for a library of ours.
+    """
+
+    network: str
+    side: int
+    batch: int
+    precision: str
+    backend: str
+    scope: str
+    peer: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id of its row in the record."""
+        shape = f"{self.batch}x{self.side}x{self.side}x{CHANNELS}"
+        return f"{self.network}/{self.precision}/{self.backend}/{shape}/{self.scope}/serialised"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Cells of one network, size and batch: they take turns on the same input."""
+
+    network: str
+    side: int
+    batch: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def title(self) -> str:
+        """Its name in the progress."""
+        return f"{self.network} {self.batch}x{self.side}x{self.side}x{CHANNELS}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked for; each in an order of importance, the first first.
+
+    Attributes:
+        backends: libraries of ours.
+        peers: other tools, by name, each with the precisions that it is asked for.
+        sizes: None takes each network's own.
+
+    Raises:
+        BadInput: a network, size, batch or precision that the matrix does not have.
+    """
+
+    backends: tuple[str, ...]
+    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    networks: tuple[str, ...] = USUAL
+    sizes: tuple[int, ...] | None = None
+    batches: tuple[int, ...] = BATCHES
+    precisions: tuple[str, ...] = PRECISIONS
+    scopes: tuple[str, ...] = field(default=SCOPES)
+
+    def __post_init__(self) -> None:
+        _known("network", self.networks, tuple(NETWORKS))
+        _known("precision", self.precisions, PRECISIONS)
+        _known("scope", self.scopes, SCOPES)
+        if not self.backends and not self.peers:
+            raise BadInput(
+                "There is nothing here to run a network with",
+                expected="ONNX Runtime, OpenVINO or TensorRT",
+                hint="install one of them with: pip install 'unetrt[cpu]'",
+            )
+        for name, numbers in (("batch", self.batches), ("size", self.sizes or (1,))):
+            if min(numbers, default=0) < 1:
+                raise BadInput(f"The matrix has no such {name}", got=numbers, expected="above 0")
+
+
+def cases_of(wanted: Wanted) -> list[Case]:
+    """Return the cases in an order of importance, so that what time allows is the best part.
+
+    Batch 1 of every network and size before any larger batch: that is the latency of one image.
+    """
+    found = []
+    for batch, network in product(wanted.batches, wanted.networks):
+        sides = NETWORKS[network] if wanted.sizes is None else wanted.sizes
+        for side in sides:
+            cells = tuple(
+                Cell(network, side, batch, *rest)
+                for precision in wanted.precisions
+                for rest in _ways(wanted, precision)
+            )
+            found.append(Case(network, side, batch, cells))
+    return found
+
+
+def _ways(wanted: Wanted, precision: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield precision, backend, scope and peer; peers are timed as a core alone."""
+    for backend, scope in product(wanted.backends, wanted.scopes):
+        yield precision, backend, scope, ""
+    if "core" in wanted.scopes:
+        for name, precisions in wanted.peers.items():
+            if precision in precisions:
+                yield precision, f"{name} bare" if name in OURS else name, "core", name
+
+
+def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        raise BadInput(
+            f"The matrix has no such {what}",
+            got=", ".join(unknown) or "none",
+            expected=", ".join(known),
+        )

@@ -1,0 +1,98 @@
+"""What `Session.run` adds on a GPU to copying in, launching the network and copying out.
+
+    python -m unetrt.benchmarks.gpu_overhead model.engine --side 512 --out FILE
+
+Needs an NVIDIA GPU: exit status 2 without one; 1 where a figure that the project promises is
+missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from numpy.typing import NDArray
+
+from unetrt.errors import NoDevice, UnetrtError
+from unetrt.gpu import find_gpu
+from unetrt.runtime import Session, open_session
+
+from .random_image import random_image
+from .verdicts import Verdict, report
+
+__all__ = ["judge", "main", "measure_stages"]
+
+_MOST, _ENQUEUE_NS = 1.10, 50_000
+_TURN = 10
+
+
+def measure_stages(session: Session, x: NDArray[Any], *, turns: int) -> dict[str, Any]:
+    """Return the nanoseconds of `Session.run`, and those of each stage of bound runs, in turn."""
+    run_ns: list[int] = []
+    stages: list[dict[str, int | None]] = []
+    with session.bind(x) as bound:
+        for _ in range(turns):
+            session.run(x)
+            for _ in range(_TURN):
+                began = time.perf_counter_ns()
+                session.run(x)
+                run_ns.append(time.perf_counter_ns() - began)
+            bound.stages()
+            stages += [asdict(bound.stages()) for _ in range(_TURN)]
+    return {"session": session.info, "shape": list(x.shape), "run_ns": run_ns, "stages": stages}
+
+
+def judge(measured: dict[str, Any]) -> list[Verdict]:
+    """Hold the results against what the project promises."""
+    stages, shape = measured["stages"], " x ".join(map(str, measured["shape"]))
+    events = median(s["copy_in_ns"] + s["compute_ns"] + s["copy_out_ns"] for s in stages)
+    run, enqueue = median(measured["run_ns"]), median(s["enqueue_ns"] for s in stages)
+    parts = ", ".join(
+        f"{name.replace('_', ' ')} {median(s[f'{name}_ns'] for s in stages) / 1e3:.0f}"
+        for name in ("copy_in", "compute", "copy_out")
+    )
+    return [
+        Verdict(
+            f"{shape}: Session.run from host to host at most {_MOST:g} times copy in + compute + "
+            "copy out by the GPU's events",
+            f"{run / events:.3f} times ({run / 1e3:.0f} us against {events / 1e3:.0f}: {parts})",
+            run / events <= _MOST,
+        ),
+        Verdict(
+            f"{shape}: the host's time for a call less than {_ENQUEUE_NS / 1e3:g} us",
+            f"{enqueue / 1e3:.1f} us",
+            enqueue < _ENQUEUE_NS,
+        ),
+    ]
+
+
+def _measured(engine: Path, side: int, turns: int) -> dict[str, Any]:
+    if find_gpu() is None:
+        raise NoDevice(f"Timing {engine} needs an NVIDIA GPU", got="none")
+    with open_session(engine) as session:
+        return measure_stages(session, random_image(session.artifact, side), turns=turns)
+
+
+def main() -> int:
+    """Measure, print each promise with what was measured, and write the JSON file."""
+    parser = argparse.ArgumentParser(description="What Session.run adds on a GPU.")
+    parser.add_argument("engine", type=Path)
+    parser.add_argument("--side", type=int, default=512)
+    parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    try:
+        measured = _measured(given.engine, given.side, given.turns)
+    except UnetrtError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_status
+    return report(judge(measured), measured, given.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
