@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
+from unetrt.closing import Closing
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.tensors import TensorSpec
 
@@ -64,7 +64,7 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
     raise ArtifactError(f"Cannot tell what {path} is", expected="a name ending in .onnx or .engine")
 
 
-class Session:
+class Session(Closing):
     """An opened artifact; a context manager.
 
     `run` is the hot path: one comparison of shapes and types, then the backend. Several threads
@@ -265,14 +265,3 @@ class Session:
                 expected=f"sides that are each {rule}",
                 hint="Session.segment mirrors an image out to such a size",
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unetrt.closing import Closing
 
 from ..bound_run import Stages
 
@@ -17,7 +18,7 @@ __all__ = ["OpenVinoBound"]
 Arrays = tuple[NDArray[Any], ...]
 
 
-class OpenVinoBound:
+class OpenVinoBound(Closing):
     """Inputs in place, outputs in the request's own memory; see `runtime.bound_run.BoundRun`.
 
     Args:
@@ -78,14 +79,3 @@ class OpenVinoBound:
         self.wait()
         self._request = None
         self._arrays = ()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()

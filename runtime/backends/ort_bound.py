@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unetrt.closing import Closing
 
 from ..bound_run import Stages
 
 __all__ = ["OrtBound"]
 
 
-class OrtBound:
+class OrtBound(Closing):
     """Inputs and outputs in place; see `runtime.bound_run.BoundRun`.
 
     Args:
@@ -78,14 +79,3 @@ class OrtBound:
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()
         self._made, self._feeds = [], {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()

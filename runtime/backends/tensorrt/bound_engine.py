@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from numpy.typing import NDArray
 
+from unetrt.closing import Closing
 from unetrt.errors import BadInput
 
 from ...bound_run import Stages
@@ -18,7 +18,7 @@ from .execution_context import ExecutionContext
 __all__ = ["BoundEngine"]
 
 
-class BoundEngine:
+class BoundEngine(Closing):
     """A context of its own, warm, its graph captured; see BoundRun for what it does.
 
     Attributes:
@@ -114,14 +114,3 @@ class BoundEngine:
     def _close_events(self) -> None:
         while self._events:
             self._device.close_event(self._events.pop())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self.close()
