@@ -13,6 +13,7 @@ from .case import Opened, row_of
 from .matrix import NO_TIME, Found
 from .measure import take_turns
 from .plan import Plan
+from .record import ComparedRows
 from .samples import Samples
 from .stats import summarize
 
@@ -102,17 +103,17 @@ def _compared(a: str, b: str, taken: Mapping[str, Samples]) -> dict[str, Any]:
     again = taken.get(_again(a))
     null = None if again is None else paired_ratio([taken[a].turns_ns], [again.turns_ns])
     ratio = paired_ratio([taken[a].turns_ns], [taken[b].turns_ns])
-    return {
-        "a": a,
-        "b": b,
-        "ratio": ratio.ratio,
-        "low": ratio.low,
-        "high": ratio.high,
-        "null_low": None if null is None else null.low,
-        "null_high": None if null is None else null.high,
-        "rebuilds": 1,
-        "verdict": verdict(ratio, null),
-    }
+    return ComparedRows(
+        a=a,
+        b=b,
+        ratio=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        null_low=None if null is None else null.low,
+        null_high=None if null is None else null.high,
+        rebuilds=1,
+        verdict=verdict(ratio, null),
+    ).to_json()
 
 
 def _again(name: str) -> str:

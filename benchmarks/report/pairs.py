@@ -25,7 +25,7 @@ class Pair:
 
     Attributes:
         ratio: of medians, b / a.
-        low, high: its 95 % bootstrap interval.
+        low, high: its 95 % bootstrap interval; None where one sample or turn tells of none.
         null_low, null_high: what a row against itself gave in the A/A run; None without one.
         rebuilds: how many builds of each it stands on.
         verdict: what b is: "faster", "slower" or "cannot be told apart".
@@ -34,8 +34,8 @@ class Pair:
     a: Row
     b: Row
     ratio: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     null_low: float | None
     null_high: float | None
     rebuilds: int
@@ -43,15 +43,13 @@ class Pair:
 
     @property
     def interval(self) -> str:
-        """The ratio with its interval."""
-        return f"{ratio(self.ratio)} [{ratio(self.low)}, {ratio(self.high)}]"
+        """The interval of the ratio."""
+        return _between(self.low, self.high)
 
     @property
     def null(self) -> str:
         """The interval of the A/A run."""
-        if self.null_low is None or self.null_high is None:
-            return MISSING
-        return f"{ratio(self.null_low)} to {ratio(self.null_high)}"
+        return _between(self.null_low, self.null_high)
 
     def turned(self) -> Pair:
         """Return `a` against `b`."""
@@ -59,10 +57,10 @@ class Pair:
             a=self.b,
             b=self.a,
             ratio=1 / self.ratio,
-            low=1 / self.high,
-            high=1 / self.low,
-            null_low=None if self.null_high is None else 1 / self.null_high,
-            null_high=None if self.null_low is None else 1 / self.null_low,
+            low=_inverse(self.high),
+            high=_inverse(self.low),
+            null_low=_inverse(self.null_high),
+            null_high=_inverse(self.null_low),
             rebuilds=self.rebuilds,
             verdict=_TURNED.get(self.verdict, self.verdict),
         )
@@ -75,6 +73,9 @@ def pairs_of(record: dict[str, Any], rows: Sequence[Row]) -> list[Pair]:
     for found in record["comparisons"]:
         if found["a"] in by_id and found["b"] in by_id:
             rest = {name: found[name] for name in Pair.__dataclass_fields__ if name not in "ab"}
+            for low, high in (("low", "high"), ("null_low", "null_high")):
+                if rest[high] is None:  # without bounds
+                    rest[low] = None
             pairs.append(Pair(by_id[found["a"]], by_id[found["b"]], **rest))
     return pairs
 
@@ -123,7 +124,7 @@ def _panel(title: str, pairs: list[Pair]) -> Panel:
         )
         for pair in pairs
     ]
-    told = "; ".join(f"{strip.name}: {pair.interval}, {pair.verdict}"
+    told = "; ".join(f"{strip.name}: {_told(pair)}, {pair.verdict}"
                      for strip, pair in zip(strips, pairs, strict=True))  # fmt: skip
     unit = "ratio of medians: below 1 takes less time"
     return strip_panel(title, f"{title}. {told}.", strips, scale, unit, at=1.0)
@@ -135,8 +136,21 @@ def _drawn(pair: Pair, scale: Scale) -> list[Mark]:
     if pair.null_low is not None and pair.null_high is not None:
         low, high = scale(pair.null_low), scale(pair.null_high)
         null.append(Mark(f"M{low:g} 1H{high:g}V19H{low:g}z", "null", f"A/A run {pair.null}"))
-    return [
-        *null,
-        Mark(f"M{scale(pair.low):g} {_MIDDLE:g}H{scale(pair.high):g}", f"line thick {style}"),
-        Mark(dot(scale(pair.ratio), _MIDDLE, radius=4.5), f"mark {style}", pair.interval),
-    ]
+    line = []
+    if pair.low is not None and pair.high is not None:
+        low, high = scale(pair.low), scale(pair.high)
+        line.append(Mark(f"M{low:g} {_MIDDLE:g}H{high:g}", f"line thick {style}"))
+    at = dot(scale(pair.ratio), _MIDDLE, radius=4.5)
+    return [*null, *line, Mark(at, f"mark {style}", _told(pair))]
+
+
+def _told(pair: Pair) -> str:
+    return f"{ratio(pair.ratio)} ({pair.interval})"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return MISSING if low is None or high is None else f"{ratio(low)} to {ratio(high)}"
+
+
+def _inverse(value: float | None) -> float | None:
+    return None if value is None else 1 / value

@@ -84,7 +84,7 @@ def _pair_cells(pair: Pair) -> tuple[str, ...]:
         figure(a.p50_ms),
         figure(b.p50_ms),
         ratio(pair.ratio),
-        f"{ratio(pair.low)} to {ratio(pair.high)}",
+        pair.interval,
         pair.null,
         str(pair.rebuilds),
     )

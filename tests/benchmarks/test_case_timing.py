@@ -88,6 +88,12 @@ def test_a_row_that_was_not_opened_twice_has_no_null():
     assert all(c["null_low"] is c["null_high"] is None for c in found.comparisons)
 
 
+def test_a_single_turn_tells_of_no_interval_and_can_be_stored():
+    first = timed(samples=5, afp32=2_000_000, afp16=1_000_000).comparisons[0]
+    assert [first[end] for end in ("low", "high", "null_low", "null_high")] == [0, None, 0, None]
+    assert first["verdict"] == "cannot be told apart"
+
+
 def test_runs_are_as_many_as_fit_the_time():
     arms = [Steady(10_000_000), Steady(30_000_000)]
     assert samples_within(100, arms, 662) == 662

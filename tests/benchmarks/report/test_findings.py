@@ -3,8 +3,9 @@ import pytest
 from tests.benchmarks.report.synthetic import compared, network, record, row
 from unetrt.benchmarks.report.findings import findings, headline, tiles
 from unetrt.benchmarks.report.network import networks_of
-from unetrt.benchmarks.report.pairs import pairs_of, precision_pairs
+from unetrt.benchmarks.report.pairs import pair_panels, pairs_of, precision_pairs
 from unetrt.benchmarks.report.row import rows_of
+from unetrt.benchmarks.report.tables import comparisons
 
 
 def words(of):
@@ -57,6 +58,21 @@ def test_a_pair_given_the_other_way_round_is_turned():
     assert (pair.a.precision, pair.b.precision, pair.verdict) == ("fp32", "fp16", "faster")
     assert pair.low < pair.ratio < 1 < pair.null_high
     assert pair.low <= pair.ratio <= pair.high
+
+
+def test_an_interval_without_bounds_is_a_dash_and_no_line():
+    a, b = row("tensorrt", "fp16"), row("tensorrt", "fp32")
+    unbounded = {"low": 0.0, "high": None, "null_low": 0.0, "null_high": None}
+    of = holding(a, b, comparisons=[compared(a, b, "cannot be told apart") | unbounded])
+    pairs = pairs_of(of, rows_of(of))
+    ((*_, interval, null, _rebuilds),) = comparisons(pairs).rows
+    assert interval == null == "\N{EN DASH}"
+    (panel,) = pair_panels(precision_pairs(pairs))
+    assert [mark.style.split()[0] for mark in panel.marks].count("mark") == 1
+    bounded = holding(a, b, comparisons=[compared(a, b, "slower")])
+    (other,) = pair_panels(precision_pairs(pairs_of(bounded, rows_of(bounded))))
+    assert len(other.marks) == len(panel.marks) + 2  # the interval and the A/A run's
+    assert "cannot be told apart" in words(of)
 
 
 def test_pairs_of_other_cases_or_libraries_are_no_pairs_of_precisions():
