@@ -5,7 +5,7 @@ from __future__ import annotations
 from .bound_run import BoundRun, Stages
 from .devices import DeviceArray
 from .image_port import ImagePort
-from .self_test import SelfTest
+from .self_test import SelfTest, judged_by
 from .session import Session, open_session
 from .session_spec import SessionSpec
 
@@ -17,5 +17,6 @@ __all__ = [
     "Session",
     "SessionSpec",
     "Stages",
+    "judged_by",
     "open_session",
 ]

@@ -14,7 +14,7 @@ from unetrt.errors import BadInput, CheckFailed
 from unetrt.golden import Answer, Golden
 from unetrt.parity import TOLERANCES, Tolerance
 
-__all__ = ["SelfTest", "run_self_test"]
+__all__ = ["SelfTest", "judged_by", "run_self_test"]
 
 _IMAGE_RANK = 4
 _HALF = 0.5
@@ -54,7 +54,7 @@ def run_self_test(artifact: OnnxModel | Engine, run: Run, computed_in: str) -> S
             f"{artifact.path} carries no golden image",
             hint="convert the Keras model again; a network that takes more than images has none",
         )
-    precision = _judged_by(artifact, computed_in)
+    precision = judged_by(artifact, computed_in)
     tolerance = TOLERANCES[precision]
     made = run({tensor.name: x for tensor, x in _feeds(artifact, golden)})
     differences: list[NDArray[Any]] = []
@@ -98,8 +98,8 @@ def _judge(artifact: OnnxModel | Engine, result: SelfTest, tolerance: Tolerance)
             )
 
 
-def _judged_by(artifact: OnnxModel | Engine, computed_in: str) -> str:
-    """Return the coarser of what the artifact is in and what is computed in."""
+def judged_by(artifact: OnnxModel | Engine, computed_in: str) -> str:
+    """Return the coarser of what the artifact is in and what is computed in, as of TOLERANCES."""
     computed = {"bfloat16": "bf16", "tf32": "tf32", "float16": "fp16"}.get(computed_in, "fp32")
     own = TOLERANCES[artifact.precision], artifact.precision
     other = TOLERANCES[computed], computed

@@ -135,6 +135,14 @@ def test_modes_scopes_and_sizes_on_random_images(unetrt, road, words):
     assert found["comparisons"] == []
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_the_backend_that_was_asked_for_is_timed(unetrt, road, disc_folder, backend):
+    words = ("--data", disc_folder, "--samples", "2", "--scope", "core", "--precision", "fast")
+    run = unetrt("bench", road / "model.fp32.onnx", *words, "--backend", backend, "--json")
+    (row,) = result_of(run)["rows"]
+    assert row["backend"] == backend
+
+
 def test_the_percentile_chooses_the_runs_and_is_shown(unetrt, road, disc_folder):
     run = unetrt("bench", road / "model.fp32.onnx", road / "model.fp16.onnx", "--data", disc_folder,
                  "--scope", "core", "--percentile", "90")  # fmt: skip
@@ -149,6 +157,9 @@ def test_the_percentile_chooses_the_runs_and_is_shown(unetrt, road, disc_folder)
     ("words", "told"),
     [
         (("--percentile", "100"), "There is no such percentile"),
+        (("--percentile", "99", "--samples", "10"), "cannot be told from so few samples: got 10"),
+        (("--backend", "abacus"), "Backend 'abacus' cannot run"),
+        (("--precision", "vague"), "Cannot open a session with this precision: got 'vague'"),
         (("--mode", "open-loop"), "The mode open-loop needs a --rate"),
         (("--rate", "5"), "The mode serialised takes no --rate"),
         (("--size", "0x5"), "Cannot use --size: got 0x5"),

@@ -59,11 +59,14 @@ def bench(
         ScopeName, typer.Option(help="The network alone, or from image to labels.")
     ] = ScopeName.BOTH,
     percentile: Annotated[
-        float, typer.Option(help="To be told; it chooses the number of runs.")
-    ] = 90.0,
+        float | None, typer.Option(help="To be told: 90; it chooses the number of runs.")
+    ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Runs of each, instead; fewer tell no percentile.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(help='The files\' "own", or "fast": less where this machine gains by it.')
+    ] = "own",
     data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
     random: Annotated[
         int | None, typer.Option(metavar="SEED", help="Random images instead.")
@@ -77,7 +80,7 @@ def bench(
         ),
     ] = False,
     backend: Annotated[
-        str, typer.Option(help="Of --layers: onnxruntime, openvino, tensorrt, tensorrt-rtx.")
+        str, typer.Option(help="Of ONNX files, as of predict; of --layers also tensorrt-rtx.")
     ] = "auto",
     out: Annotated[Path | None, typer.Option(help="RECORD.json, for `unetrt compare`.")] = None,
     as_json: AsJson = False,
@@ -93,7 +96,7 @@ def bench(
     from unetrt.commands.predictors import open_all
     from unetrt.progress import Progress
 
-    plan = Plan(percentile=None if samples else percentile, samples=samples, mode=_mode(mode, rate))
+    plan = Plan(percentile=percentile, samples=samples, mode=_mode(mode, rate))
     progress = Progress()
     record = Record(
         title="unetrt bench",
@@ -111,14 +114,14 @@ def bench(
             shown.append(f"Wrote {out}")
         emit(record.to_json(), as_json=as_json, shown=shown)
         return
-    if not artifacts or backend != "auto":
+    if not artifacts:
         raise BadInput(
-            "There is nothing to time" if not artifacts else "Only --layers takes a --backend",
+            "There is nothing to time",
             expected="ONNX files, engines or Keras models, or --layers",
         )
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
-            predictors = open_all(stack, artifacts)
+            predictors = open_all(stack, artifacts, backend, precision)
         with progress.step("data", "Choosing the images"):
             timed_input = choose_input(predictors, data, random, batch, size)
         for one in _scopes(scope, any(p.session is not None for p in predictors)):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from unetrt.sizes import SizeRule
 
 if TYPE_CHECKING:
-    from unetrt.artifacts import Engine, OnnxModel
     from unetrt.data import Dataset
     from unetrt.parity import Predict
     from unetrt.runtime import Session
@@ -49,21 +48,27 @@ class Predictor:
 
 
 @contextmanager
-def opened(path: Path, backend: str = "auto", name: str | None = None) -> Iterator[Predictor]:
-    """Open a .keras, .h5, .onnx or .engine file for the length of the block."""
+def opened(
+    path: Path, backend: str = "auto", name: str | None = None, *, precision: str = "own"
+) -> Iterator[Predictor]:
+    """Open a .keras, .h5, .onnx or .engine file for the length of the block.
+
+    Backend and precision are as of `SessionSpec`; Keras knows no other than its own.
+    """
     if path.suffix in KERAS:
         yield _keras_predictor(path, name or path.name)
         return
-    from unetrt.runtime import ImagePort, SessionSpec, open_session
+    from unetrt.runtime import ImagePort, SessionSpec, judged_by, open_session
 
-    with runnable(path) as file, open_session(file, SessionSpec(backend=backend)) as session:
+    spec = SessionSpec(backend=backend, precision=precision)
+    with runnable(path) as file, open_session(file, spec) as session:
         artifact = session.artifact
         port = ImagePort(artifact, prefer="probabilities")
         yield Predictor(
             name or path.name,
             path,
             lambda x: port.answer(session.run(port.feed(x))),
-            _precision(artifact),
+            judged_by(artifact, session.info["computes_in"]),
             port.channels,
             port.n_classes,
             artifact.sizes,
@@ -93,7 +98,9 @@ def runnable(path: Path) -> Iterator[Path]:
         yield simulate_bfloat16(model, Path(folder) / path.name).path
 
 
-def open_all(stack: ExitStack, paths: Sequence[Path]) -> list[Predictor]:
+def open_all(
+    stack: ExitStack, paths: Sequence[Path], backend: str = "auto", precision: str = "own"
+) -> list[Predictor]:
     """Open several, named by file name, or by path where two files share a name."""
     from unetrt.errors import BadInput
 
@@ -102,7 +109,7 @@ def open_all(stack: ExitStack, paths: Sequence[Path]) -> list[Predictor]:
     if len(set(names)) < len(names):
         raise BadInput("The same file is named twice", got=", ".join(names))
     return [
-        stack.enter_context(opened(path, name=name))
+        stack.enter_context(opened(path, backend, name, precision=precision))
         for path, name in zip(paths, names, strict=True)
     ]
 
@@ -155,11 +162,3 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
         model.output_shape[-1],
         file.sizes,
     )
-
-
-def _precision(artifact: OnnxModel | Engine) -> str:
-    """Return the artifact's precision, "tf32" for a float32 engine that may round to it."""
-    from unetrt.artifacts import Engine
-
-    rounds = isinstance(artifact, Engine) and artifact.receipt.get("tf32", False)
-    return "tf32" if rounds and artifact.precision == "fp32" else artifact.precision
