@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from unetrt.benchmarks.record import ComparedRows, Failure, Record
-from unetrt.benchmarks.row import Row
-from unetrt.benchmarks.window import Window
+from unetrt.benchmarks.measuring.window import Window
+from unetrt.benchmarks.records.record import ComparedRows, Failure, Record
+from unetrt.benchmarks.records.row import Row
 
 MACHINE = {
     "cpu": "a CPU", "cores": 2, "gpu": None, "system": "Linux", "python": "3.11",
