@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.benchmarks.records import MACHINE, make_record, make_row
+from tests.benchmarks.made_records import MACHINE, make_record, make_row
 from unetrt.benchmarks import write_record
 from unetrt.benchmarks.measuring.window import Window
 from unetrt.benchmarks.records.compared_records import compare_records

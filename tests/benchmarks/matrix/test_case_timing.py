@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.benchmarks.records import MACHINE
+from tests.benchmarks.made_records import MACHINE
 from tests.test_repository import ROOT
 from unetrt.benchmarks.matrix.case import Opened
 from unetrt.benchmarks.matrix.case_timing import CaseTimer, samples_within

@@ -4,7 +4,7 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from tests.benchmarks.records import full_record, make_record, make_row
+from tests.benchmarks.made_records import full_record, make_record, make_row
 from unetrt.benchmarks.records.record import SCHEMA, read_record, write_record
 from unetrt.errors import BadInput, OutputError
 
