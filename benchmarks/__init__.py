@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from .agreement import Agreement, Reference
-from .call_candidate import CallCandidate
-from .candidate import Candidate, Turn
-from .comparison import Compared, compare_candidates
 from .environment import describe_machine
-from .inputs import TimedInput, random_input, real_input
-from .measure import measure
-from .modes import OpenLoop, Paced, Pipelined, Serialised
-from .plan import Plan
-from .record import Record, read_record, write_record
-from .row import Row
-from .samples import Samples
-from .session_candidate import session_candidate
-from .stats import Latency, summarize
+from .measuring.agreement import Agreement, Reference
+from .measuring.call_candidate import CallCandidate
+from .measuring.candidate import Candidate, Turn
+from .measuring.comparison import Compared, compare_candidates
+from .measuring.inputs import TimedInput, random_input, real_input
+from .measuring.measure import measure
+from .measuring.modes import OpenLoop, Paced, Pipelined, Serialised
+from .measuring.plan import Plan
+from .measuring.samples import Samples
+from .measuring.session_candidate import session_candidate
+from .measuring.stats import Latency, summarize
+from .records.record import Record, read_record, write_record
+from .records.row import Row
 
 __all__ = [
     "Agreement",

@@ -11,7 +11,7 @@ from typing import Any
 from unetrt import vendor
 from unetrt.gpu import find_gpu
 
-from .nvml import open_gpu_probe
+from .measuring.nvml import open_gpu_probe
 
 __all__ = ["describe_machine"]
 

@@ -19,8 +19,8 @@ from statistics import median
 from typing import Any
 
 from .children import QUIET, run_job
+from .peers.worker import Worker
 from .verdicts import Verdict, report
-from .worker import Worker
 
 __all__ = ["judge", "main", "measure_fast"]
 

@@ -22,14 +22,14 @@ import numpy as np
 
 from unetrt.runtime import SessionSpec, open_session
 
-from .call_candidate import CallCandidate
 from .children import run_job
-from .comparison import Compared, compare_candidates
-from .inputs import random_input
-from .measure import measure
-from .plan import Plan
-from .session_candidate import session_candidate
-from .skeleton import fill_skeleton
+from .measuring.call_candidate import CallCandidate
+from .measuring.comparison import Compared, compare_candidates
+from .measuring.inputs import random_input
+from .measuring.measure import measure
+from .measuring.plan import Plan
+from .measuring.session_candidate import session_candidate
+from .skeletons.skeleton import fill_skeleton
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_harness", "measure_stopwatch"]

@@ -78,7 +78,7 @@ def main() -> int:
         folder = Path(temporary)
         made = ("--exporter", "unetrt", "--network", "article", "--side", str(given.side))
         run_job("export", made, timeout_s=_TIMEOUT_S, folder=folder)
-        models = {"article": folder / "model.onnx", **{str(path): path for path in given.models}}
+        models = {"article": folder / "model.onnx", **{path.name: path for path in given.models}}
         measured = measure_overhead(models, side=given.side, samples=given.samples)
     return report(judge(measured), {"networks": measured}, given.out)
 

@@ -158,7 +158,7 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=4096)
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--large", type=int, default=20_000)
-    parser.add_argument("--gib", type=float, default=1.0)
+    parser.add_argument("--gib", type=float, default=2.0)
     parser.add_argument("--monai-python", type=Path, default=Path(sys.executable))
     given = parser.parse_args()
     measured = measure_tiling(

@@ -25,7 +25,7 @@ class SessionSpec:
             it: OpenVINO then takes bfloat16 where the CPU has it. `Session.info` says what is
             really computed in.
         threads: of a CPU backend; None leaves the choice to it.
-        memory_bytes: what the network may work in at once, as its graph tells it; an image that
+        memory_bytes: what the network may work in at once, by its graph; an image that
             takes more is cut into tiles.
         tiling: "exact" tiles give the answer of the whole image; "blended" ones overlap by half
             and are averaged, which takes any network and any memory and is not exact.
@@ -44,7 +44,7 @@ class SessionSpec:
     backend: str = "auto"
     precision: str = "own"
     threads: int | None = None
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 2 << 30
     tiling: str = "exact"
     warmup: tuple[tuple[int, int], ...] | None = None
     self_test: bool = False

@@ -101,7 +101,8 @@ def test_the_wheel_holds_each_file_once_and_every_package(tmp_path):
         for path in (ROOT / stage).rglob("*.py"):
             assert f"unetrt/{path.relative_to(ROOT)}" in packaged
     skeletons = {
-        f"unetrt/benchmarks/skeletons/{p.name}" for p in (ROOT / "benchmarks/skeletons").iterdir()
+        f"unetrt/benchmarks/skeletons/{p.name}"
+        for p in (ROOT / "benchmarks/skeletons").glob("*.onnx")
     }
     assert len(skeletons) == 12
     assert {"unetrt/py.typed", "unetrt/report/report.html.j2", *skeletons} <= packaged

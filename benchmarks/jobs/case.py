@@ -18,19 +18,19 @@ from unetrt.files import write_text
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.tensors import ShapeRange
 
-from ..case import Way, time_case
-from ..case_timing import CaseTimer
-from ..ceilings import ceilings_of
-from ..cell_artifacts import SEED, artifact_of, network_of
-from ..cell_roofline import row_roofline
-from ..cells import CHANNELS, Cell
-from ..inputs import TimedInput, random_input
-from ..matrix import Found
-from ..peers import peers_named
-from ..present import ENGINES
-from ..roofline import Roofline
-from ..skeleton import fill_skeleton
-from ..ways import PeerWay, SessionWay
+from ..matrix.case import Way, time_case
+from ..matrix.case_timing import CaseTimer
+from ..matrix.cell_artifacts import SEED, artifact_of, network_of
+from ..matrix.cell_roofline import row_roofline
+from ..matrix.cells import CHANNELS, Cell
+from ..matrix.matrix import Found
+from ..matrix.present import ENGINES
+from ..matrix.ways import PeerWay, SessionWay
+from ..measuring.inputs import TimedInput, random_input
+from ..peers.peers import peers_named
+from ..roofline.ceilings import ceilings_of
+from ..roofline.roofline import Roofline
+from ..skeletons.skeleton import fill_skeleton
 
 __all__ = ["main"]
 

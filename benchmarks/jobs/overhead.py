@@ -21,9 +21,9 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import CheckFailed
 from unetrt.runtime import SessionSpec, open_session
 
-from ..call_candidate import CallCandidate
-from ..measure import measure
-from ..plan import Plan
+from ..measuring.call_candidate import CallCandidate
+from ..measuring.measure import measure
+from ..measuring.plan import Plan
 from ..random_image import random_image
 
 __all__ = ["BARE", "main", "run"]

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import pytest
 
-from tests.benchmarks.records import make_record, make_row
+from tests.benchmarks.made_records import make_record, make_row
 from unetrt.benchmarks import __main__ as command
-from unetrt.benchmarks.matrix import Found
-from unetrt.benchmarks.record import read_record, write_record
+from unetrt.benchmarks.matrix.matrix import Found
+from unetrt.benchmarks.records.record import read_record, write_record
 from unetrt.benchmarks.verbs import matrix
 
 pytest.importorskip("jinja2")

@@ -4,13 +4,13 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from tests.benchmarks.test_layers import FakeSession
+from tests.benchmarks.roofline.test_layers import FakeSession
 from unetrt import runtime
 from unetrt.artifacts import OnnxModel
-from unetrt.benchmarks import ceilings
-from unetrt.benchmarks.ceilings import Ceilings
-from unetrt.benchmarks.record import read_record
-from unetrt.benchmarks.skeleton import fill_skeleton
+from unetrt.benchmarks.records.record import read_record
+from unetrt.benchmarks.roofline import ceilings
+from unetrt.benchmarks.roofline.ceilings import Ceilings
+from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 from unetrt.commands import bench_layers as module
 from unetrt.commands.bench_layers import bench_layers
 from unetrt.errors import BadInput, ShapeError
@@ -46,7 +46,9 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
     rows = found.result["layers"]
     assert [row["precision"] for row in rows[:2]] == ["fp32", "fp16"]
     assert rows[0]["name"] == rows[1]["name"] == "down1/conv1"
-    schema = json.loads(files("unetrt.benchmarks").joinpath("record.schema.json").read_text())
+    schema = json.loads(
+        files("unetrt.benchmarks.records").joinpath("record.schema.json").read_text()
+    )
     for part, value in found.result.items():
         jsonschema.validate(value, schema["properties"][part])
     assert all(row["n"] == 3 for row in rows)
@@ -86,8 +88,8 @@ def test_the_command_writes_a_record(unetrt, small, known, monkeypatch, tmp_path
     assert record.rows == ()
 
 
-@pytest.mark.parametrize("words", [("bench",), ("bench", "x.onnx", "--backend", "openvino")])
-def test_a_backend_is_for_layers_and_files_are_for_the_rest(unetrt, words):
+@pytest.mark.parametrize("words", [("bench",), ("bench", "--backend", "openvino")])
+def test_there_must_be_files_or_layers(unetrt, words):
     run = unetrt(*words)
     assert run.exit_code == 2
     assert "or --layers" in run.stderr

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.benchmarks.records import MACHINE, make_record, make_row
+from tests.benchmarks.made_records import MACHINE, make_record, make_row
 from unetrt.benchmarks import write_record
-from unetrt.benchmarks.compared_records import compare_records
-from unetrt.benchmarks.record import ComparedRows
-from unetrt.benchmarks.window import Window
+from unetrt.benchmarks.measuring.window import Window
+from unetrt.benchmarks.records.compared_records import compare_records
+from unetrt.benchmarks.records.record import ComparedRows
 
 
 def samples(ms, seed):

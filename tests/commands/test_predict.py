@@ -56,13 +56,13 @@ def test_probabilities_on_request_and_no_overlays(unetrt, model, tmp_path, pixel
 def test_little_memory_gives_the_same_labels(unetrt, model, tmp_path, pixels):
     Image.fromarray(np.tile(pixels, (4, 5))).save(tmp_path / "a.png")
     labels = []
-    for memory in (1, 0.008):
+    for memory in (1, 0.018):
         out = tmp_path / str(memory)
         _ok(unetrt("predict", model, tmp_path / "a.png", "--out", out, "--memory", memory,
                    "--json"))  # fmt: skip
         labels.append(np.array(Image.open(out / "predictions" / "a.png")))
     np.testing.assert_array_equal(*labels)
-    with open_session(model, SessionSpec(memory_bytes=int(0.008 * 2**30))) as session:
+    with open_session(model, SessionSpec(memory_bytes=int(0.018 * 2**30))) as session:
         assert session.segmenter().tiling(600, 450).count > 1
 
 
@@ -83,7 +83,7 @@ def test_a_large_image_is_written_in_parts_and_gone_on_with(
     else:
         zarr.create_array(path, shape=image.shape, chunks=(64, 64), dtype="u1")[:] = image
     monkeypatch.setattr(command, "_LARGE", 1000)
-    words = ("predict", model, path, "--out", tmp_path / "out", "--memory", 0.005)
+    words = ("predict", model, path, "--out", tmp_path / "out", "--memory", 0.01125)
     read, tops = ImageFile.__getitem__, []
 
     def failing(self, key):

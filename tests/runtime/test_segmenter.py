@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from unetrt.builder.spec import UNetSpec
 from unetrt.errors import BadInput, ShapeError
 from unetrt.runtime import SessionSpec, open_session
-from unetrt.runtime.segmenter import joined
+from unetrt.runtime.segmenter import HELD, joined
 
 pytestmark = pytest.mark.tf
 
@@ -53,7 +53,7 @@ def _whole_and_tiled(model, image, tile_pixels):
     with (
         open_session(model, SessionSpec(memory_bytes=1 << 40)) as whole,
         open_session(
-            model, SessionSpec(memory_bytes=int(model.bytes_per_pixel * tile_pixels) + 1)
+            model, SessionSpec(memory_bytes=int(HELD * model.bytes_per_pixel * tile_pixels) + 1)
         ) as tiled,
     ):
         assert whole.segmenter().tiling(*image.shape[:2]).count == 1
@@ -135,7 +135,7 @@ def test_rows_come_one_row_of_tiles_at_a_time_and_can_begin_further_down(network
             lowest.append(key[0].stop)
             return image[key]
 
-    spec = SessionSpec(memory_bytes=int(model.bytes_per_pixel * 96 * 96))
+    spec = SessionSpec(memory_bytes=int(HELD * model.bytes_per_pixel * 96 * 96))
     with open_session(model, spec) as session:
         whole = session.segment(image)
         done = []
@@ -165,7 +165,7 @@ def _smooth(height, width):
 @pytest.mark.parametrize("name", ["group", "article", "unpadded"])
 def test_blended_tiles_take_any_network_and_come_near(networks, name):
     model, image = networks[name], _smooth(300, 180)
-    spec = SessionSpec(memory_bytes=int(model.bytes_per_pixel * 100 * 100), tiling="blended")
+    spec = SessionSpec(memory_bytes=int(HELD * model.bytes_per_pixel * 100 * 100), tiling="blended")
     with open_session(model) as whole, open_session(model, spec) as blended:
         assert blended.segmenter().tiling(300, 180).count > 4
         expected, found = whole.probabilities(image), blended.probabilities(image)
@@ -189,7 +189,7 @@ def test_a_blended_session_leaves_whole_what_fits(networks):
 def test_labels_alone_cannot_be_blended(networks):
     model = networks["article"]
     labels = replace(model.outputs[0], name="labels", dtype="uint8", shape=("b", "h", "w"))
-    spec = SessionSpec(memory_bytes=int(model.bytes_per_pixel * 100 * 100), tiling="blended")
+    spec = SessionSpec(memory_bytes=int(HELD * model.bytes_per_pixel * 100 * 100), tiling="blended")
     with (
         open_session(replace(model, outputs=(labels,)), spec) as session,
         pytest.raises(ShapeError, match="gives no probabilities"),

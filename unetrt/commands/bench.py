@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.benchmarks import Record, Row
-    from unetrt.benchmarks.modes import Mode
-    from unetrt.benchmarks.record import ComparedRows
+    from unetrt.benchmarks.measuring.modes import Mode
+    from unetrt.benchmarks.records.record import ComparedRows
 
 __all__ = ["bench"]
 

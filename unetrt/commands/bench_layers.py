@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.artifacts import OnnxModel
-    from unetrt.benchmarks.ceilings import Ceilings
-    from unetrt.benchmarks.layers import LayerTime
-    from unetrt.benchmarks.record import Record
-    from unetrt.benchmarks.roofline import Roofline
+    from unetrt.benchmarks.records.record import Record
+    from unetrt.benchmarks.roofline.ceilings import Ceilings
+    from unetrt.benchmarks.roofline.layers import LayerTime
+    from unetrt.benchmarks.roofline.roofline import Roofline
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
@@ -60,11 +60,11 @@ def bench_layers(
         ShapeError: a size that a network cannot halve.
         BadInput: no such backend, or no convolution in float32 or float16.
     """
-    from unetrt.benchmarks.ceilings import ceilings_of
-    from unetrt.benchmarks.graph_cost import graph_cost
-    from unetrt.benchmarks.layers import cut_layers, measure_layers
-    from unetrt.benchmarks.plan import Plan
-    from unetrt.benchmarks.roofline import roofline
+    from unetrt.benchmarks.measuring.plan import Plan
+    from unetrt.benchmarks.roofline.ceilings import ceilings_of
+    from unetrt.benchmarks.roofline.graph_cost import graph_cost
+    from unetrt.benchmarks.roofline.layers import cut_layers, measure_layers
+    from unetrt.benchmarks.roofline.roofline import roofline
     from unetrt.gpu import find_gpu
 
     if backend not in _BACKENDS:
@@ -131,7 +131,7 @@ def layers_record(
     samples: int | None,
 ) -> tuple[Record, list[Table | str]]:
     """Return the record with what `bench_layers` finds in it, and what to show of that."""
-    from unetrt.benchmarks.record import Failure
+    from unetrt.benchmarks.records.record import Failure
     from unetrt.commands.benched import sides
 
     found = bench_layers(
@@ -154,7 +154,7 @@ def layers_record(
 
 def _models(artifacts: list[Path], folder: Path, size: tuple[int, int]) -> list[OnnxModel]:
     from unetrt.artifacts import OnnxModel
-    from unetrt.benchmarks.skeleton import fill_skeleton
+    from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 
     models = [OnnxModel.load(path) for path in artifacts] or [
         fill_skeleton("article", folder / f"article.{name}.onnx", precision=name)

@@ -15,7 +15,7 @@ from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
     from unetrt.benchmarks import Candidate, Plan, Record, Reference, TimedInput
-    from unetrt.benchmarks.rows import Facts
+    from unetrt.benchmarks.records.rows import Facts
     from unetrt.commands.predictors import Predictor
 
 __all__ = ["choose_input", "sides", "time_scope"]
@@ -70,7 +70,7 @@ def time_scope(
         ParityError: one disagrees with the first; nothing was timed.
     """
     from unetrt.benchmarks import measure
-    from unetrt.benchmarks.rows import compared_rows, row_of
+    from unetrt.benchmarks.records.rows import compared_rows, row_of
     from unetrt.commands.predictors import common_sizes
 
     fitted = timed_input.fitted(common_sizes(predictors))
@@ -143,7 +143,7 @@ def _labelled(
 
 def _facts(predictor: Predictor) -> Facts:
     from unetrt import vendor
-    from unetrt.benchmarks.rows import Facts, session_facts
+    from unetrt.benchmarks.records.rows import Facts, session_facts
     from unetrt.files import sha256_of
     from unetrt.gpu import find_gpu
 

@@ -48,7 +48,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from unetrt import vendor
     from unetrt.benchmarks import describe_machine
-    from unetrt.benchmarks.peers import peers_available
+    from unetrt.benchmarks.peers.peers import peers_available
     from unetrt.gpu import find_gpu
 
     gpu = find_gpu()

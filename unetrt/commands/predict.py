@@ -33,7 +33,7 @@ def predict(
     ] = "own",
     memory: Annotated[
         float, typer.Option(min=0.001, help="GiB the network may work in; larger images are tiled.")
-    ] = 1.0,
+    ] = 2.0,
     tiling: Annotated[
         str, typer.Option(help='"exact", or "blended": overlapping tiles, averaged; not exact.')
     ] = "exact",

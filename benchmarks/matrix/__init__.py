@@ -1,0 +1,1 @@
+"""Every network, size, batch and precision with every library that is here."""

@@ -1,0 +1,1 @@
+"""What a benchmark leaves: a versioned file of raw samples."""

@@ -1,0 +1,127 @@
+"""From samples and what is known of a candidate to a record's rows and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from unetrt.artifacts import Engine
+from unetrt.gpu import find_gpu
+
+from ..measuring.bootstrap import Ratio, paired_ratio, unpaired_ratio, verdict
+from ..measuring.inputs import TimedInput
+from ..measuring.modes import Mode
+from ..measuring.samples import Samples
+from ..measuring.session_candidate import TimedSession
+from ..measuring.stats import summarize
+from .record import ComparedRows
+from .row import Row
+
+__all__ = ["Facts", "compared_rows", "row_of", "session_facts"]
+
+_COMPUTES_IN = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+_NO_PARITY = {"reference": "none", "max_abs_diff": None, "labels_that_differ": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a candidate besides its samples; see `Row`."""
+
+    network: str
+    precision: str
+    backend: str
+    device: str
+    computes_in: str
+    configuration: dict[str, str | float | bool] = field(default_factory=dict)
+    artifact: dict[str, str] | None = None
+    peer: bool = False
+
+
+def session_facts(session: TimedSession, network: str) -> Facts:
+    """Return what a session says of itself; on a GPU, float32 says whether it is TF32."""
+    artifact, info = session.artifact, session.info
+    tf32 = isinstance(artifact, Engine) and bool(artifact.receipt.get("tf32"))
+    rounds = artifact.precision == "fp32" and (tf32 or info.get("computes_in") == "tf32")
+    precision = "tf32" if rounds else artifact.precision
+    device = str(info["device"])
+    gpu = find_gpu() if device != "CPU" else None
+    known = _COMPUTES_IN.get(precision, precision)
+    configuration: dict[str, str | float | bool] = {"version": str(info["version"])}
+    if device != "CPU" and artifact.precision == "fp32":
+        configuration["tf32"] = rounds
+    return Facts(
+        network=network,
+        precision=precision,
+        backend=str(info["backend"]),
+        device=device if gpu is None else gpu.name,
+        computes_in=str(info.get("computes_in", known)),
+        configuration=configuration,
+        artifact={"file": artifact.path.name, "sha256": artifact.sha256},
+    )
+
+
+def row_of(
+    samples: Samples,
+    facts: Facts,
+    timed_input: TimedInput,
+    *,
+    scope: str,
+    mode: Mode,
+    rebuild: int = 0,
+) -> Row:
+    """Return the row of a record; its percentiles are those that the samples carry."""
+    batch, height, width, channels = timed_input.shape
+    agreement = samples.agreement
+    return Row(
+        network=facts.network,
+        precision=facts.precision,
+        backend=facts.backend,
+        device=facts.device,
+        computes_in=facts.computes_in,
+        peer=facts.peer,
+        batch=batch,
+        height=height,
+        width=width,
+        channels=channels,
+        scope=scope,
+        mode=mode.name,
+        rate_per_s=mode.rate_per_s,
+        configuration=facts.configuration,
+        artifact=facts.artifact,
+        input=timed_input.to_json(),
+        parity=_NO_PARITY if agreement is None else agreement.to_json(),
+        rebuild=rebuild,
+        samples_ns={"host": samples.host_ns, **samples.stages_ns},
+        warmup_ns=samples.warmup_ns,
+        windows=samples.windows,
+        latency_ms=summarize(samples).to_json(),
+        images_per_s=batch * samples.runs_per_s,
+        warnings=samples.warnings,
+    )
+
+
+def compared_rows(first: Row, other: Row, null: Sequence[Sequence[int]]) -> ComparedRows:
+    """Compare a row with the first one, beside the turns of the first one's second arm.
+
+    All three took their turns in the same rounds.
+    """
+    alone = _ratio(first.turns_ns, null)
+    ratio = _ratio(first.turns_ns, other.turns_ns)
+    return ComparedRows(
+        a=first.id,
+        b=other.id,
+        ratio=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        null_low=alone.low,
+        null_high=alone.high,
+        rebuilds=1,
+        verdict=verdict(ratio, alone),
+    )
+
+
+def _ratio(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Ratio:
+    """Draw rounds; where all samples are one turn's, as in open_loop, blocks of each."""
+    if len(a) == len(b) > 1:
+        return paired_ratio([a], [b])
+    return unpaired_ratio(a, b)

@@ -1,0 +1,1 @@
+"""What a network must cost, layer by layer, and what the machine can do."""

@@ -1,0 +1,211 @@
+"""Each convolution of a network on its own: cut out, opened by itself, and timed.
+
+Their times say how well a library does each shape. They are never added up into a latency: a
+network fuses, overlaps and keeps in cache what these cannot.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import OnnxModel
+from unetrt.errors import UnetrtError
+from unetrt.runtime import Session
+
+from ..measuring.candidate import Turn
+from ..measuring.clock import now_ns
+from ..measuring.measure import measure
+from ..measuring.plan import Plan
+from .ceilings import Ceilings
+from .graph_cost import LayerCost, block_of, node_cost
+from .graph_shapes import Value, shaped_graph
+from .one_node import write_node
+from .roofline import LayerLimit, layer_limit
+
+__all__ = ["LayerTime", "OneLayer", "cut_layers", "measure_layers"]
+
+_CUT = {"Conv", "ConvTranspose"}
+_TYPES = {"float32": "fp32", "float16": "fp16"}
+
+Opener = Callable[[OnnxModel], Session]
+"""Opens a layer's file, as it is or as an engine made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneLayer:
+    """A convolution as it stands in the network, and the others of the same shapes.
+
+    Attributes:
+        cost: what it costs on its own, nothing fused.
+        node: its NodeProto.
+        values: of its inputs and its output.
+        also: the names of the layers that it stands for besides its own.
+    """
+
+    cost: LayerCost
+    node: Any
+    values: Mapping[str, Value]
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """What a layer on its own took, in nanoseconds.
+
+    Attributes:
+        layer: which.
+        precision: "fp32" or "fp16", of its tensors.
+        samples_ns: of each run: by the device's events where it has them, else by the host.
+        failure: why there are none, if so.
+    """
+
+    layer: OneLayer
+    precision: str
+    samples_ns: tuple[int, ...]
+    failure: str | None = None
+
+    @property
+    def median_ns(self) -> float | None:
+        """The median; None of a layer that did not run."""
+        return statistics.median(self.samples_ns) if self.samples_ns else None
+
+    def limit(self, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None) -> LayerLimit:
+        """Hold it against the machine's ceilings; see `roofline`."""
+        return layer_limit(self.layer.cost, ceilings, computes_in)
+
+    def share(
+        self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
+    ) -> float | None:
+        """Return the attained share of the best that the machine could do; None if unknown."""
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return None if best is None or self.median_ns is None else best / self.median_ns
+
+    def to_json(
+        self, ceilings: Ceilings | None, computes_in: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the rows of the benchmark's record, one for each layer that it stands for.
+
+        None of a layer that did not run; that is a failure of the record.
+        """
+        if self.median_ns is None:
+            return []
+        cost = self.layer.cost
+        best = None if ceilings is None else self.limit(ceilings, computes_in).attainable_ns
+        return [
+            {
+                "name": name,
+                "block": block_of(name),
+                "op": cost.op,
+                "precision": self.precision,
+                "flops": cost.flops,
+                "bytes": cost.nbytes,
+                "attainable_ns": best,
+                "median_ns": self.median_ns,
+                "n": len(self.samples_ns),
+            }
+            for name in (cost.name, *self.layer.also)
+        ]
+
+
+def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list[OneLayer]:
+    """Return the convolutions of `model` at that size, in its order, each shape once.
+
+    Quantised ones are left out, since on its own such a node is not int8, and bfloat16 ones, since
+    engines take no bfloat16 from outside.
+
+    Raises:
+        ArtifactError, UnsupportedModel, MissingDependency: see `shaped_graph`.
+    """
+    graph, values = shaped_graph(model, batch=batch, height=height, width=width)
+    found: dict[tuple[Any, ...], OneLayer] = {}
+    for node in graph.node:
+        kernel = values[node.input[1]] if node.op_type in _CUT else None
+        if kernel is None or not kernel.constant or kernel.dtype not in _TYPES:
+            continue
+        names = [name for name in (*node.input, node.output[0]) if name]
+        own = {name: values[name] for name in names}
+        key = (
+            node.op_type,
+            tuple(sorted(a.SerializeToString() for a in node.attribute)),
+            tuple((value.shape, value.dtype) for value in own.values()),
+        )
+        known = found.get(key)
+        if known is None:
+            found[key] = OneLayer(node_cost(node, own), node, own)
+        else:
+            found[key] = replace(known, also=(*known.also, node.name or node.output[0]))
+    return list(found.values())
+
+
+def measure_layers(
+    cut: Sequence[OneLayer],
+    open_layer: Opener,
+    folder: Path,
+    plan: Plan | None = None,
+    on_layer: Callable[[str], None] = lambda _line: None,
+) -> Iterator[LayerTime]:
+    """Yield the times of each layer, as soon as it has them; its file is left in `folder`.
+
+    A layer that cannot be opened or run is a result that says why.
+    """
+    for number, layer in enumerate(cut):
+        precision = _TYPES[layer.cost.computes_in]
+        on_layer(f"{layer.cost.name} in {precision}")
+        file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
+        try:
+            with open_layer(write_node(layer.node, layer.values, file)) as session:
+                samples = _timed(_LayerCandidate(layer.cost.name, session), plan or Plan())
+        except UnetrtError as error:
+            yield LayerTime(layer, precision, (), str(error))
+        else:
+            yield LayerTime(layer, precision, samples)
+
+
+def _timed(candidate: _LayerCandidate, plan: Plan) -> tuple[int, ...]:
+    with closing(candidate):
+        taken = measure([candidate], plan)[candidate.name]
+    return taken.stages_ns.get("compute", taken.host_ns)
+
+
+class _LayerCandidate:
+    """A layer's session with its input in place; "compute" is by the device's events, if any."""
+
+    def __init__(self, name: str, session: Session) -> None:
+        self.name = name
+        self._bound = session.bind(_inputs(session))
+        self._on_device = self._bound.compute_ns() is not None
+
+    def turn(self, count: int) -> Turn:
+        """Run so many times, each waited for."""
+        host, compute = [], []
+        for _ in range(count):
+            began = now_ns()
+            self._bound.launch()
+            self._bound.wait()
+            host.append(now_ns() - began)
+            compute.append(self._bound.compute_ns() if self._on_device else None)
+        known = tuple(ns for ns in compute if ns is not None)
+        return Turn(tuple(host), {"compute": known} if known else {})
+
+    def close(self) -> None:
+        """Give back what was bound."""
+        self._bound.close()
+
+
+def _inputs(session: Session) -> dict[str, NDArray[Any]]:
+    """Return normal values: zeros would be multiplied faster than what networks multiply."""
+    random = np.random.default_rng(0)
+    return {
+        tensor.name: random.standard_normal([int(n) for n in tensor.shape], np.float32).astype(
+            tensor.dtype
+        )
+        for tensor in session.inputs
+    }

@@ -1,0 +1,1 @@
+"""Networks without their weights, and what fills them."""

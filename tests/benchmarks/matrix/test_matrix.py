@@ -1,0 +1,191 @@
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from unetrt.benchmarks.children import ChildResult
+from unetrt.benchmarks.matrix import isolated
+from unetrt.benchmarks.matrix.cells import Wanted, cases_of
+from unetrt.benchmarks.matrix.isolated import Isolated
+from unetrt.benchmarks.matrix.matrix import NO_TIME, Found, run_matrix
+
+CASES = cases_of(
+    Wanted(backends=("a", "b"), networks=("article",), batches=(1, 4), precisions=("fp32", "fp16"))
+)
+
+
+class Clock:
+    """Stands still but for what is spent."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def empty():
+    return {"rows": [], "comparisons": [], "networks": {}, "failures": []}
+
+
+def run(record, time_case, minutes=60.0, keep=lambda _record: None, clock=None):
+    said = []
+    run_matrix(
+        CASES, record, time_case, minutes=minutes, keep=keep, say=said.append,
+        clock=clock or Clock(),
+    )  # fmt: skip
+    return said
+
+
+def all_well(case, _share, _left):
+    return Found(rows=[{"id": cell.id} for cell in case.cells])
+
+
+def ids(record, kind):
+    return [entry["id"] for entry in record[kind]]
+
+
+def test_every_cell_is_a_row_or_a_failure_with_its_reason():
+    def one_fails(case, _share, _left):
+        first, *rest = case.cells
+        return Found([{"id": cell.id} for cell in rest], failures=[{"id": first.id, "reason": "x"}])
+
+    record = empty()
+    said = run(record, one_fails)
+    wanted = {cell.id for case in CASES for cell in case.cells}
+    assert set(ids(record, "rows")) | set(ids(record, "failures")) == wanted
+    assert len(record["failures"]) == len(CASES) == len(said)
+    assert "7 timed, 1 not" in said[0]
+
+
+def test_a_case_has_twice_its_even_share_and_the_last_ones_all_that_is_left():
+    shares = []
+
+    def noted(case, share, left):
+        shares.append(share / left)
+        return all_well(case, share, left)
+
+    run(empty(), noted)
+    assert shares == pytest.approx([2 / 6, 2 / 5, 2 / 4, 2 / 3, 1, 1])
+
+
+def test_the_record_is_kept_after_every_case():
+    kept = []
+    run(empty(), all_well, keep=lambda record: kept.append(copy.deepcopy(record)))
+    assert [len(record["rows"]) for record in kept] == [8 * k for k in range(1, len(CASES) + 1)]
+
+
+def test_a_kill_loses_one_case_and_what_is_done_is_not_done_again():
+    record, kept, timed = empty(), [], []
+
+    def killed(case, share, left):
+        if len(timed) == 3:
+            raise KeyboardInterrupt
+        timed.append(case.title)
+        return all_well(case, share, left)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(record, killed, keep=lambda record: kept.append(copy.deepcopy(record)))
+    resumed, again = kept[-1], []
+
+    def noted(case, share, left):
+        again.append(case.title)
+        return all_well(case, share, left)
+
+    said = run(resumed, noted)
+    assert not set(timed) & set(again)
+    assert len(timed) + len(again) == len(CASES)
+    assert "done before" in said[0]
+    assert len(ids(resumed, "rows")) == len(set(ids(resumed, "rows"))) == 8 * len(CASES)
+
+
+def test_what_time_leaves_out_says_so_and_is_tried_in_a_later_run():
+    clock, record = Clock(), empty()
+
+    def slow(case, share, left):
+        clock.now += 40
+        return all_well(case, share, left)
+
+    run(record, slow, minutes=1, clock=clock)
+    assert len(record["rows"]) == 2 * 8
+    assert {failure["reason"] for failure in record["failures"]} == {NO_TIME}
+    assert len(record["failures"]) == 8 * (len(CASES) - 2)
+    run(record, all_well)
+    assert record["failures"] == []
+    assert len(record["rows"]) == 8 * len(CASES)
+
+
+def test_cells_that_a_case_had_no_time_for_are_listed_too():
+    record = empty()
+    run(record, lambda case, *_: Found(rows=[{"id": case.cells[0].id}]))
+    assert len(record["failures"]) == 7 * len(CASES)
+
+
+class Children:
+    """Stands in for children; a cell whose id holds a word of `deadly` kills its child."""
+
+    def __init__(self, deadly=(), *, in_turns=False):
+        self.deadly, self.in_turns, self.asked = deadly, in_turns, []
+
+    def __call__(self, _module, arguments, _folder, _timeout_s):
+        words = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        cells = [isolated.Cell(**fields) for fields in json.loads(words["--cells"])]
+        self.asked.append([cell.id for cell in cells])
+        for cell in cells:
+            if any(word in cell.id for word in self.deadly):
+                at = "" if self.in_turns else cell.id
+                return ChildResult({"at": at}, "killed by signal 9")
+        return ChildResult({"rows": [{"id": cell.id} for cell in cells]}, None)
+
+
+@pytest.fixture
+def children(monkeypatch):
+    def use(*deadly, in_turns=False):
+        made = Children(deadly, in_turns=in_turns)
+        monkeypatch.setattr(isolated, "run_child", made)
+        return made
+
+    return use
+
+
+def timed(children):
+    found = Isolated(Path("work"), clock=Clock())(CASES[0], 10, 100)
+    return {row["id"] for row in found.rows}, {f["id"]: f["reason"] for f in found.failures}
+
+
+def test_a_case_is_one_child_where_nothing_dies(children):
+    made = children()
+    rows, failures = timed(made)
+    assert (len(rows), failures, len(made.asked)) == (8, {}, 1)
+
+
+def test_the_cell_at_which_a_child_died_is_the_failure_and_the_others_are_timed(children):
+    made = children("fp16/b/1x512x512x1/core")
+    rows, failures = timed(made)
+    assert failures == {"article/fp16/b/1x512x512x1/core/serialised": "killed by signal 9"}
+    assert len(rows) == 7
+    assert len(made.asked) == 2
+
+
+def test_where_a_child_died_during_the_turns_each_cell_is_timed_alone(children):
+    made = children("fp16/b", in_turns=True)
+    rows, failures = timed(made)
+    assert len(rows) == 6
+    at = "article/fp16/b/1x512x512x1"
+    assert set(failures) == {f"{at}/core/serialised", f"{at}/end_to_end/serialised"}
+    assert len(made.asked) == 1 + 8
+
+
+def test_where_every_child_dies_it_ends_all_the_same(children):
+    made = children("article")
+    rows, failures = timed(made)
+    assert (len(rows), len(failures)) == (0, 8)
+    assert len(made.asked) == 8
+
+
+def test_a_child_that_fails_before_it_says_anything_is_a_failure_of_each(children, monkeypatch):
+    monkeypatch.setattr(isolated, "run_child", lambda *_: ChildResult({}, "No module named onnx"))
+    _, failures = timed(None)
+    assert set(failures.values()) == {"No module named onnx"}
+    assert len(failures) == 8
