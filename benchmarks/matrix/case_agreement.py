@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,7 @@ from numpy.typing import NDArray
 
 from unetrt.errors import ParityError
 
-from ..measuring.agreement import Agreement, Answering, Reference, check_agreement
-from ..measuring.candidate import Turn
+from ..measuring.agreement import Agreement, Answering, Reference, check_answer
 
 __all__ = ["Judge"]
 
@@ -49,34 +47,15 @@ class Judge:
         answer = np.asarray(candidate.answer())
         own = Reference(candidate.name, answer)
         if core is not None and core.answer.shape[:3] == answer.shape[:3]:
-            return check_agreement(_Answered(candidate.name, "fp32", answer), core), own
+            return check_answer(answer, core, name=own.name, precision="fp32"), own
         if scope not in self._references:
             _telling(answer)
             self._references[scope] = own
         reference = self._references[scope]
         if candidate.precision == "int8" and answer.ndim == _PROBABILITIES:
             return _quantised(candidate.name, answer, reference), own
-        return check_agreement(
-            _Answered(candidate.name, candidate.precision, answer), reference
-        ), own
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """A candidate that has answered already."""
-
-    name: str
-    precision: str
-    found: NDArray[Any]
-
-    def answer(self) -> NDArray[Any]:
-        return self.found
-
-    def turn(self, count: int) -> Turn:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing is held."""
+        held_to = candidate.precision
+        return check_answer(answer, reference, name=own.name, precision=held_to), own
 
 
 def _telling(answer: NDArray[Any]) -> None:

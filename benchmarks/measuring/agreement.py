@@ -13,7 +13,7 @@ from unetrt.parity import TOLERANCES
 
 from .candidate import Candidate
 
-__all__ = ["Agreement", "Answering", "Reference", "check_agreement"]
+__all__ = ["Agreement", "Answering", "Reference", "check_agreement", "check_answer"]
 
 _PROBABILITIES = 4
 
@@ -79,18 +79,25 @@ def check_agreement(candidate: Candidate, reference: Reference) -> Agreement:
             hint="give it `answer()` and `precision`",
         )
     answering: Answering = candidate  # type: ignore[assignment]
-    tolerance = TOLERANCES[answering.precision]
-    answer, expected = np.asarray(answering.answer()), reference.answer
+    answer = np.asarray(answering.answer())
+    return check_answer(answer, reference, name=candidate.name, precision=answering.precision)
+
+
+def check_answer(
+    answer: NDArray[Any], reference: Reference, *, name: str, precision: str
+) -> Agreement:
+    """As `check_agreement`, of an answer that is known already."""
+    tolerance, expected = TOLERANCES[precision], reference.answer
     if answer.ndim == expected.ndim and answer.shape != expected.shape:
         raise ParityError(
-            f"{candidate.name} gives another shape than {reference.name}",
+            f"{name} gives another shape than {reference.name}",
             got=answer.shape,
             expected=expected.shape,
         )
     labels, wanted = _labels(answer), _labels(expected)
     if labels.shape != wanted.shape:
         raise ParityError(
-            f"{candidate.name} gives another shape than {reference.name}",
+            f"{name} gives another shape than {reference.name}",
             got=labels.shape,
             expected=wanted.shape,
         )
@@ -99,17 +106,17 @@ def check_agreement(candidate: Candidate, reference: Reference) -> Agreement:
         off = float(np.abs(answer.astype(np.float32) - expected).max())
         if not off <= tolerance.max_abs_diff:  # NaN fails too
             raise ParityError(
-                f"{candidate.name} disagrees with {reference.name} and is not timed",
+                f"{name} disagrees with {reference.name} and is not timed",
                 got=f"a probability off by {off:.2g}",
-                expected=f"at most {tolerance.max_abs_diff:g} in {answering.precision}",
+                expected=f"at most {tolerance.max_abs_diff:g} in {precision}",
                 hint="a wrong engine is often a fast one; check the conversion that made it",
             )
     differ = float(np.mean(labels != wanted))
     if (off is None or tolerance.max_abs_diff >= 1) and differ > tolerance.dice:
         raise ParityError(
-            f"{candidate.name} disagrees with {reference.name} and is not timed",
+            f"{name} disagrees with {reference.name} and is not timed",
             got=f"{100 * differ:.3g} % of the labels differ",
-            expected=f"at most {100 * tolerance.dice:g} % in {answering.precision}",
+            expected=f"at most {100 * tolerance.dice:g} % in {precision}",
             hint="a wrong engine is often a fast one; check the conversion that made it",
         )
     return Agreement(reference.name, off, differ)
