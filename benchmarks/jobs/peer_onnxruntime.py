@@ -44,7 +44,10 @@ class _OnnxRuntime:
         self.info = {
             "versions": {"onnxruntime": ort.__version__},
             "device": where,
-            "computes_in": COMPUTES_IN[task.precision],
+            # On the CPU there is no float16 convolution: each is put between casts.
+            "computes_in": "float32"
+            if (where, task.precision) == ("cpu", "fp16")
+            else COMPUTES_IN[task.precision],
             "configuration": {
                 "provider": provider,
                 "threads": task.threads or "default",

@@ -25,13 +25,13 @@ def network_key(cell: Cell) -> str:
 def row_roofline(
     model: OnnxModel, cell: Cell, computes_in: str, ceilings: Ceilings
 ) -> Roofline | None:
-    """Hold a cell's network against the ceilings, in the type that the row computes in.
+    """Hold a cell's network against the ceilings, in the type that most of the row computes in.
 
     None where the machine's peak in that type was not measured.
     """
     cost = graph_cost(model, batch=cell.batch, height=cell.side, width=cell.side)
     types = {layer.computes_in for layer in cost.layers}
-    limit = roofline(cost, ceilings, dict.fromkeys(types, computes_in))
+    limit = roofline(cost, ceilings, dict.fromkeys(types, computes_in.partition(",")[0]))
     return None if limit.attainable_ns is None else limit
 
 
