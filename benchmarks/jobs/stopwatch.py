@@ -2,7 +2,7 @@
 
     python -m unetrt.benchmarks.jobs.stopwatch MODEL --out FOLDER
 
-Shares no code with the harness that it is to be held against: no turns at random, no medians.
+Times nothing by the harness that it is to be held against: no turns at random, no medians.
 """
 
 from __future__ import annotations
