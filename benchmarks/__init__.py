@@ -14,14 +14,15 @@ from .measuring.plan import Plan
 from .measuring.samples import Samples
 from .measuring.session_candidate import session_candidate
 from .measuring.stats import Latency, summarize
-from .records.record import Record, read_record, write_record
-from .records.row import Row
+from .record import Comparison, Failure, Record, Row, read_record, write_record
 
 __all__ = [
     "Agreement",
     "CallCandidate",
     "Candidate",
     "Compared",
+    "Comparison",
+    "Failure",
     "Latency",
     "OpenLoop",
     "Paced",

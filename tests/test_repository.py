@@ -138,6 +138,6 @@ def test_files_stay_short():
         str(path.relative_to(ROOT)): count
         for top in ("unetrt", *STAGES, "tests")
         for path in (ROOT / top).rglob("*.py")
-        if (count := len(path.read_text().splitlines())) > 300
+        if (count := len(path.read_text().splitlines())) > 450
     }
     assert not long

@@ -13,7 +13,7 @@ from ..measuring.measure import take_turns
 from ..measuring.plan import Plan
 from ..measuring.samples import Samples
 from ..measuring.stats import summarize
-from ..records.record import ComparedRows
+from ..record import Comparison
 from .case import Opened, row_of
 from .matrix import NO_TIME, Found
 
@@ -103,7 +103,7 @@ def _compared(a: str, b: str, taken: Mapping[str, Samples]) -> dict[str, Any]:
     again = taken.get(_again(a))
     null = None if again is None else paired_ratio([taken[a].turns_ns], [again.turns_ns])
     ratio = paired_ratio([taken[a].turns_ns], [taken[b].turns_ns])
-    return ComparedRows(
+    return Comparison(
         a=a,
         b=b,
         ratio=ratio.ratio,

@@ -10,7 +10,7 @@ from typing import Any
 from unetrt.errors import BadInput
 
 from ..environment import describe_machine
-from ..records.record import Record, read_record, write_record
+from ..record import Record, read_record, write_record
 from ..roofline.ceilings import ceilings_of
 from .cells import Case
 from .present import GPU_BACKENDS

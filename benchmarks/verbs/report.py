@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unetrt.files import output_folder
 
-from ..records.record import read_record
+from ..record import read_record
 from ..report import write_report
 
 __all__ = ["add_arguments", "run"]

@@ -6,8 +6,7 @@ import math
 from dataclasses import replace
 
 from unetrt.benchmarks.measuring.window import Window
-from unetrt.benchmarks.records.record import ComparedRows, Failure, Record
-from unetrt.benchmarks.records.row import Row
+from unetrt.benchmarks.record import Comparison, Failure, Record, Row
 
 MACHINE = {
     "cpu": "a CPU", "cores": 2, "gpu": None, "system": "Linux", "python": "3.11",
@@ -53,11 +52,11 @@ def full_record():
     """Return one with something in every field."""
     a, b = make_row(), make_row(precision="fp16", computes_in="float16", warnings=("a word",))
     late = make_row(mode="open_loop", rate_per_s=12.5, roofline={"attainable_ns": 5.0, "share": 1})
-    compared = ComparedRows(
+    compared = Comparison(
         a=a.id, b=b.id, ratio=0.5, low=0.4, high=0.6, null_low=0.9, null_high=1.1,
         rebuilds=3, verdict="faster",
     )  # fmt: skip
-    once = ComparedRows(
+    once = Comparison(
         a=a.id, b=b.id, ratio=0.5, low=0.0, high=math.inf, null_low=0.0, null_high=math.inf,
         rebuilds=1, verdict="cannot be told apart",
     )  # fmt: skip

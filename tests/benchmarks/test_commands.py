@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks.made_records import make_record, make_row
 from unetrt.benchmarks import __main__ as command
 from unetrt.benchmarks.matrix.matrix import Found
-from unetrt.benchmarks.records.record import read_record, write_record
+from unetrt.benchmarks.record import read_record, write_record
 from unetrt.benchmarks.verbs import matrix
 
 pytest.importorskip("jinja2")

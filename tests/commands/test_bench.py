@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.benchmarks.records.test_record import validate
+from tests.benchmarks.test_record import validate
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import read_record
 from unetrt.commands.benched import sides

@@ -7,7 +7,7 @@ import pytest
 from tests.benchmarks.roofline.test_layers import FakeSession
 from unetrt import runtime
 from unetrt.artifacts import OnnxModel
-from unetrt.benchmarks.records.record import read_record
+from unetrt.benchmarks.record import read_record
 from unetrt.benchmarks.roofline import ceilings
 from unetrt.benchmarks.roofline.ceilings import Ceilings
 from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
@@ -46,9 +46,7 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
     rows = found.result["layers"]
     assert [row["precision"] for row in rows[:2]] == ["fp32", "fp16"]
     assert rows[0]["name"] == rows[1]["name"] == "down1/conv1"
-    schema = json.loads(
-        files("unetrt.benchmarks.records").joinpath("record.schema.json").read_text()
-    )
+    schema = json.loads(files("unetrt.benchmarks").joinpath("record.schema.json").read_text())
     for part, value in found.result.items():
         jsonschema.validate(value, schema["properties"][part])
     assert all(row["n"] == 3 for row in rows)

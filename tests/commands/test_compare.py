@@ -7,9 +7,9 @@ import pytest
 
 from tests.benchmarks.made_records import MACHINE, make_record, make_row
 from unetrt.benchmarks import write_record
+from unetrt.benchmarks.compare import compare_records
 from unetrt.benchmarks.measuring.window import Window
-from unetrt.benchmarks.records.compared_records import compare_records
-from unetrt.benchmarks.records.record import ComparedRows
+from unetrt.benchmarks.record import Comparison
 
 
 def samples(ms, seed):
@@ -71,7 +71,7 @@ def test_faster_is_said_and_does_not_fail(unetrt, files):
 
 def test_a_difference_within_the_record_s_own_null_is_none(unetrt, files):
     one, other = row(10, 1), row(5, 2, precision="fp16")
-    null = ComparedRows(a=one.id, b=other.id, ratio=0.5, low=0.5, high=0.5, null_low=0.8,
+    null = Comparison(a=one.id, b=other.id, ratio=0.5, low=0.5, high=0.5, null_low=0.8,
                         null_high=1.2, rebuilds=3, verdict="faster")  # fmt: skip
     old = files("old.json", one, other, comparisons=(null,))
     new = files("new.json", row(11, 3))
@@ -82,7 +82,7 @@ def test_a_difference_within_the_record_s_own_null_is_none(unetrt, files):
 
 def test_a_null_that_went_one_way_counts_the_other_way_too(unetrt, files):
     one = row(10, 1)
-    null = ComparedRows(a=one.id, b="other", ratio=1.0, low=0.9, high=1.1, null_low=0.8,
+    null = Comparison(a=one.id, b="other", ratio=1.0, low=0.9, high=1.1, null_low=0.8,
                         null_high=1.0, rebuilds=3, verdict="cannot be told apart")  # fmt: skip
     old, new = files("old.json", one, comparisons=(null,)), files("new.json", row(11, 2))
     (line,) = json.loads(unetrt("compare", old, new, "--json").stdout)["rows"]

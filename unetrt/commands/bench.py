@@ -18,9 +18,8 @@ from unetrt.errors import BadInput
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from unetrt.benchmarks import Record, Row
+    from unetrt.benchmarks import Comparison, Record, Row
     from unetrt.benchmarks.measuring.modes import Mode
-    from unetrt.benchmarks.records.record import ComparedRows
 
 __all__ = ["bench"]
 
@@ -194,7 +193,7 @@ def _tables(record: Record) -> list[Table | str]:
     return shown
 
 
-def _said(one: ComparedRows, rows: dict[str, Row]) -> str:
+def _said(one: Comparison, rows: dict[str, Row]) -> str:
     first, other = rows[one.a].network, rows[one.b].network
     return (
         f"{other} beside {first}: {one.verdict}, {one.ratio:.3f} of its median "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.artifacts import OnnxModel
-    from unetrt.benchmarks.records.record import Record
+    from unetrt.benchmarks.record import Record
     from unetrt.benchmarks.roofline.ceilings import Ceilings
     from unetrt.benchmarks.roofline.layers import LayerTime
     from unetrt.benchmarks.roofline.roofline import Roofline
@@ -131,7 +131,7 @@ def layers_record(
     samples: int | None,
 ) -> tuple[Record, list[Table | str]]:
     """Return the record with what `bench_layers` finds in it, and what to show of that."""
-    from unetrt.benchmarks.records.record import Failure
+    from unetrt.benchmarks.record import Failure
     from unetrt.commands.benched import sides
 
     found = bench_layers(

@@ -15,7 +15,7 @@ from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
     from unetrt.benchmarks import Candidate, Plan, Record, Reference, TimedInput
-    from unetrt.benchmarks.records.rows import Facts
+    from unetrt.benchmarks.rows import Facts
     from unetrt.commands.predictors import Predictor
 
 __all__ = ["choose_input", "sides", "time_scope"]
@@ -70,7 +70,8 @@ def time_scope(
         ParityError: one disagrees with the first; nothing was timed.
     """
     from unetrt.benchmarks import measure
-    from unetrt.benchmarks.records.rows import compared_rows, row_of
+    from unetrt.benchmarks.compare import compare_rows
+    from unetrt.benchmarks.rows import row_of
     from unetrt.commands.predictors import common_sizes
 
     fitted = timed_input.fitted(common_sizes(predictors))
@@ -87,7 +88,7 @@ def time_scope(
         taken = measure(candidates, plan, reference=reference, on_run=on_run)
     shape = fitted if scope == "core" else timed_input
     rows = [row_of(taken[p.name], _facts(p), shape, scope=scope, mode=plan.mode) for p in timed]
-    compared = [compared_rows(rows[0], other, taken[again].turns_ns) for other in rows[1:]]
+    compared = [compare_rows(rows[0], other, taken[again].turns_ns) for other in rows[1:]]
     return replace(
         record,
         rows=(*record.rows, *rows),
@@ -143,7 +144,7 @@ def _labelled(
 
 def _facts(predictor: Predictor) -> Facts:
     from unetrt import vendor
-    from unetrt.benchmarks.records.rows import Facts, session_facts
+    from unetrt.benchmarks.rows import Facts, session_facts
     from unetrt.files import sha256_of
     from unetrt.gpu import find_gpu
 

@@ -11,7 +11,7 @@ import typer
 from unetrt.commands.shell import AsJson, emit, guarded, interval, table
 
 if TYPE_CHECKING:
-    from unetrt.benchmarks.records.compared_records import ComparedRecords
+    from unetrt.benchmarks.compare import ComparedRecords
     from unetrt.errors import CheckFailed
 
 __all__ = ["compare"]
@@ -33,7 +33,7 @@ def compare(
     record, and a verdict; a row fails where it is slower and the whole interval above the limit.
     """
     from unetrt.benchmarks import read_record
-    from unetrt.benchmarks.records.compared_records import compare_records
+    from unetrt.benchmarks.compare import compare_records
 
     limit = None if fail_above is None else _limit(fail_above)
     found = compare_records(read_record(old), read_record(new))

@@ -10,7 +10,7 @@ from unetrt.benchmarks.matrix.cells import Wanted, cases_of
 from unetrt.benchmarks.matrix.matrix import NO_TIME
 from unetrt.benchmarks.measuring.agreement import Agreement
 from unetrt.benchmarks.measuring.candidate import Turn
-from unetrt.benchmarks.records.record import Record
+from unetrt.benchmarks.record import Record
 
 CELLS = cases_of(Wanted(backends=("a", "b"), batches=(1,), precisions=("fp32", "fp16")))[0].cells
 FACTS = {
@@ -59,7 +59,7 @@ def test_rows_and_comparisons_are_the_record_s():
         "rows": found.rows, "comparisons": found.comparisons, "networks": {}, "ceilings": None,
         "layers": None, "failures": [],
     })  # fmt: skip
-    schema = json.loads((ROOT / "benchmarks" / "records" / "record.schema.json").read_text())
+    schema = json.loads((ROOT / "benchmarks" / "record.schema.json").read_text())
     jsonschema.validate(record.to_json(), schema)
     assert [row.latency_ms["n"] for row in record.rows] == [100] * 4
 

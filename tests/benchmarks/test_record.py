@@ -5,11 +5,11 @@ import jsonschema
 import pytest
 
 from tests.benchmarks.made_records import full_record, make_record, make_row
-from unetrt.benchmarks.records.record import SCHEMA, read_record, write_record
+from unetrt.benchmarks.record import SCHEMA, read_record, write_record
 from unetrt.errors import BadInput, OutputError
 
 RECORD_SCHEMA = json.loads(
-    resources.files("unetrt.benchmarks.records").joinpath("record.schema.json").read_text()
+    resources.files("unetrt.benchmarks").joinpath("record.schema.json").read_text()
 )
 
 
@@ -65,9 +65,9 @@ def test_the_id_names_what_tells_rows_apart():
         make_record(make_row(), make_row())
 
 
-def test_turns_are_the_windows_samples():
-    assert [len(t) for t in make_row(range(1, 22)).turns_ns] == [10, 11]
-    assert make_row((1, 2, 3), windows=()).turns_ns == ((1, 2, 3),)
+def test_rounds_are_the_windows_samples():
+    assert [len(t) for t in make_row(range(1, 22)).rounds_ns] == [10, 11]
+    assert make_row((1, 2, 3), windows=()).rounds_ns == ((1, 2, 3),)
 
 
 def test_another_version_is_refused_by_its_number(tmp_path):

@@ -1,23 +1,20 @@
-"""From samples and what is known of a candidate to a record's rows and comparisons."""
+"""Make a record's rows of samples and of the facts about each candidate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from unetrt.artifacts import Engine
 from unetrt.gpu import find_gpu
 
-from ..measuring.bootstrap import Ratio, paired_ratio, unpaired_ratio, verdict
-from ..measuring.inputs import TimedInput
-from ..measuring.modes import Mode
-from ..measuring.samples import Samples
-from ..measuring.session_candidate import TimedSession
-from ..measuring.stats import summarize
-from .record import ComparedRows
-from .row import Row
+from .measuring.inputs import TimedInput
+from .measuring.modes import Mode
+from .measuring.samples import Samples
+from .measuring.session_candidate import TimedSession
+from .measuring.stats import summarize
+from .record import Row
 
-__all__ = ["Facts", "compared_rows", "row_of", "session_facts"]
+__all__ = ["Facts", "row_of", "session_facts"]
 
 _COMPUTES_IN = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _NO_PARITY = {"reference": "none", "max_abs_diff": None, "labels_that_differ": None}
@@ -25,7 +22,7 @@ _NO_PARITY = {"reference": "none", "max_abs_diff": None, "labels_that_differ": N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a candidate besides its samples; see `Row`."""
+    """Describe a candidate; the attributes are those of `Row`."""
 
     network: str
     precision: str
@@ -38,7 +35,7 @@ class Facts:
 
 
 def session_facts(session: TimedSession, network: str) -> Facts:
-    """Return what a session says of itself; on a GPU, float32 says whether it is TF32."""
+    """Describe a session; of float32 on a GPU, say whether it is TF32."""
     artifact, info = session.artifact, session.info
     tf32 = isinstance(artifact, Engine) and bool(artifact.receipt.get("tf32"))
     rounds = artifact.precision == "fp32" and (tf32 or info.get("computes_in") == "tf32")
@@ -69,7 +66,16 @@ def row_of(
     mode: Mode,
     rebuild: int = 0,
 ) -> Row:
-    """Return the row of a record; its percentiles are those that the samples carry."""
+    """Make the row of a record; a percentile is there if the samples are enough for it.
+
+    Args:
+        samples: of the candidate, in nanoseconds.
+        facts: about it.
+        timed_input: uint8 pixels [batch, height, width, channels] that it ran on.
+        scope: "core" or "end_to_end".
+        mode: how runs followed each other.
+        rebuild: number of the build, from 0.
+    """
     batch, height, width, channels = timed_input.shape
     agreement = samples.agreement
     return Row(
@@ -98,30 +104,3 @@ def row_of(
         images_per_s=batch * samples.runs_per_s,
         warnings=samples.warnings,
     )
-
-
-def compared_rows(first: Row, other: Row, null: Sequence[Sequence[int]]) -> ComparedRows:
-    """Compare a row with the first one, beside the turns of the first one's second arm.
-
-    All three took their turns in the same rounds.
-    """
-    alone = _ratio(first.turns_ns, null)
-    ratio = _ratio(first.turns_ns, other.turns_ns)
-    return ComparedRows(
-        a=first.id,
-        b=other.id,
-        ratio=ratio.ratio,
-        low=ratio.low,
-        high=ratio.high,
-        null_low=alone.low,
-        null_high=alone.high,
-        rebuilds=1,
-        verdict=verdict(ratio, alone),
-    )
-
-
-def _ratio(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Ratio:
-    """Draw rounds; where all samples are one turn's, as in open_loop, blocks of each."""
-    if len(a) == len(b) > 1:
-        return paired_ratio([a], [b])
-    return unpaired_ratio(a, b)

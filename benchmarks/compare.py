@@ -1,30 +1,62 @@
-"""Two records of one benchmark, row by row: what became slower, and is it beyond doubt?"""
+"""Compare rows: two of one run, or two records of one benchmark row by row."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unetrt.errors import BadInput
 
-from ..measuring.bootstrap import Ratio, own_ratio, unpaired_ratio, verdict
-from .record import Record
-from .row import Row
+from .measuring.bootstrap import Ratio, own_ratio, paired_ratio, unpaired_ratio, verdict
+from .record import Comparison, Record, Row
 
-__all__ = ["ComparedRecords", "RowChange", "compare_records"]
+__all__ = ["ComparedRecords", "RowChange", "compare_records", "compare_rows"]
 
 _MACHINE = ("cpu", "cores", "gpu", "system", "python")
 _OWN = ("device", "computes_in", "configuration", "input")
 
 
+def compare_rows(first: Row, other: Row, again_ns: Sequence[Sequence[int]]) -> Comparison:
+    """Compare a row with the first one, beside the A/A test of the first one.
+
+    All three were timed in the same rounds.
+
+    Args:
+        first: the baseline, a.
+        other: b.
+        again_ns: samples of the baseline's second copy, round by round, in nanoseconds.
+    """
+    null = _ratio(first.rounds_ns, again_ns)
+    ratio = _ratio(first.rounds_ns, other.rounds_ns)
+    return Comparison(
+        a=first.id,
+        b=other.id,
+        ratio=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        null_low=null.low,
+        null_high=null.high,
+        rebuilds=1,
+        verdict=verdict(ratio, null),
+    )
+
+
+def _ratio(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Ratio:
+    """Draw rounds; where all samples are of one round, as in open_loop, blocks of each."""
+    if len(a) == len(b) > 1:
+        return paired_ratio([a], [b])
+    return unpaired_ratio(a, b)
+
+
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """How a row of the new record did beside its namesake of the old one.
+    """Compare a row of the new record with the row of the same id in the old one.
 
     Attributes:
         ratio: median of the new over median of the old, with its interval.
-        null: the widest interval that either record has of the row beside itself.
+        null: the widest interval of the row's A/A tests in either record.
         verdict: of the new: "faster", "slower" or "cannot be told apart".
         differs: what else changed: "device", "computes_in", "configuration", "input".
     """
@@ -36,19 +68,19 @@ class RowChange:
     differs: tuple[str, ...]
 
     def slower_beyond_doubt(self, limit: float) -> bool:
-        """Whether even the lower end of the interval is above 1 + limit."""
+        """Tell whether even the lower end of the interval is above 1 + limit."""
         return self.verdict == "slower" and self.ratio.low > 1 + limit
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRecords:
-    """All rows of both.
+    """Hold the comparison of two records.
 
     Attributes:
         changes: of the rows in both, in the new record's order.
         only_old, only_new: ids of the others.
-        machine: what of the machine differs, by name: (old, new).
-        packages: the same of the packages' versions.
+        machine: facts of the machine that differ, by name: (old, new).
+        packages: versions of packages that differ, likewise.
     """
 
     changes: tuple[RowChange, ...]
@@ -59,21 +91,36 @@ class ComparedRecords:
 
 
 def compare_records(old: Record, new: Record) -> ComparedRecords:
-    """Compare rows of one id by their raw samples.
+    """Compare the rows of one id in two records by their raw samples.
 
-    The interval alone knows too little of a machine that drifts: a difference must also clear what
-    the row came to beside itself, every second turn of it and in the A/A runs of both records.
+    The interval alone knows too little of a machine that drifts: a difference must also clear the
+    row's A/A tests, those of every second round of it and those that both records hold.
     What changed between the two runs and not within either stays in the ratio.
+
+    Args:
+        old: the baseline.
+        new: a later record.
+
+    Returns:
+        The change of each row that both have, and what else differs.
 
     Raises:
         BadInput: no row is in both.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from unetrt.benchmarks import read_record
+        >>> record = read_record(Path("benchmarks/results/cpu-2-cores/matrix/record.json"))
+        >>> first = compare_records(record, record).changes[0]
+        >>> first.ratio.ratio, first.verdict
+        (1.0, 'cannot be told apart')
     """
     before, after = ({row.id: row for row in record.rows} for record in (old, new))
     both = [name for name in after if name in before]
     if not both:
         raise BadInput(
             "The two records have no row in common",
-            got=f"{_shown(before)} and {_shown(after)}",
+            got=f"{_named(before)} and {_named(after)}",
             expected="rows of one id in both",
         )
     return ComparedRecords(
@@ -86,13 +133,13 @@ def compare_records(old: Record, new: Record) -> ComparedRecords:
 
 
 def _change(old: Row, new: Row, null: Ratio) -> RowChange:
-    ratio = unpaired_ratio(old.turns_ns, new.turns_ns)
+    ratio = unpaired_ratio(old.rounds_ns, new.rounds_ns)
     differs = tuple(name for name in _OWN if getattr(old, name) != getattr(new, name))
     return RowChange(new.id, ratio, null, verdict(ratio, null), differs)
 
 
 def _null(name: str, *records: Record) -> Ratio:
-    known = [own_ratio(record.row(name).turns_ns) for record in records]
+    known = [own_ratio(record.row(name).rounds_ns) for record in records]
     known += [
         Ratio(1.0, one.null_low, one.null_high)
         for record in records
@@ -112,6 +159,6 @@ def _differences(
     }
 
 
-def _shown(rows: dict[str, Row]) -> str:
+def _named(rows: dict[str, Row]) -> str:
     first = next(iter(rows), None)
     return "no row" if first is None else f"{len(rows)} rows such as {first}"

@@ -1,1 +1,0 @@
-"""What a benchmark leaves: a versioned file of raw samples."""
