@@ -7,8 +7,10 @@ import jsonschema
 import pytest
 
 from tests.conftest import write_folder
+from tests.jobs.snapshot import check_snapshot
 from tests.test_repository import ROOT
 from unetrt.artifacts import Engine, OnnxModel
+from unetrt.gpu import find_gpu
 
 pytestmark = [pytest.mark.tf, pytest.mark.slow]
 SCHEMA = json.loads((ROOT / "unetrt" / "report" / "summary.schema.json").read_text())
@@ -36,6 +38,11 @@ def test_the_summary_follows_its_schema(demo):
     assert {"report": str(out / "report.html"), **summary} == printed
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(summary | {"schema": 2}, SCHEMA)
+
+
+@pytest.mark.skipif(find_gpu() is not None, reason="the engines would run, and have rows of theirs")
+def test_what_is_printed(demo):
+    check_snapshot("demo", demo[1], unknown=["machine.*", "engines.*.why_not"])
 
 
 def test_every_artifact_is_there_and_names_the_one_before_it(demo):
