@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from unetrt.full_precision import in_full_precision
-from unetrt.model_sizes import size_rule
+from unetrt.keras_models import in_full_precision, size_rule
 
 from .evaluation.evaluate import evaluate
 from .saved import load_model, read_model, save_model

@@ -11,7 +11,7 @@ import keras
 from unetrt import vendor
 from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
-from unetrt.model_sizes import size_rule
+from unetrt.keras_models import size_rule
 
 from .foreign_layers import explain
 

@@ -11,7 +11,7 @@ import keras
 
 from unetrt.data import Dataset
 from unetrt.errors import BadInput
-from unetrt.model_sizes import size_rule
+from unetrt.keras_models import size_rule
 
 from .crops.stream import CropStream
 from .train_spec import TrainSpec

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from unetrt.protobuf_parts import append_initializer
+from unetrt.onnx_weights import append_initializer
 
 __all__ = ["save"]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from unetrt.receptive_field import ReceptiveField
+from unetrt.sizes import ReceptiveField
 
 from .sight.reach import Seen
 from .sight.steps import ELEMENTWISE, REDUCING, STEPS, reduced

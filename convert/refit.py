@@ -7,7 +7,7 @@ from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.engine_fit import check_gpu, check_version, wants_host_code
+from unetrt.engine_compatibility import check_gpu, check_version, wants_host_code
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 

@@ -19,7 +19,7 @@ from onnxscript.version_converter import convert_version
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.errors import UnsupportedModel
-from unetrt.model_sizes import size_rule
+from unetrt.keras_models import size_rule
 from unetrt.sizes import SizeRule
 
 from . import passes

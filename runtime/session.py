@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.closing import Closing
 from unetrt.errors import ArtifactError, BadInput, ShapeError
+from unetrt.files import Closing
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, open_backend

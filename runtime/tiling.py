@@ -12,8 +12,7 @@ from itertools import product
 from typing import NamedTuple
 
 from unetrt.errors import BadInput, ShapeError
-from unetrt.receptive_field import ReceptiveField
-from unetrt.sizes import SizeRule
+from unetrt.sizes import ReceptiveField, SizeRule
 
 __all__ = ["Span", "Tiling", "choose_tiling", "spans"]
 

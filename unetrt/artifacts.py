@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing, sha256_of
-from unetrt.receptive_field import ReceptiveField
-from unetrt.sizes import SizeRule
+from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import TensorSpec
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files whole or not at all, and close what was opened."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from unetrt.errors import OutputError
 
-__all__ = ["output_folder", "replacing", "sha256_of", "write_bytes", "write_text"]
+__all__ = ["Closing", "output_folder", "replacing", "sha256_of", "write_bytes", "write_text"]
 
 
 def sha256_of(path: Path) -> str:
@@ -78,3 +80,24 @@ def output_folder(path: Path) -> Path:
             hint="choose another folder with --out",
         ) from error
     return path
+
+
+class Closing:
+    """A context manager of itself, for a class that has a `close`."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        raise TypeError(f"{type(self).__name__} has nothing to close")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from unetrt.data.dataset import Sample
 from unetrt.errors import BadInput, ParityError
 from unetrt.overlap import OverlapCounter
-from unetrt.padding import as_batch
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, as_batch
 
 __all__ = ["TOLERANCES", "Parity", "Predict", "Tolerance", "compare"]
 

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from unetrt import vendor
 from unetrt.data import Dataset, load_dataset
 from unetrt.overlap import OverlapCounter
-from unetrt.padding import as_batch
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, as_batch
 
 __all__ = ["main"]
 

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 
 from unetrt.commands.predicted import Prediction
-from unetrt.data.images import read_image
-from unetrt.data.volumes import data_files
+from unetrt.data.reading import data_files, read_image
 from unetrt.errors import CheckFailed
 from unetrt.runtime import Session, SessionSpec, open_session
 from unetrt.runtime.pipeline import pipelined

@@ -18,8 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetrt.data.image_file import ImageFile, open_image_file
-from unetrt.data.label_file import LabelFile
+from unetrt.data.large_image import ImageFile, LabelFile, open_image_file
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.large_image import tiled_rows
 from unetrt.runtime.segmenter import Segmenter, joined

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import BadInput
-from unetrt.padding import mirrored_to_fit, mirrored_to_size
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
 
 __all__ = ["TimedInput", "random_input", "real_input", "refuse_constant"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
-from unetrt.protobuf_parts import append_initializer
+from unetrt.onnx_weights import append_initializer
 from unetrt.tensors import TensorSpec
 
 from .graph_shapes import Value

@@ -12,7 +12,7 @@ import numpy as np
 
 from unetrt import vendor
 from unetrt.artifacts import Engine
-from unetrt.engine_fit import wants_host_code
+from unetrt.engine_compatibility import wants_host_code
 from unetrt.engine_layers import EngineLayers, read_engine_layers
 from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.runtime.devices import Device, open_device

@@ -17,9 +17,8 @@ from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import sha256_of
-from unetrt.protobuf_parts import append_initializer
-from unetrt.receptive_field import ReceptiveField
-from unetrt.sizes import SizeRule
+from unetrt.onnx_weights import append_initializer
+from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import TensorSpec
 
 from .skeleton_weights import Slot, draw, resize, slots_of

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.data import IGNORED, Sample
-from unetrt.padding import mirrored_to_size
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, mirrored_to_size
 
 from ..train_spec import Augmentation
 from .border import border_weights

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from unetrt.data import IGNORED
-from unetrt.model_sizes import size_rule
+from unetrt.keras_models import size_rule
 from unetrt.overlap import OverlapCounter
-from unetrt.padding import as_batch
+from unetrt.sizes import as_batch
 
 from .metrics import Metrics
 from .objects import ObjectCounter

@@ -10,9 +10,8 @@ import tensorflow as tf
 
 from unetrt import vendor
 from unetrt.data import Sample
-from unetrt.data.overlay import panels
-from unetrt.padding import as_batch
-from unetrt.sizes import SizeRule
+from unetrt.data.writing import panels
+from unetrt.sizes import SizeRule, as_batch
 
 from .history import Epoch
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.data import Dataset
 from unetrt.errors import DataError
-from unetrt.padding import mirrored_to_fit, mirrored_to_size
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
 from unetrt.tensors import TensorSpec
 
 from ..activations import Activations

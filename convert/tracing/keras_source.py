@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
-from unetrt.full_precision import in_full_precision
+from unetrt.keras_models import in_full_precision
 
 from .export_mode import alias, exportable, layers_of
 from .signature import Signature, read_signature

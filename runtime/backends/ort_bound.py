@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.closing import Closing
+from unetrt.files import Closing
 
 from ..bound_run import Stages
 

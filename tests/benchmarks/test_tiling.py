@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetrt.benchmarks.tiling import judge, measure_tiling, needed_overlap
-from unetrt.receptive_field import ReceptiveField
-from unetrt.sizes import SizeRule
+from unetrt.sizes import ReceptiveField, SizeRule
 
 GIB = 2**30
 

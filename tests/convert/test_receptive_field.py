@@ -5,7 +5,7 @@ import pytest
 from onnx import helper
 
 from unetrt.convert.receptive_field import receptive_field
-from unetrt.receptive_field import ReceptiveField
+from unetrt.sizes import ReceptiveField
 
 from .graphs import model_of, rand, run
 

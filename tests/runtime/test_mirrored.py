@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetrt.padding import mirrored_to_size
 from unetrt.runtime.mirrored import mirrored_window
+from unetrt.sizes import mirrored_to_size
 
 side = st.integers(1, 9)
 

@@ -7,9 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from unetrt.errors import BadInput, ShapeError
-from unetrt.receptive_field import ReceptiveField
 from unetrt.runtime.tiling import choose_tiling, spans
-from unetrt.sizes import SizeRule
+from unetrt.sizes import ReceptiveField, SizeRule
 
 
 @st.composite

@@ -4,8 +4,7 @@ import pytest
 
 from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError
-from unetrt.receptive_field import ReceptiveField
-from unetrt.sizes import SizeRule
+from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import TensorSpec
 
 

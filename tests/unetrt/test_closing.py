@@ -1,6 +1,6 @@
 import pytest
 
-from unetrt.closing import Closing
+from unetrt.files import Closing
 
 
 class Door(Closing):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unetrt.artifacts import Engine
-from unetrt.engine_fit import HOST_CODE, check_gpu, check_version, check_weights
+from unetrt.engine_compatibility import HOST_CODE, check_gpu, check_version, check_weights
 from unetrt.errors import ArtifactError
 from unetrt.gpu import Gpu
 

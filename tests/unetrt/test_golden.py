@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unetrt.golden import Answer, Golden, draw_grid
-from unetrt.packed import Packed
+from unetrt.golden import Answer, Golden, Packed, draw_grid
 
 
 def golden(channels=1, height=32, width=48):

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from unetrt.data.image_file import open_image_file
+from unetrt.data.large_image import open_image_file
 from unetrt.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 1 << 16, (40, 50, 3)).astype(np.uint16)

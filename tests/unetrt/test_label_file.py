@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from unetrt.data.label_file import LabelFile
+from unetrt.data.large_image import LabelFile
 from unetrt.errors import BadInput, OutputError
 
 LABELS = np.random.default_rng(0).integers(0, 3, (2500, 70)).astype(np.uint8)

@@ -16,7 +16,7 @@ def keras():
 
 @pytest.mark.parametrize(("strides", "multiple"), [((), 1), ((2,), 2), ((2, 2), 4), ((4,), 4)])
 def test_strided_convolutions_count(keras, strides, multiple):
-    from unetrt.model_sizes import size_rule
+    from unetrt.keras_models import size_rule
 
     x = inputs = keras.Input((None, None, 1))
     for stride in strides:
@@ -27,7 +27,7 @@ def test_strided_convolutions_count(keras, strides, multiple):
 
 
 def test_an_unpadded_network_loses_a_margin(keras):
-    from unetrt.model_sizes import size_rule
+    from unetrt.keras_models import size_rule
 
     x = keras.Input((None, None, 1))
     assert size_rule(keras.Model(x, keras.layers.Conv2D(2, 3)(x))) == SizeRule(margin=1)
@@ -37,7 +37,7 @@ def test_an_unpadded_network_loses_a_margin(keras):
 
 @pytest.mark.parametrize("options", [{"strides": 2, "padding": "same"}, {"kernel_size": 2}])
 def test_an_answer_at_half_the_size_or_off_the_middle_has_no_rule(keras, options):
-    from unetrt.model_sizes import size_rule
+    from unetrt.keras_models import size_rule
 
     x = keras.Input((None, None, 1))
     model = keras.Model(x, keras.layers.Conv2D(2, **({"kernel_size": 3} | options))(x))

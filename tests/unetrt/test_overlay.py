@@ -1,7 +1,7 @@
 import numpy as np
 
 from unetrt.data import IGNORED
-from unetrt.data.overlay import overlay, panels
+from unetrt.data.writing import overlay, panels
 
 IMAGE = np.arange(12, dtype=np.uint16).reshape(3, 4, 1) * 1000
 

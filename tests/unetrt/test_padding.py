@@ -2,8 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetrt.padding import as_batch, mirrored_to_fit
-from unetrt.sizes import SizeRule
+from unetrt.sizes import SizeRule, as_batch, mirrored_to_fit
 
 SIDE = st.integers(1, 40)
 RULES = st.sampled_from(

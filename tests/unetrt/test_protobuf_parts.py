@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from unetrt.protobuf_parts import append_initializer, varint
+from unetrt.onnx_weights import append_initializer, varint
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1, 5), (0,)])

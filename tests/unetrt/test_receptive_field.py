@@ -1,6 +1,6 @@
 import pytest
 
-from unetrt.receptive_field import ReceptiveField
+from unetrt.sizes import ReceptiveField
 
 
 @pytest.mark.parametrize(

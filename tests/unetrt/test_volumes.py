@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from unetrt.data import load_dataset
-from unetrt.data.split import split_of
-from unetrt.data.volumes import read_pages
+from unetrt.data.folder import split_of
+from unetrt.data.reading import read_pages
 from unetrt.errors import DataError
 
 VOLUMES = arrays(

@@ -199,7 +199,7 @@ def _time(
 ) -> tuple[list[int], dict[str, Any]]:
     from unetrt.benchmarks import CallCandidate, Plan, measure, summarize
     from unetrt.commands.predictors import common_sizes
-    from unetrt.padding import as_batch
+    from unetrt.sizes import as_batch
 
     image = data.test[len(data.test) // 2].image
     x = as_batch(image, common_sizes(predictors))

@@ -10,7 +10,7 @@ import typer
 from unetrt.commands.shell import AsJson, emit, guarded
 
 if TYPE_CHECKING:
-    from unetrt.data.image_file import ImageFile
+    from unetrt.data.large_image import ImageFile
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
@@ -110,7 +110,7 @@ def _summary(images: int, files: int, out: Path, info: dict[str, Any]) -> str:
 
 def _segment_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
     """Write the labels of one image row of tiles by row of tiles, from where it was left."""
-    from unetrt.data.label_file import SUFFIXES, LabelFile
+    from unetrt.data.large_image import SUFFIXES, LabelFile
 
     suffix = image.path.suffix if image.path.suffix in SUFFIXES else ".zarr"
     segmenter = session.segmenter()
@@ -144,7 +144,7 @@ def _segment_large(session: Session, image: ImageFile, out: Path, progress: Prog
 
 def _by_size(files: list[Path]) -> tuple[list[Path], list[ImageFile]]:
     """Part the files into those that are held whole and those that are not."""
-    from unetrt.data.image_file import open_image_file
+    from unetrt.data.large_image import open_image_file
     from unetrt.errors import DataError
 
     whole: list[Path] = []
@@ -165,8 +165,7 @@ def _by_size(files: list[Path]) -> tuple[list[Path], list[ImageFile]]:
 
 
 def _files(inputs: list[Path]) -> list[Path]:
-    from unetrt.data.images import SUFFIXES
-    from unetrt.data.volumes import VOLUME_SUFFIXES, data_files, stem_of
+    from unetrt.data.reading import SUFFIXES, VOLUME_SUFFIXES, data_files, stem_of
     from unetrt.errors import DataError
 
     files: dict[str, Path] = {}

@@ -9,10 +9,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetrt.data.images import write_image
-from unetrt.data.nifti_labels import write_nifti_labels
-from unetrt.data.overlay import overlay
-from unetrt.data.volumes import VOLUME_SUFFIXES, read_pages, stem_of
+from unetrt.data.reading import VOLUME_SUFFIXES, read_pages, stem_of, write_image
+from unetrt.data.writing import overlay, write_nifti_labels
 from unetrt.files import replacing
 from unetrt.runtime import Session
 

@@ -206,9 +206,9 @@ def evaluate_into(
     """
     from unetrt.builder import evaluate, load_model
     from unetrt.data import write_image
-    from unetrt.data.overlay import panels
+    from unetrt.data.writing import panels
     from unetrt.files import write_text
-    from unetrt.padding import as_batch
+    from unetrt.sizes import as_batch
 
     with progress.step("evaluate", "Evaluating the best epoch"):
         model, _ = load_model(file.path)

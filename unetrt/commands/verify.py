@@ -40,9 +40,9 @@ def verify(
     from unetrt.commands.parting import find_parting
     from unetrt.commands.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
-    from unetrt.padding import as_batch
     from unetrt.parity import compare
     from unetrt.progress import Progress
+    from unetrt.sizes import as_batch
 
     progress = Progress()
     with ExitStack() as stack:

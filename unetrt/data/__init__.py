@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unetrt.data.dataset import IGNORED, Dataset, Sample
-from unetrt.data.images import read_image, write_image
+from unetrt.data.reading import read_image, write_image
 
 __all__ = ["IGNORED", "Dataset", "Sample", "load_dataset", "read_image", "write_image"]
 

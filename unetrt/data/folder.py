@@ -1,19 +1,9 @@
-"""A folder of one's own: images/ and labels/, files paired by name.
-
-Files are images, or stacks and volumes of them, whose slices all stay in one part of the set.
-Beside the two folders may lie
-
-- `dataset.json`: {"classes": ["background", "nucleus"], "labels": "classes"}, where the labels
-  may also be a "mask" (nothing and something) or number "instances"; "ignore" names the number of
-  pixels that nobody knows, "axis" the one that NIfTI volumes are sliced across;
-- `index.csv` with the columns `file` and `split` (train, val or test).
-
-Without `dataset.json` the labels' meaning is read off them: 16-bit labels number instances, labels
-of 0 and 255 are a mask, and others that are all small are classes.
-"""
+"""Load a folder of images/ and labels/ whose files are paired by name, split into three parts."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +11,51 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from unetrt.data.dataset import Dataset, Sample
-from unetrt.data.description import read_description
-from unetrt.data.images import SUFFIXES
-from unetrt.data.labels import as_numbers, labelling
-from unetrt.data.split import PARTS, split_of
-from unetrt.data.volumes import VOLUME_SUFFIXES, data_files, read_pages, stem_of
+from unetrt.data.labels import as_numbers, labelling, read_description
+from unetrt.data.reading import SUFFIXES, VOLUME_SUFFIXES, data_files, read_pages, stem_of
 from unetrt.errors import DataError
 
-__all__ = ["load_folder"]
+__all__ = ["load_folder", "split_of"]
+
+PARTS = ("train", "val", "test")
+_SHARE = 0.15
+
+
+def split_of(folder: Path, names: list[str]) -> dict[str, str]:
+    """Return the part of each file, so that all slices of a volume are in one.
+
+    By `index.csv` in `folder`; else a draw by name, the same each time: 15 % test, 15 % val, at
+    least one each.
+
+    Raises:
+        DataError: the index cannot be used, or leaves a file out.
+    """
+    index = folder / "index.csv"
+    if index.exists():
+        return _indexed(index, names)
+    drawn = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    share = max(1, round(_SHARE * len(names)))
+    parts = ["test"] * share + ["val"] * share + ["train"] * (len(names) - 2 * share)
+    return dict(zip(drawn, parts, strict=True))
+
+
+def _indexed(index: Path, names: list[str]) -> dict[str, str]:
+    try:
+        with index.open(newline="", encoding="utf-8") as file:
+            split = {row["file"]: row["split"] for row in csv.DictReader(file)}
+    except (KeyError, OSError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"Cannot use {index}", got=repr(error), expected="columns file and split"
+        ) from error
+    for name in names:
+        if split.get(name) not in PARTS:
+            raise DataError(
+                f"{index} does not place {name}",
+                got=repr(split.get(name)),
+                expected="train, val or test",
+            )
+    return split
+
 
 _FEWEST_FILES = 3
 

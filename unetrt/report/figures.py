@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt import vendor
-from unetrt.data.overlay import panels
+from unetrt.data.writing import panels
 
 __all__ = ["latency_chart", "learning_curve", "segmentation_sheet"]
 

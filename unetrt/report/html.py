@@ -7,7 +7,7 @@ from importlib import resources
 from typing import Any
 
 from unetrt import vendor
-from unetrt.data.overlay import COLOURS
+from unetrt.data.writing import COLOURS
 
 __all__ = ["render_html", "render_template"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetrt import vendor
 from unetrt.artifacts import Engine
-from unetrt.engine_fit import check_gpu, check_version, check_weights
+from unetrt.engine_compatibility import check_gpu, check_version, check_weights
 from unetrt.errors import ArtifactError
 from unetrt.gpu import find_gpu
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from unetrt.closing import Closing
 from unetrt.errors import BadInput
+from unetrt.files import Closing
 
 from ...bound_run import Stages
 from ...devices import Device

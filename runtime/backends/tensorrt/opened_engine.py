@@ -6,7 +6,7 @@ from threading import Lock
 from typing import Any
 
 from unetrt.artifacts import Engine
-from unetrt.engine_fit import wants_host_code
+from unetrt.engine_compatibility import wants_host_code
 from unetrt.errors import ArtifactError, NoDevice, OutOfMemory, ShapeError
 from unetrt.gpu import Gpu
 from unetrt.tensors import TensorSpec

@@ -10,7 +10,7 @@ import pytest
 
 from tests.runtime.fake_tensorrt import A10, SURFACES
 from unetrt.artifacts import Engine
-from unetrt.engine_fit import HOST_CODE
+from unetrt.engine_compatibility import HOST_CODE
 from unetrt.errors import ArtifactError, NoDevice
 from unetrt.gpu import Gpu
 from unetrt.runtime import SessionSpec

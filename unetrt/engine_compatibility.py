@@ -1,4 +1,4 @@
-"""Whether an engine can be opened on this machine, told from its sidecar alone."""
+"""Tell from its sidecar alone if an engine can be opened on this machine."""
 
 from __future__ import annotations
 

@@ -1,16 +1,20 @@
-"""Which sizes a Keras model takes, asked of Keras' shape inference: nothing is run."""
+"""Ask of a Keras model what building and converting it both need: its sizes, its float32 form."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 from unetrt.errors import UnsupportedModel
 from unetrt.sizes import SizeRule
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import keras
 
-__all__ = ["size_rule"]
+__all__ = ["in_full_precision", "size_rule"]
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _UNPADDED = _MULTIPLES[:6]
@@ -75,3 +79,24 @@ def _margin(model: keras.Model, sides: tuple[int, int]) -> int | None:
         return None
     lost = [side - own for side, own in zip(sides, answer, strict=True)]
     return lost[0] // 2 if lost[0] == lost[1] >= 0 and lost[0] % 2 == 0 else None
+
+
+_HALF = re.compile(r'"(mixed_)?b?float16"')
+
+
+def in_full_precision(model: keras.Model) -> keras.Model:
+    """Return `model`, or, if any layer computes in half precision, its float32 likeness.
+
+    The likeness is made anew from the configuration: setting the layers' policies would leave
+    the inputs of nested models in half precision.
+    """
+    if all(_computes_in_float32(layer) for layer in model._flatten_layers()):  # noqa: SLF001
+        return model
+    config: dict[str, Any] = json.loads(_HALF.sub('"float32"', json.dumps(model.get_config())))
+    likeness = type(model).from_config(config)
+    likeness.set_weights(model.get_weights())
+    return likeness
+
+
+def _computes_in_float32(layer: keras.layers.Layer) -> bool:
+    return bool(layer.compute_dtype == layer.variable_dtype)
