@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from .bound_run import BoundRun, Stages
+from unetrt.parity import SelfTest, judged_by
+
+from .backends.backend import BoundRun, Stages
 from .devices import DeviceArray
-from .image_port import ImagePort
-from .self_test import SelfTest, judged_by
+from .image_io import ImagePort
 from .session import Session, open_session
 from .session_spec import SessionSpec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,110 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ShapeError
 from unetrt.sizes import SizeRule
 
-from .blended_image import blended_rows
-from .blending import choose_blended
-from .image_port import ImagePort
-from .large_image import Rows, tiled_rows
-from .mirrored import ImageSource
-from .tiling import Tiling, choose_tiling
+from .image_io import ImagePort, ImageSource, mirrored_window
+from .tiling import Tiling, choose_blended, choose_tiling, gaussian_weights
 
-__all__ = ["HELD", "Segmenter"]
+__all__ = ["HELD", "Segmenter", "blended_rows", "tiled_rows"]
+
+
+class Rows(NamedTuple):
+    """Some rows of an answer, over the whole width of the image.
+
+    Attributes:
+        top: the first of them.
+        answer: [rows, width] of classes, or [rows, width, classes] of probabilities.
+    """
+
+    top: int
+    answer: NDArray[Any]
+
+
+def tiled_rows(
+    image: ImageSource,
+    tiling: Tiling,
+    margin: int,
+    answer_of: Callable[[NDArray[Any]], NDArray[Any]],
+    *,
+    first: int = 0,
+    on_tile: Callable[[int], None] = lambda _done: None,
+) -> Iterator[Rows]:
+    """Yield the answer to an image from above to below; no more than a row of tiles is held.
+
+    Args:
+        image: [height, width, channels].
+        tiling: of the image mirrored out to what the network takes.
+        margin: by which the network's answers are smaller.
+        answer_of: maps pixels [1, tile height, tile width, channels] to
+            [1, answer height, answer width] or that with classes.
+        first: how many rows of tiles to leave out, which an earlier run has made.
+        on_tile: gets the number of tiles done, those left out included.
+    """
+    height, width = image.shape[:2]
+    for number, row in enumerate(tiling.rows[first:], start=first):
+        end = min(row.end, height)
+        if row.kept >= end:
+            continue  # all of it is mirrored
+        made: NDArray[Any] | None = None
+        for place, column in enumerate(tiling.columns, start=1):
+            right = min(column.end, width)
+            if column.kept < right:
+                x = mirrored_window(image, row.start - margin, column.start - margin, *tiling.tile)
+                answer = answer_of(x[np.newaxis])[0]
+                if made is None:
+                    made = np.empty((end - row.kept, width, *answer.shape[2:]), answer.dtype)
+                made[:, column.kept : right] = answer[
+                    row.kept - row.start : end - row.start,
+                    column.kept - column.start : right - column.start,
+                ]
+            on_tile(number * len(tiling.columns) + place)
+        assert made is not None  # noqa: S101  (the first column begins at 0)
+        yield Rows(row.kept, made)
+
+
+def blended_rows(
+    image: ImageSource,
+    tiling: Tiling,
+    margin: int,
+    answer_of: Callable[[NDArray[Any]], NDArray[Any]],
+    *,
+    first: int = 0,
+    on_tile: Callable[[int], None] = lambda _done: None,
+) -> Iterator[Rows]:
+    """Yield weighted means of the tiles' answers, from above to below.
+
+    No more is held than the rows that one row of tiles reaches. Arguments as of `tiled_rows`, the
+    tiling by `choose_blended`; `answer_of` gives [1, answer height, answer width, classes].
+    """
+    height, width = image.shape[:2]
+    tall, wide = tiling.tile[0] - 2 * margin, tiling.tile[1] - 2 * margin
+    whole = tiling.columns[-1].end
+    weights = gaussian_weights(tall, wide)[:, :, np.newaxis]
+    total: NDArray[np.float32] | None = None
+    counted = np.zeros((tall, whole, 1), np.float32)
+    for number, row in enumerate(tiling.rows):
+        # Rows of tiles that reach into the first wanted one count, though their own are not asked.
+        if row.start + tall <= tiling.rows[first].start:
+            continue
+        if row.kept >= height:
+            break  # all of it is mirrored
+        for place, column in enumerate(tiling.columns, start=1):
+            x = mirrored_window(image, row.start - margin, column.start - margin, *tiling.tile)
+            answer = answer_of(x[np.newaxis])[0]
+            if total is None:
+                total = np.zeros((tall, whole, answer.shape[2]), np.float32)
+            here = slice(column.start, column.start + wide)
+            total[:, here] += answer * weights
+            counted[:, here] += weights
+            on_tile(number * len(tiling.columns) + place)
+        assert total is not None  # noqa: S101  (there is a column)
+        done = row.end - row.start
+        if number >= first:
+            end = min(done, height - row.start)
+            yield Rows(row.kept, total[:end, :width] / counted[:end, :width])
+        for sums in (total, counted):  # the rows that are left become the upper ones of the next
+            sums[: tall - done] = sums[done:].copy()
+            sums[tall - done :] = 0
+
 
 _IMAGE_RANK = 4
 

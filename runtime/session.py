@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +12,139 @@ from numpy.typing import NDArray
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import Closing
+from unetrt.parity import SelfTest, run_self_test
 from unetrt.tensors import TensorSpec
 
-from .backends import Backend, open_backend
-from .bound_run import BoundRun
-from .computed import computes_in
-from .device_inputs import OnDevice, device_run, device_views, on_host
-from .devices import DeviceArray
-from .finite import check_finite
-from .mirrored import ImageSource
+from .backends import Backend, DeviceBackend, open_backend
+from .backends.backend import BoundRun
+from .devices import DeviceArray, DeviceView, view_of
+from .image_io import ImageSource
 from .segmenter import Segmenter, joined
-from .self_test import SelfTest, run_self_test
 from .session_spec import SessionSpec
-from .warmup import warmup_inputs
 
-__all__ = ["Session", "SessionSpec", "open_session"]
+__all__ = ["Session", "device_run", "device_views", "on_host", "open_session", "warmup_inputs"]
+
+
+def check_finite(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[Any]]) -> None:
+    """Raise BadInput where an input holds NaN or infinity; names the tensor and the first place."""
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        wrong = np.argwhere(~np.isfinite(array))
+        place = tuple(map(int, wrong[0]))
+        raise BadInput(
+            f"The input {tensor.name!r} holds numbers that are not finite",
+            got=f"{array[place]} at {list(place)}, and {len(wrong) - 1} more",
+            expected="finite numbers",
+        )
+
+
+_TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
+
+
+def computes_in(artifact: OnnxModel | Engine) -> str:
+    """Return the type of its convolutions, "tf32" for float32 ones that may round to it."""
+    if (
+        artifact.precision == "fp32"
+        and isinstance(artifact, Engine)
+        and artifact.receipt.get("tf32")
+    ):
+        return "tf32"
+    return _TYPES.get(artifact.precision, artifact.precision)
+
 
 _IMAGE_RANK = 4
+
+Shape = tuple[int, ...]
+
+
+def warmup_inputs(
+    artifact: OnnxModel | Engine, sizes: Sequence[tuple[int, int]] | None
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield zeros of the shapes to run once at: of `sizes`, heights and widths.
+
+    Without them, of the shapes that an engine was tuned for, or those that the artifact fixes; of
+    none where it leaves a side free.
+    """
+    profiles = artifact.made_with.get("profiles", {})
+    for size in [None] if sizes is None else sizes:
+        shapes = [
+            tuple(map(int, profiles[t.name][1]))
+            if size is None and t.name in profiles
+            else _fixed(t, artifact.layout, size)
+            for t in artifact.inputs
+        ]
+        known = [shape for shape in shapes if shape is not None]
+        if len(known) == len(shapes):
+            yield {
+                t.name: np.zeros(shape, t.dtype)
+                for t, shape in zip(artifact.inputs, known, strict=True)
+            }
+
+
+def _fixed(tensor: TensorSpec, layout: str, size: tuple[int, int] | None) -> Shape | None:
+    """Return the tensor's shape, a batch of one if it is free; None where a side stays free."""
+    shape = list(tensor.shape)
+    if shape and isinstance(shape[0], str):
+        shape[0] = 1
+    if size is not None and len(shape) == _IMAGE_RANK:
+        first = 2 if layout == "NCHW" else 1
+        for axis, side in enumerate(size, start=first):
+            shape[axis] = side
+    known = [side for side in shape if isinstance(side, int)]
+    return tuple(known) if len(known) == len(shape) else None
+
+
+class OnDevice(Protocol):
+    """An array on the GPU, of any library that has the CUDA array interface."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+
+
+def on_host(arrays: tuple[Any, ...]) -> bool:
+    """Whether all are NumPy's."""
+    return all(isinstance(array, np.ndarray) for array in arrays)
+
+
+def device_views(arrays: tuple[Any, ...]) -> tuple[DeviceView, ...]:
+    """Return where arrays lie, not all of which are NumPy's.
+
+    Raises:
+        BadInput: one lies on no GPU.
+        ShapeError: one is not contiguous.
+    """
+    if any(isinstance(array, np.ndarray) for array in arrays):
+        raise BadInput(
+            "Cannot take some inputs from the host and some from a GPU",
+            got=" and ".join(sorted({type(array).__name__ for array in arrays})),
+            expected="all of one kind",
+        )
+    return tuple(map(view_of, arrays))
+
+
+def device_run(
+    backend: Backend, spec: SessionSpec
+) -> Callable[[tuple[Any, ...]], tuple[DeviceArray, ...]]:
+    """Return what runs arrays that lie on the GPU.
+
+    Raises:
+        BadInput: the backend does not, or the spec wants numbers checked that the host cannot see.
+    """
+    if spec.check_finite:
+        raise BadInput(
+            "Cannot see whether the numbers of an array on a GPU are finite",
+            hint="open the session without check_finite, or copy the array to the host first",
+        )
+    if not isinstance(backend, DeviceBackend):
+        raise BadInput(
+            f"A session on {backend.info['backend']} takes no array on a GPU",
+            expected="NumPy arrays",
+            hint="copy it to the host first (torch: x.cpu().numpy(), CuPy and PyCUDA: x.get()), "
+            "or open an engine",
+        )
+    takes: DeviceBackend = backend
+    return lambda arrays: takes.run_on_device(device_views(arrays))
 
 
 def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None = None) -> Session:

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from unetrt.commands.predicted import Prediction
 from unetrt.data.reading import data_files, read_image
 from unetrt.errors import CheckFailed
 from unetrt.runtime import Session, SessionSpec, open_session
-from unetrt.runtime.pipeline import pipelined
+from unetrt.runtime.predict import Prediction, pipelined
 
 __all__ = ["main", "run"]
 

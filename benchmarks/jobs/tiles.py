@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from unetrt.data.large_image import ImageFile, LabelFile, open_image_file
 from unetrt.runtime import SessionSpec, open_session
-from unetrt.runtime.large_image import tiled_rows
-from unetrt.runtime.segmenter import Segmenter, joined
+from unetrt.runtime.segmenter import Segmenter, joined, tiled_rows
 from unetrt.runtime.tiling import Tiling, spans
 
 from .memory import peak_rss_bytes, rss_bytes, start_peak

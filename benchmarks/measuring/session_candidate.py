@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
 from unetrt.runtime import ImagePort
-from unetrt.runtime.bound_run import BoundRun
+from unetrt.runtime.backends.backend import BoundRun
 
 from .candidate import Turn
 from .clock import now_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unetrt.artifacts import OnnxModel
 
 from ..session_spec import SessionSpec
-from .ort_session import CPU, OrtSession
+from .onnxruntime_session import CPU, OrtSession
 
 __all__ = ["WHY", "obstacle", "open_backend"]
 

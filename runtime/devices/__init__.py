@@ -7,10 +7,8 @@ import importlib
 from unetrt import vendor
 from unetrt.errors import BadInput
 
+from .arrays import DeviceArray, DeviceView, is_on_device, stream_handle, view_of
 from .device import Device
-from .device_array import DeviceArray
-from .device_view import DeviceView, is_on_device, view_of
-from .stream_handle import stream_handle
 
 __all__ = [
     "LAYERS",

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.convert.engine_graphs import chain
-from tests.convert.fake_library import (
+from tests.fakes.tensorrt_builder import (
     RTX,
     SURFACES,
     TENSORRT,

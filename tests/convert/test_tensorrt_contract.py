@@ -7,8 +7,8 @@ well touched nothing that is not in that version; tests/tensorrt_surface.py is t
 import pytest
 
 from tests.convert.engine_graphs import chain
-from tests.convert.fake_library import RTX, SURFACES, TENSORRT, FakeInspector, library
-from tests.tensorrt_surface import dressed
+from tests.fakes.tensorrt_builder import RTX, SURFACES, TENSORRT, FakeInspector, library
+from tests.fakes.tensorrt_surface import dressed
 from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.gpu import Gpu

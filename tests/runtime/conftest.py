@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.runtime.fake_tensorrt import A10, RTX, World
+from tests.fakes.tensorrt_runtime import A10, RTX, World
 from unetrt.runtime.backends import tensorrt as backend
 
 

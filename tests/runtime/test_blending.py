@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetrt.errors import BadInput
-from unetrt.runtime.blended_image import blended_rows
-from unetrt.runtime.blending import choose_blended, gaussian_weights
-from unetrt.runtime.segmenter import joined
+from unetrt.runtime.segmenter import blended_rows, joined
+from unetrt.runtime.tiling import choose_blended, gaussian_weights
 from unetrt.sizes import SizeRule
 
 RULE = SizeRule(16)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import CudaArray
+from tests.fakes.tensorrt_runtime import CudaArray
 from unetrt.errors import BadInput
 from unetrt.runtime import SessionSpec
-from unetrt.runtime.device_inputs import device_run, device_views, on_host
+from unetrt.runtime.session import device_run, device_views, on_host
 
 
 class OnTheCpu:

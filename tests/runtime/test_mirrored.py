@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetrt.runtime.mirrored import mirrored_window
+from unetrt.runtime.image_io import mirrored_window
 from unetrt.sizes import mirrored_to_size
 
 side = st.integers(1, 9)

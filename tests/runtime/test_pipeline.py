@@ -6,7 +6,7 @@ import time
 import pytest
 
 from unetrt.errors import DataError, OutputError
-from unetrt.runtime.pipeline import pipelined
+from unetrt.runtime.predict import pipelined
 
 
 def _same(x):

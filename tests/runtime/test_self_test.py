@@ -8,8 +8,8 @@ import pytest
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput, CheckFailed
 from unetrt.golden import Answer
+from unetrt.parity import run_self_test
 from unetrt.runtime import SessionSpec, open_session
-from unetrt.runtime.self_test import run_self_test
 
 pytestmark = pytest.mark.tf
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import A10
+from tests.fakes.tensorrt_runtime import A10
 from unetrt.errors import BadInput, NoDevice, ShapeError
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.backends import tensorrt as backend

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.runtime.warmup import warmup_inputs
+from unetrt.runtime.session import warmup_inputs
 from unetrt.tensors import TensorSpec
 
 

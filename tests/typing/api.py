@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.fakes.device import FakeDevice
 from unetrt import Engine, OnnxModel, ShapeRange
 from unetrt.benchmarks import (
     CallCandidate,
@@ -27,10 +28,9 @@ from unetrt.convert.to_onnx import ExportSpec, export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
 from unetrt.runtime.backends import Backend, DeviceBackend
+from unetrt.runtime.backends.backend import BoundRun, Stages
 from unetrt.runtime.backends.tensorrt import open_backend
-from unetrt.runtime.bound_run import BoundRun, Stages
 from unetrt.runtime.devices import Device, DeviceArray, cuda_python, pycuda
-from unetrt.runtime.devices.fake import FakeDevice
 
 
 def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:

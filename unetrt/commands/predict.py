@@ -50,12 +50,11 @@ def predict(
     arrays, the labels alone are written, part by part, to a file of the same kind or a Zarr array;
     the same command goes on with what was interrupted.
     """
-    from unetrt.commands.predicted import Prediction
     from unetrt.errors import DataError, UnetrtError
     from unetrt.files import output_folder
     from unetrt.progress import Progress
     from unetrt.runtime import SessionSpec, open_session
-    from unetrt.runtime.pipeline import pipelined
+    from unetrt.runtime.predict import Prediction, pipelined
 
     progress = Progress()
     files = _files(inputs)

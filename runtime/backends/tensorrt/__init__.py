@@ -10,7 +10,7 @@ from unetrt.gpu import find_gpu
 
 from ...devices import open_device, stream_handle
 from ...session_spec import SessionSpec
-from .engine_backend import EngineBackend
+from .backend import EngineBackend
 
 __all__ = ["WHY", "open_backend"]
 

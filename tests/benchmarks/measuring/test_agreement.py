@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.benchmarks.fakes import FakeCandidate, answer_of
+from tests.fakes.candidates import FakeCandidate, answer_of
 from unetrt.benchmarks.measuring.agreement import Reference, check_agreement
 from unetrt.errors import BadInput, ParityError
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.benchmarks.fakes import FakeCandidate
+from tests.fakes.candidates import FakeCandidate
 from unetrt.benchmarks import OpenLoop, Plan, Reference, compare_candidates
 from unetrt.benchmarks.measuring.bootstrap import (
     Ratio,

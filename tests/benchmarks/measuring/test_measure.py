@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.benchmarks.fakes import FakeCandidate, NapCandidate, answer_of
+from tests.fakes.candidates import FakeCandidate, NapCandidate, answer_of
 from unetrt.benchmarks import CallCandidate, Plan, Reference, measure
 from unetrt.errors import BadInput, CheckFailed
 

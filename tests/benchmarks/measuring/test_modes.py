@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.benchmarks.fakes import FakeCandidate, NapCandidate
+from tests.fakes.candidates import FakeCandidate, NapCandidate
 from unetrt.benchmarks import OpenLoop, Paced, Pipelined, Plan, measure
 from unetrt.errors import BadInput
 

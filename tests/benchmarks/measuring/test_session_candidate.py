@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.benchmarks.fakes import IMAGE, FakeSession
+from tests.fakes.candidates import IMAGE, FakeSession
 from unetrt.benchmarks import (
     Pipelined,
     Plan,

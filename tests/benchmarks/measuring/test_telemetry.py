@@ -146,7 +146,7 @@ def test_on_a_cpu_there_is_the_load(monkeypatch, tmp_path):
 
 
 def test_a_gpu_that_is_not_watched_is_a_doubt(monkeypatch):
-    from tests.benchmarks.fakes import FakeCandidate
+    from tests.fakes.candidates import FakeCandidate
     from unetrt.benchmarks import Plan, measure
 
     module = sys.modules["unetrt.benchmarks.measuring.measure"]  # the package shows the function

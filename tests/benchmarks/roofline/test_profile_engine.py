@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.fakes.device import FakeDevice
 from unetrt import vendor
 from unetrt.artifacts import Engine
 from unetrt.benchmarks.roofline import profile_engine as module
@@ -13,7 +14,6 @@ from unetrt.benchmarks.roofline.engine_shares import engine_shares, operators
 from unetrt.benchmarks.roofline.profile_engine import profile_engine
 from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.gpu import find_gpu
-from unetrt.runtime.devices.fake import FakeDevice
 from unetrt.tensors import TensorSpec
 
 TOLD = json.dumps({"Layers": [{"Name": "conv", "LayerType": "CaskConvolution",

@@ -8,7 +8,8 @@ import pytest
 from unetrt.errors import ArtifactError, BadInput, NoDevice
 from unetrt.gpu import find_gpu
 from unetrt.runtime import SessionSpec, open_session
-from unetrt.runtime.backends import onnxruntime_tensorrt, openvino, ort_session
+from unetrt.runtime.backends import onnxruntime_session as ort_session
+from unetrt.runtime.backends import onnxruntime_tensorrt, openvino
 
 pytestmark = pytest.mark.tf
 

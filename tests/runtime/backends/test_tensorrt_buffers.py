@@ -1,8 +1,8 @@
 import pytest
 
+from tests.fakes.device import FakeDevice
 from unetrt.errors import OutOfMemory
-from unetrt.runtime.backends.tensorrt.buffers import Buffers
-from unetrt.runtime.devices.fake import FakeDevice
+from unetrt.runtime.backends.tensorrt.context import Buffers
 
 
 def test_each_tensors_buffer_grows_to_the_largest_it_has_held():

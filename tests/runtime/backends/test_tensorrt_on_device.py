@@ -5,7 +5,7 @@ import gc
 import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import CudaArray
+from tests.fakes.tensorrt_runtime import CudaArray
 from unetrt.errors import BadInput, OutOfMemory, ShapeError
 from unetrt.runtime import open_session
 from unetrt.runtime.devices import DeviceArray

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.fake_tensorrt import A10, SURFACES
+from tests.fakes.tensorrt_runtime import A10, SURFACES
 from unetrt.artifacts import Engine
 from unetrt.engine_compatibility import HOST_CODE
 from unetrt.errors import ArtifactError, NoDevice

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.runtime.fake_tensorrt import RTX, SURFACES
+from tests.fakes.tensorrt_runtime import RTX, SURFACES
 from unetrt.errors import ArtifactError, OutOfMemory, ShapeError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.runtime.devices.fake_cudart import FakeCudart, Status
-from tests.runtime.fake_tensorrt import A10
+from tests.fakes.cudart import FakeCudart, Status
+from tests.fakes.tensorrt_runtime import A10
 from unetrt.errors import NoDevice, OutOfMemory
 from unetrt.gpu import find_gpu
 from unetrt.runtime.devices import cuda_python

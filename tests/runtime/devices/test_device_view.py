@@ -3,9 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.fakes.device import FakeDevice
 from unetrt.errors import BadInput, MissingDependency, ShapeError
-from unetrt.runtime.devices import DeviceArray, device_view, is_on_device, view_of
-from unetrt.runtime.devices.fake import FakeDevice
+from unetrt.runtime.devices import DeviceArray, is_on_device, view_of
+from unetrt.runtime.devices import arrays as device_view
 
 
 class OnlyDlpack:
@@ -80,8 +81,8 @@ def test_a_result_is_handed_over_by_dlpack_once_its_stream_is_followed(monkeypat
     core = SimpleNamespace(
         Buffer=SimpleNamespace(from_handle=lambda address, size, owner: (address, size, owner))
     )
-    monkeypatch.setattr("unetrt.runtime.devices.device_array.vendor.cuda_core", lambda: core)
-    monkeypatch.setattr("unetrt.runtime.devices.device_array.vendor.cuda_core_views", lambda: views)
+    monkeypatch.setattr("unetrt.runtime.devices.arrays.vendor.cuda_core", lambda: core)
+    monkeypatch.setattr("unetrt.runtime.devices.arrays.vendor.cuda_core_views", lambda: views)
     device, dtype = FakeDevice(), np.dtype("float32")
     written = DeviceArray(device, 4096, (2, 3), dtype, None)
     written.__dlpack__(stream=9, max_version=(1, 0))

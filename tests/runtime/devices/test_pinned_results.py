@@ -3,10 +3,11 @@ import gc
 import numpy as np
 import pytest
 
+from tests.fakes.device import FakeDevice
 from unetrt.errors import OutOfMemory
-from unetrt.runtime.devices import pinned_results, spare_blocks
-from unetrt.runtime.devices.fake import FakeDevice
-from unetrt.runtime.devices.pinned_results import PinnedResults
+from unetrt.runtime.devices import memory as pinned_results
+from unetrt.runtime.devices import memory as spare_blocks
+from unetrt.runtime.devices.memory import PinnedResults
 
 FLOAT = np.dtype("float32")
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.runtime.devices.fake_pycuda import FakeLibcuda, FakePyCuda
+from tests.fakes.pycuda import FakeLibcuda, FakePyCuda
 from unetrt.errors import NoDevice, OutOfMemory
 from unetrt.gpu import find_gpu
 from unetrt.runtime.devices import pycuda
-from unetrt.runtime.devices.driver import Driver
+from unetrt.runtime.devices.pycuda import Driver
 
 
 @pytest.fixture

@@ -3,17 +3,19 @@
 Building is real. Opening an engine takes a GPU, so what opens it is played.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
 import pytest
 
-from tests.tensorrt_surface import dressed
+from tests.fakes.tensorrt_surface import dressed
 from unetrt import vendor
 from unetrt.convert import refit, to_engine
 from unetrt.gpu import Gpu
 
-SURFACES = json.loads((Path(__file__).parent / "tensorrt_surfaces.json").read_text())
+SURFACES = json.loads((Path(__file__).parent / "tensorrt_builder_surfaces.json").read_text())
 TENSORRT = [version for version in SURFACES if version.startswith("tensorrt ")]
 RTX = next(version for version in SURFACES if version.startswith("tensorrt_rtx"))
 H100 = Gpu("NVIDIA H100", "9.0", "13.0")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from unetrt.benchmarks import Turn
-from unetrt.runtime.bound_run import Stages
+from unetrt.runtime.backends.backend import Stages
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 

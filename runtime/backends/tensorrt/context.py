@@ -1,24 +1,105 @@
-"""One execution context: its stream, its buffers, and the graph of its launch."""
+"""Run execution contexts: their streams, buffers and CUDA graphs, one for each thread that runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from math import prod
+from threading import Condition
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.errors import ArtifactError, ShapeError
+from unetrt.errors import ArtifactError, BadInput, NoDevice, OutOfMemory, ShapeError
 
 from ...devices import Device, DeviceArray, DeviceView
 from ...devices.device import LEGACY_STREAM
-from ...devices.pinned_results import PinnedResults
-from ...devices.result_memory import ResultMemory
-from .buffers import Buffers
-from .graphs import Graphs
-from .opened_engine import OpenedEngine
+from ...devices.memory import PinnedResults, ResultMemory
+from .engine import OpenedEngine
 
-__all__ = ["ExecutionContext"]
+__all__ = ["Buffers", "ContextPool", "ExecutionContext", "Graphs"]
+
+
+class Buffers:
+    """One block on the GPU and one of pinned host memory for each tensor; they only grow.
+
+    Attributes:
+        addresses: of the blocks on the GPU.
+        hosts: the blocks on the host, as bytes.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.addresses: list[int] = []
+        self.hosts: list[NDArray[np.uint8]] = []
+
+    def fit(self, sizes: Sequence[int]) -> bool:
+        """Have room for `sizes` bytes of each tensor; return whether anything has moved.
+
+        Raises:
+            OutOfMemory: there are no buffers then.
+        """
+        held = [host.nbytes for host in self.hosts] or [0] * len(sizes)
+        if all(size <= room for size, room in zip(sizes, held, strict=True)):
+            return False
+        largest = [max(pair) for pair in zip(sizes, held, strict=True)]
+        self.free()
+        try:
+            for size in largest:
+                self.addresses.append(self._device.allocate(size))
+                self.hosts.append(self._device.allocate_pinned(size))
+        except BaseException:
+            self.free()
+            raise
+        return True
+
+    def free(self) -> None:
+        """Give all of it back."""
+        while self.hosts:
+            self._device.free_pinned(self.hosts.pop())
+        while self.addresses:
+            self._device.free(self.addresses.pop())
+
+
+class Graphs:
+    """Captures launches of an engine's contexts; gives it up for all once one is refused.
+
+    Attributes:
+        strategy: how launches are made, for people.
+        refused: why no graph is captured; None where it is.
+    """
+
+    def __init__(self, device: Device, *, library_captures: bool) -> None:
+        self._device = device
+        self._captures = not library_captures
+        self.strategy = "captured by the library" if library_captures else "captured per shape"
+        self.refused: str | None = None
+
+    def captured(self, stream: int, enqueue: Callable[[int], None]) -> int | None:
+        """Return a graph of what `enqueue` gives the stream, or None where there shall be none."""
+        if not self._captures:
+            return None
+        try:
+            self._device.begin_capture(stream)
+            try:
+                enqueue(stream)
+            except BaseException:
+                with suppress(NoDevice):  # the capture must end, and says no more than we know
+                    self._device.close_graph(self._device.end_capture(stream))
+                raise
+            return self._device.end_capture(stream)
+        except (NoDevice, ArtifactError) as error:
+            self._captures = False
+            self.strategy, self.refused = "none", str(error)
+            return None
+
+    @property
+    def info(self) -> dict[str, str]:
+        """What a session's info says of them."""
+        said = {"cuda_graph": self.strategy}
+        return said if self.refused is None else {**said, "cuda_graph_refused": self.refused}
+
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -209,3 +290,71 @@ class ExecutionContext:
     def _enqueue(self, stream: int) -> None:
         if not self._context.execute_async_v3(stream):
             raise ArtifactError("The engine did not run", hint="see TensorRT's message above")
+
+
+class ContextPool:
+    """Makes a context when all are at work, up to `most`, or up to what the memory holds.
+
+    Attributes:
+        made: how many there are.
+        most: how many there may be.
+    """
+
+    def __init__(self, make: Callable[[], ExecutionContext], most: int) -> None:
+        self._make = make
+        self._idle = [make()]
+        self._changed = Condition()
+        self._closed = False
+        self.made = 1
+        self.most = most
+
+    @contextmanager
+    def context(self, shapes: tuple[tuple[int, ...], ...]) -> Iterator[ExecutionContext]:
+        """Hold a context, one that is set up for `shapes` if there is one.
+
+        Raises:
+            BadInput: the pool is closed.
+        """
+        taken = self._taken(shapes)
+        try:
+            yield taken
+        finally:
+            with self._changed:
+                self._idle.append(taken)
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Wait for the contexts at work, then close all."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            while len(self._idle) < self.made:
+                self._changed.wait()
+            while self._idle:
+                self._idle.pop().close()
+            self.made = 0
+
+    def _taken(self, shapes: tuple[tuple[int, ...], ...]) -> ExecutionContext:
+        while True:
+            with self._changed:
+                while not self._idle and self.made == self.most and not self._closed:
+                    self._changed.wait()
+                if self._closed:
+                    raise BadInput("The session is closed", hint="open it again with open_session")
+                if self._idle:
+                    ready = (n for n, idle in enumerate(self._idle) if idle.shapes == shapes)
+                    return self._idle.pop(next(ready, -1))
+                self.made += 1
+            try:
+                return self._make()
+            except OutOfMemory:
+                with self._changed:
+                    # The others work: no more are made, and this thread waits its turn.
+                    self.made -= 1
+                    self.most = self.made
+                    self._changed.notify_all()
+            except BaseException:
+                with self._changed:
+                    self.made -= 1
+                    self._changed.notify_all()
+                raise

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import NoDevice
-
-from .device import LEGACY_STREAM, out_of_memory
+from unetrt.runtime.devices.device import LEGACY_STREAM, out_of_memory
 
 __all__ = ["FakeDevice"]
 

@@ -1,5 +1,7 @@
 """A PyCUDA and a driver that record their calls and can fail."""
 
+from __future__ import annotations
+
 from functools import partial
 from itertools import count
 

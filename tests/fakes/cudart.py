@@ -1,11 +1,13 @@
 """A CUDA runtime that records its calls and can fail, in cuda-python's clothes."""
 
-# ruff: noqa: N815  (CUDA's own names)
+from __future__ import annotations
 
 import ctypes
 from enum import IntEnum
 from itertools import count
 from types import SimpleNamespace
+
+# ruff: noqa: N815  (CUDA's own names)
 
 
 class Status(IntEnum):

@@ -5,6 +5,8 @@ reaches for is looked up in that version's surface. One that is not there raises
 it would under that version; all others are kept in `touched`.
 """
 
+from __future__ import annotations
+
 from types import SimpleNamespace
 
 RAW = {"Dims", "Dims2", "Dims3", "Dims4", "IHostMemory", "Weights", "Severity", "ErrorCode"}

@@ -3,20 +3,22 @@
 The library is dressed in a version's surface: a member which that version lacks is not there.
 """
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
 import numpy as np
 
-from tests.tensorrt_surface import dressed
+from tests.fakes.device import FakeDevice
+from tests.fakes.tensorrt_surface import dressed
 from unetrt.artifacts import Engine
 from unetrt.gpu import Gpu
 from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends.tensorrt import open_backend
-from unetrt.runtime.devices.fake import FakeDevice
 from unetrt.tensors import TensorSpec
 
-SURFACES = json.loads((Path(__file__).parent / "tensorrt_surfaces.json").read_text())
+SURFACES = json.loads((Path(__file__).parent / "tensorrt_runtime_surfaces.json").read_text())
 RTX = next(version for version in SURFACES if version.startswith("tensorrt_rtx"))
 A10 = Gpu("NVIDIA A10", "8.6", "13.0")
 BATCH = ("batch", "height", "width")
