@@ -12,11 +12,11 @@ import json
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
+FAKES = Path(__file__).resolve().parent.parent / "tests" / "fakes"
 
 SHARED = ["ICudaEngine", "ILogger", "Logger", "Runtime"]
 CLASSES = {
-    "convert": [
+    "builder": [
         *SHARED,
         "Builder", "BuilderFlag", "ComputeCapability", "DataType", "EngineInspector",
         "HardwareCompatibilityLevel", "IBuilderConfig", "IConvolutionLayer",
@@ -36,7 +36,7 @@ CLASSES = {
 
 
 def main(folder: Path) -> None:
-    """Write tests/convert/ and tests/runtime/tensorrt_surfaces.json."""
+    """Write the surfaces of the builder's and the runtime's classes into tests/fakes/."""
     versions = [json.loads(path.read_text()) for path in sorted(folder.glob("tensorrt*.json"))]
     if not versions:
         sys.exit(f"There is no tensorrt*.json in {folder}")
@@ -50,7 +50,9 @@ def main(folder: Path) -> None:
             for version in versions
         }
         text = json.dumps(trimmed, separators=(",", ":")).replace('},"', '},\n"')
-        (TESTS / stage / "tensorrt_surfaces.json").write_text(text.replace('],"', '],\n"') + "\n")
+        (FAKES / f"tensorrt_{stage}_surfaces.json").write_text(
+            text.replace('],"', '],\n"') + "\n"
+        )
 
 
 if __name__ == "__main__":
