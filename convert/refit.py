@@ -11,9 +11,8 @@ from unetrt.engine_compatibility import check_gpu, check_version, wants_host_cod
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 
-from .engines.build_log import build_log
-from .engines.onnx_graph import architecture, read_content
-from .to_engine import parser_input
+from .onnx_file import architecture, read_content
+from .to_engine import build_log, parser_input
 
 __all__ = ["refit_engine"]
 

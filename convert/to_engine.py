@@ -1,7 +1,8 @@
-"""ONNX to a TensorRT or TensorRT-RTX engine."""
+"""Build TensorRT and TensorRT-RTX engines from ONNX files."""
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -9,21 +10,166 @@ from typing import Any
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.caches import cache_file
-from unetrt.errors import BadInput, NoDevice
+from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
 from unetrt.gpu import Gpu, find_gpu
 
-from .engines.build_config import configure
-from .engines.build_log import build_log
-from .engines.build_refusal import builder_refusal, parser_refusal
-from .engines.byte_pairs import with_byte_pairs
-from .engines.engine_spec import EngineSpec
-from .engines.inspection import Inspection, inspect_engine
-from .engines.onnx_graph import OnnxContent, architecture, convolution_types, read_content
-from .engines.profiles import Profile, input_profiles
-from .engines.receipt import read_receipt
-from .engines.timing_cache import begin_timing, keep_timing
+from .build_config import Profile, begin_timing, configure, input_profiles, keep_timing
+from .engine_spec import EngineSpec
+from .onnx_file import OnnxContent, architecture, convolution_types, read_content
+from .receipt import Inspection, inspect_engine, read_receipt
 
-__all__ = ["EngineSpec", "build_engine", "choose_backend", "parser_input"]
+__all__ = [
+    "EngineSpec",
+    "build_engine",
+    "build_log",
+    "choose_backend",
+    "parser_input",
+    "with_byte_pairs",
+]
+
+
+def build_log(trt: Any) -> Any:
+    """Return a logger for `trt` that keeps warnings and errors in lists of the same names."""
+
+    class BuildLog(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.warnings: list[str] = []
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(message)
+            elif severity == trt.ILogger.Severity.WARNING and message not in self.warnings:
+                self.warnings.append(message)
+
+        def keep(self, message: str | None) -> None:
+            """Keep a warning of our own, if there is one."""
+            if message is not None:
+                self.warnings.append(message)
+
+        def last_error(self) -> str:
+            return self.errors[-1] if self.errors else "no reason given"
+
+    return BuildLog()
+
+
+_WIDTH = 300
+"""Characters of a builder's complaint: some list whole tensors."""
+
+
+def parser_refusal(model: OnnxModel, parser: Any, log: Any) -> UnetrtError:
+    """Return the error for a file that the parser refused; names layers and operators."""
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    unknown = any(error.node_operator() for error in errors)
+    return UnsupportedModel(
+        f"TensorRT's parser refuses {model.path}",
+        got="; ".join(_complaint(error) for error in errors) or log.last_error(),
+        hint="use operators that TensorRT has, or run the file with ONNX Runtime"
+        if unknown
+        else None,
+    )
+
+
+def builder_refusal(
+    model: OnnxModel, spec: EngineSpec, what: str, network: Any, trt: Any, log: Any, gpu: Gpu | None
+) -> UnetrtError:
+    """Return the error for a network that the builder refused; `what` names the library."""
+    complaint = log.last_error()
+    said = textwrap.shorten(complaint, _WIDTH, placeholder=" ...")
+    upsampling = _bf16_deconvolutions(trt, network)
+    if any(word in complaint for word in ("deconv", "implementation", *upsampling) if upsampling):
+        return UnsupportedModel(
+            f"{what} has no BF16 kernel for a transposed convolution of {model.path}",
+            got=f"{', '.join(upsampling)} in bf16 ({said})",
+            expected="fp16 or fp32 there",
+            hint="convert again with --keep " + " --keep ".join(map(repr, upsampling)),
+        )
+    if gpu is None and (spec.refittable or spec.stripped):
+        option = "--stripped" if spec.stripped else "--refittable"
+        return NoDevice(
+            f"{what} cannot build a {option[2:]} engine without a GPU",
+            got=said,
+            hint=f"build on a machine that has one, or without {option}",
+        )
+    if spec.workspace_bytes is not None and "workspace" in said.lower():
+        mib = f"{spec.workspace_bytes / 2**20:g} MiB"
+        return BadInput(
+            f"{what} cannot build {model.path} in a workspace of {mib}",
+            got=said,
+            hint="raise --workspace, or leave it out",
+        )
+    return UnsupportedModel(f"{what} cannot build {model.path}", got=said)
+
+
+def _complaint(error: Any) -> str:
+    """Say where and why; of an operator it lacks, the parser gives no reason but "false"."""
+    operator, layer, reason = error.node_operator(), error.node_name(), error.desc()
+    if not operator:
+        return f"{layer or 'the file'}: {reason}"
+    where = f"layer {layer!r}, operator {operator}"
+    return f"{where}, which it lacks" if reason in {"", "false"} else f"{where}: {reason}"
+
+
+def _bf16_deconvolutions(trt: Any, network: Any) -> list[str]:
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return [
+        layer.name
+        for layer in layers
+        if layer.type == trt.LayerType.DECONVOLUTION
+        and layer.get_input(0).dtype == trt.DataType.BF16
+    ]
+
+
+def with_byte_pairs(original: Any) -> Any | None:
+    """Return a copy of a ModelProto whose uint16 inputs are pairs of bytes; None has none.
+
+    Raises:
+        UnsupportedModel: such an input goes into anything but casts; names the node.
+    """
+    onnx = vendor.onnx()
+    uint16 = onnx.TensorProto.UINT16
+    if all(value.type.tensor_type.elem_type != uint16 for value in original.graph.input):
+        return None
+    proto = onnx.ModelProto()
+    proto.CopyFrom(original)
+    graph = proto.graph
+    for value in graph.input:
+        if value.type.tensor_type.elem_type != uint16:
+            continue
+        name = value.name
+        joined = f"{name}/pixels"
+        for node in graph.node:
+            if name not in node.input:
+                continue
+            if node.op_type != "Cast":
+                raise UnsupportedModel(
+                    f"TensorRT has no 16-bit integers, and the input {name!r} is used as such",
+                    got=f"node {node.name!r} ({node.op_type})",
+                    expected="a cast to float32 first",
+                )
+            node.input[:] = [joined if entry == name else entry for entry in node.input]
+        value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+        value.type.tensor_type.shape.dim.add().dim_value = 2
+        _insert(onnx, proto, name, joined)
+    return proto
+
+
+def _insert(onnx: Any, proto: Any, name: str, joined: str) -> None:
+    """Put bytes together: the sum over the last axis of bytes x (1, 256)."""
+    graph = proto.graph
+    worth = onnx.helper.make_tensor(f"{joined}/worth", onnx.TensorProto.FLOAT, [2], [1.0, 256.0])
+    axis = onnx.helper.make_tensor(f"{joined}/axis", onnx.TensorProto.INT64, [1], [-1])
+    graph.initializer.extend([worth, axis])
+    steps = [("Cast", [name], {"to": onnx.TensorProto.FLOAT})]
+    steps += [("Mul", [f"{joined}/Cast", worth.name], {})]
+    steps += [("ReduceSum", [f"{joined}/Mul", axis.name], {"keepdims": 0})]
+    for place, (operator, inputs, attributes) in enumerate(steps):
+        step = f"{joined}/{operator}"
+        outputs = [joined if operator == "ReduceSum" else step]
+        graph.node.insert(
+            place, onnx.helper.make_node(operator, inputs, outputs, name=step, **attributes)
+        )
 
 
 def choose_backend(wanted: str) -> str:

@@ -1,36 +1,130 @@
-"""Keras to ONNX: trace with the weights as inputs, bind them afterwards, clean the graph."""
+"""Convert Keras models to ONNX: trace with the weights as inputs, bind them, clean the graph."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import onnx_ir as ir
+import tensorflow as tf
 from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
 from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.errors import UnsupportedModel
+from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.golden import Answer, Golden, draw_grid
 from unetrt.keras_models import size_rule
 from unetrt.sizes import SizeRule
 
 from . import passes
-from .export_spec import ExportSpec
+from .dynamic_sizes import trace_free
+from .keras_source import keras_source
 from .onnx_file import write_onnx
-from .tracing.free_size import trace_free
-from .tracing.golden_answer import make_golden
-from .tracing.keras_source import keras_source
-from .tracing.trace import Source
+from .trace import Source
 
 __all__ = ["ExportSpec", "export_onnx"]
+
+_OPSETS = range(17, 24)
+_CHOICES = {
+    "layout": ("NHWC", "NCHW"),
+    "pixels": ("float32", "uint8", "uint16"),
+    "answer": ("probabilities", "labels", "both"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """How a model is written as ONNX.
+
+    Attributes:
+        opset: version of the operators, 17 (TensorRT 8.5 and later) to 23.
+        layout: "NHWC", as Keras has it, or "NCHW", for inputs and outputs that are images.
+        pixels: type of image inputs; "uint8" or "uint16" are turned into float32 in the graph.
+            TensorRT takes no uint16.
+        answer: "probabilities", "labels" (each pixel's class, uint8 [batch, height, width]), or
+            "both".
+        size: height and width to trace at where the model leaves them free. They are free again
+            in the file, unless a layer holds a size: then the file keeps this one.
+    """
+
+    opset: int = 17
+    layout: str = "NHWC"
+    pixels: str = "float32"
+    answer: str = "probabilities"
+    size: tuple[int, int] = (256, 256)
+
+    def __post_init__(self) -> None:
+        if self.opset not in _OPSETS:
+            raise BadInput(
+                "Cannot write this opset",
+                got=self.opset,
+                expected=f"{_OPSETS.start} to {_OPSETS.stop - 1}",
+            )
+        for name, choices in _CHOICES.items():
+            own = getattr(self, name)
+            if own not in choices:
+                raise BadInput(
+                    f"Cannot export with this {name}",
+                    got=own,
+                    expected=f"one of {', '.join(choices)}",
+                )
+        if min(self.size) < 1:
+            raise BadInput("Cannot trace at this size", got=self.size, expected="positive sides")
+
+
+_MOST_CHANNELS = 16
+_LEAST_SIDE = 16
+
+
+def make_golden(
+    source: Source, graph: ir.Model, sizes: SizeRule, *, whole_numbers: bool
+) -> Golden | None:
+    """Ask the model of `source` about a picture of a small size that it and `graph` take.
+
+    The deepest level of a network that pads is two pixels wide then: a mean over one says nothing.
+    Pixels go from 0 to 255 where the model normalises them or the graph takes `whole_numbers`, else
+    to 1: numbers a network was not made for are rounded more coarsely than its precision tells.
+    None where a network takes more than images, of more channels than a sidecar should hold, or
+    images of several sizes, or where its own answer is not finite.
+    """
+    ports = source.inputs
+    shapes = [value.shape for value in graph.graph.inputs]
+    channels = [port.shape[-1] if port.is_image else None for port in ports]
+    if not all(isinstance(count, int) and count <= _MOST_CHANNELS for count in channels):
+        return None
+    small = sizes.at_least(max(2 * sizes.multiple, _LEAST_SIDE) + 2 * sizes.margin)
+    wanted = {
+        tuple(
+            side if isinstance(side, int) else own or small
+            for side, own in zip(shape[1:3], port.shape[1:3], strict=True)
+        )
+        for shape, port in zip(shapes, ports, strict=True)
+    }
+    if len(wanted) != 1:
+        return None
+    height, width = wanted.pop()
+    whole = whole_numbers or source.normalization or "int" in ports[0].dtype
+    grids = {port.name: draw_grid(int(port.shape[-1] or 0), k) for k, port in enumerate(ports)}
+    golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
+    vendor.tensorflow_without_tf32()  # a reference must not round
+    pictures = [tf.constant(golden.feed(port.name, port.dtype)) for port in ports]
+    try:
+        made = [np.asarray(y) for y in source.answer(*pictures)]
+    except Exception:  # noqa: BLE001  (a model that can be traced alone still has its ONNX file)
+        return None
+    if not all(np.isfinite(y).all() for y in made):
+        return None
+    answers = dict(zip(source.output_names, map(Answer.thinned, made), strict=True))
+    return replace(golden, answers=answers)
+
 
 _TRACED_OPSET = 18
 """The newest that tf2onnx writes; a newer one is made of it."""

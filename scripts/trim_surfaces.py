@@ -50,9 +50,7 @@ def main(folder: Path) -> None:
             for version in versions
         }
         text = json.dumps(trimmed, separators=(",", ":")).replace('},"', '},\n"')
-        (FAKES / f"tensorrt_{stage}_surfaces.json").write_text(
-            text.replace('],"', '],\n"') + "\n"
-        )
+        (FAKES / f"tensorrt_{stage}_surfaces.json").write_text(text.replace('],"', '],\n"') + "\n")
 
 
 if __name__ == "__main__":

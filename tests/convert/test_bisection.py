@@ -5,7 +5,7 @@ import pytest
 from onnx import helper
 
 from tests.convert.graphs import model_of, rand
-from unetrt.convert.bisection import first_difference
+from unetrt.convert.divergence import first_difference
 from unetrt.convert.onnx_file import write_onnx
 
 make = helper.make_node

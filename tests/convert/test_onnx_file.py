@@ -120,7 +120,7 @@ def test_other_models_weights_are_left_alone(tmp_path):
 
 
 def test_a_constant_that_lies_elsewhere_is_refused(tmp_path):
-    from unetrt.convert.engines.onnx_graph import read_content
+    from unetrt.convert.onnx_file import read_content
 
     weights = onnx.numpy_helper.from_array(rand(4), "c")
     onnx.external_data_helper.set_external_data(weights, "../secret.bin")

@@ -15,7 +15,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.convert.activations import Activations
 from unetrt.convert.onnx_file import write_onnx
 from unetrt.convert.precision import PRECISIONS, PrecisionSpec, to_precision
-from unetrt.convert.retyping.simulate import simulate_bfloat16
+from unetrt.convert.simulate import simulate_bfloat16
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.sizes import SizeRule
 

@@ -4,7 +4,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.convert.graphs import model_of, rand, run
-from unetrt.convert.protobuf_stream import save
+from unetrt.convert.onnx_file import save
 
 
 def convolution():

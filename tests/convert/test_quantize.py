@@ -8,7 +8,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 from tests.convert.graphs import model_of, operators, run
 from tests.convert.oddities import rand
 from unetrt.convert import passes
-from unetrt.convert.retyping.quantizable import quantizable
+from unetrt.convert.precision import quantizable
 
 make = helper.make_node
 

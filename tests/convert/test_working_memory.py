@@ -4,7 +4,7 @@ import numpy as np
 from onnx import helper
 from onnx_ir.passes.common import ShapeInferencePass
 
-from unetrt.convert.working_memory import bytes_per_pixel
+from unetrt.convert.receptive_field import bytes_per_pixel
 
 from .graphs import model_of
 

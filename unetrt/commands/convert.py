@@ -62,8 +62,8 @@ def convert(
     from unetrt.progress import Progress
 
     vendor.exporter()
-    from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
+    from unetrt.convert.to_onnx import ExportSpec
 
     given: dict[str, Any] = {"layout": layout, "pixels": pixels, "answer": answer, "opset": opset}
     given |= {"size": _size(size)} if size else {}
@@ -150,8 +150,8 @@ def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress)
     with progress.step("convert", f"Loading {model.name}"):
         vendor.keras()
         from unetrt.builder import read_model
+        from unetrt.convert.saved_model import read_saved_model
         from unetrt.convert.to_onnx import export_onnx
-        from unetrt.convert.tracing.saved_model import read_saved_model
 
         network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):

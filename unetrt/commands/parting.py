@@ -23,7 +23,7 @@ def find_parting(reference: Path, candidate: Path, x_nhwc: NDArray[Any]) -> dict
     result has "layer", None where none parts, and "said", a sentence.
     """
     from unetrt.commands.predictors import KERAS
-    from unetrt.convert.bisection import PARTED, first_difference
+    from unetrt.convert.divergence import PARTED, first_difference
     from unetrt.errors import UnetrtError
     from unetrt.runtime import ImagePort
 

@@ -92,7 +92,7 @@ def runnable(path: Path) -> Iterator[Path]:
     if model is None or model.precision != "bf16":
         yield path
         return
-    from unetrt.convert.retyping.simulate import simulate_bfloat16
+    from unetrt.convert.simulate import simulate_bfloat16
 
     with tempfile.TemporaryDirectory() as folder:
         yield simulate_bfloat16(model, Path(folder) / path.name).path

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tests.convert.engine_graphs import chain, make, save
-from unetrt.convert.engines.byte_pairs import with_byte_pairs
+from unetrt.convert.to_engine import with_byte_pairs
 from unetrt.errors import UnsupportedModel
 
 

@@ -7,7 +7,7 @@ import pytest
 from onnx import numpy_helper
 
 from tests.convert.engine_graphs import chain
-from unetrt.convert.engines.onnx_graph import architecture, convolution_types, read_content
+from unetrt.convert.onnx_file import architecture, convolution_types, read_content
 from unetrt.errors import ArtifactError
 from unetrt.tensors import TensorSpec
 

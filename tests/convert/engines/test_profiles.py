@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetrt.artifacts import OnnxModel
-from unetrt.convert.engines.engine_spec import EngineSpec
-from unetrt.convert.engines.profiles import input_profiles
+from unetrt.convert.build_config import input_profiles
+from unetrt.convert.engine_spec import EngineSpec
 from unetrt.errors import ShapeError
 from unetrt.sizes import SizeRule
 from unetrt.tensors import ShapeRange, TensorSpec

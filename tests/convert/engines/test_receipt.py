@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.convert.engine_graphs import chain
-from unetrt.convert.engines.inspection import read_inspection
+from unetrt.convert.receipt import read_inspection
 from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.errors import ReceiptError
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from unetrt.artifacts import OnnxModel
-from unetrt.convert.retyping import calibration
-from unetrt.convert.retyping.calibration import clips, feeds_of
+from unetrt.convert import calibration
+from unetrt.convert.calibration import clips, feeds_of
 from unetrt.errors import DataError, ShapeError
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from unetrt.convert.calibration import Histogram
 from unetrt.convert.passes.quantize import LARGEST, quantized_weights
-from unetrt.convert.retyping.ranges import Histogram
 
 arrays = hnp.arrays(
     np.float32, st.integers(1, 50), elements=st.floats(-(2.0**40), 2.0**40, width=32)

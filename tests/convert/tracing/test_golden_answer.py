@@ -65,7 +65,7 @@ def test_other_networks_have_one_too(keras, export, changes, side):
 
 
 def test_a_saved_model_has_one_too(keras, export, tmp_path):
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     small(keras).export(tmp_path / "saved", verbose=False)
     source, _ = read_saved_model(tmp_path / "saved")

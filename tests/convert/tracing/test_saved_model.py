@@ -30,8 +30,8 @@ def exported(keras, tmp_path_factory):
 def test_a_saved_model_converts_like_the_model_it_came_from(exported, tmp_path):
     import onnx
 
+    from unetrt.convert.saved_model import read_saved_model
     from unetrt.convert.to_onnx import export_onnx
-    from unetrt.convert.tracing.saved_model import read_saved_model
 
     model, folder = exported
     source, origin = read_saved_model(folder)
@@ -45,14 +45,14 @@ def test_a_saved_model_converts_like_the_model_it_came_from(exported, tmp_path):
 
 
 def test_a_folder_without_a_model_is_refused(keras, tmp_path):
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     with pytest.raises(ArtifactError, match=r"a folder without saved_model\.pb"):
         read_saved_model(tmp_path)
 
 
 def test_a_truncated_saved_model_is_refused(keras, exported, tmp_path):
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     content = (exported[1] / "saved_model.pb").read_bytes()
     (tmp_path / "saved_model.pb").write_bytes(content[: len(content) // 2])
@@ -63,7 +63,7 @@ def test_a_truncated_saved_model_is_refused(keras, exported, tmp_path):
 def test_an_operation_that_reaches_files_is_refused_before_anything_is_loaded(keras, tmp_path):
     import tensorflow as tf
 
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     class Reader(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
@@ -79,7 +79,7 @@ def test_an_operation_that_reaches_files_is_refused_before_anything_is_loaded(ke
 def test_a_table_is_refused(keras, tmp_path):
     import tensorflow as tf
 
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     class Lookup(tf.Module):
         def __init__(self):
@@ -100,7 +100,7 @@ def test_a_table_is_refused(keras, tmp_path):
 def test_an_input_of_unknown_rank_is_refused(keras, tmp_path):
     import tensorflow as tf
 
-    from unetrt.convert.tracing.saved_model import read_saved_model
+    from unetrt.convert.saved_model import read_saved_model
 
     class Any(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec(None, tf.float32, name="x")])
@@ -114,8 +114,8 @@ def test_an_input_of_unknown_rank_is_refused(keras, tmp_path):
 
 
 def test_half_precision_inside_is_refused_and_leaves_no_file(keras, tmp_path):
+    from unetrt.convert.saved_model import read_saved_model
     from unetrt.convert.to_onnx import export_onnx
-    from unetrt.convert.tracing.saved_model import read_saved_model
 
     inputs = keras.Input((8, 8, 1), name="image")
     head = keras.layers.Conv2D(2, 1, dtype="mixed_float16", name="half_head")

@@ -3,7 +3,7 @@ import pytest
 from onnx import helper
 
 from tests.convert.graphs import model_of, rand
-from unetrt.convert.tracing.size_rule import size_rule
+from unetrt.convert.dynamic_sizes import size_rule
 from unetrt.sizes import SizeRule
 
 make = helper.make_node

@@ -1,24 +1,154 @@
-"""A Keras model, functional, sequential or subclassed, as something to trace."""
+"""Make a Keras model, functional, sequential or subclassed, ready to be traced."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from inspect import signature as parameters
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+from keras import ops
 from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
 from unetrt.keras_models import in_full_precision
 
-from .export_mode import alias, exportable, layers_of
-from .signature import Signature, read_signature
-from .trace import Source
+from .trace import Signature, Source, read_signature
 
 __all__ = ["keras_source"]
+
+_IMAGE_RANK = 4
+
+
+def simpler_call(layer: keras.layers.Layer) -> Callable[..., Any] | None:
+    """Return what to call in the layer's place, or None.
+
+    A subclass may do more than its parent, so only Keras' own classes count.
+    """
+    if type(layer) is keras.layers.UpSampling2D and layer.interpolation == "nearest":
+        return _nearest(layer)
+    if type(layer) is keras.layers.GroupNormalization and layer.axis in (-1, _IMAGE_RANK - 1):
+        return _group_normalization(layer)
+    return None
+
+
+def _nearest(layer: keras.layers.UpSampling2D) -> Callable[..., Any]:
+    """Return nearest up-sampling as one operation; Keras' repeats become twenty nodes of ONNX."""
+    rows, columns = layer.size
+
+    def call(x: tf.Tensor) -> tf.Tensor:
+        size = (x.shape[1] * rows, x.shape[2] * columns)
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
+
+    return call
+
+
+def _group_normalization(layer: keras.layers.GroupNormalization) -> Callable[..., Any]:
+    """Return group normalisation without the reshapes to groups, which would hold the size.
+
+    The mean of a group is the mean of its channels' means: a 1x1 convolution of [N, 1, 1, C].
+    """
+    own = layer.call
+
+    def call(x: tf.Tensor) -> Any:
+        if len(x.shape) != _IMAGE_RANK:
+            return own(x)
+        channels = x.shape[-1]
+        groups = layer.groups if layer.groups != -1 else channels
+        size = channels // groups
+        averaging = np.kron(np.eye(groups), np.full((size, size), 1 / size)).astype(np.float32)
+
+        def over_groups(y: tf.Tensor) -> tf.Tensor:
+            means = tf.reduce_mean(y, axis=(1, 2), keepdims=True)
+            return tf.nn.conv2d(means, averaging[np.newaxis, np.newaxis], 1, "VALID")
+
+        centred = x - over_groups(x)
+        variance = over_groups(centred * centred)
+        # Not a scalar: tf2onnx 1.17 cannot move a Transpose past an Add of one.
+        y = centred / tf.sqrt(variance + tf.fill([channels], layer.epsilon))
+        y = ops.multiply(y, layer.gamma) if layer.scale else y
+        return ops.add(y, layer.beta) if layer.center else y
+
+    return call
+
+
+def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return all layers under `model`, those of models and layers inside it too."""
+    return [layer for layer in model._flatten_layers() if layer is not model]  # noqa: SLF001
+
+
+def alias(index: int) -> str:
+    """Return the name that layer `index` bears while it is traced."""
+    return f"layer{index}x"
+
+
+@contextmanager
+def exportable(model: keras.Model) -> Iterator[None]:
+    """Name the layers by number, let them compute in float32, and write some in simpler ways."""
+    with ExitStack() as stack:
+        stack.enter_context(_inlined())
+        for index, layer in enumerate(layers_of(model)):
+            stack.enter_context(_named(layer, alias(index)))
+            stack.enter_context(_in_float32(layer))
+            simpler = simpler_call(layer)
+            if simpler is not None:
+                stack.enter_context(_called(layer, simpler))
+        yield
+
+
+@contextmanager
+def _inlined() -> Iterator[None]:
+    """Trace into functions that Keras hands to XLA, such as a grouped convolution's."""
+    own = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(own)
+
+
+@contextmanager
+def _named(layer: keras.layers.Layer, name: str) -> Iterator[None]:
+    """Give a layer another name.
+
+    Keras opens a layer's scope more than once and TensorFlow counts the repeats, so that the
+    second scope of `conv2d` is `conv2d_1`, which is another layer's name. An alias with its
+    count taken off is unmistakable.
+    """
+    own = layer.name
+    layer.name = name
+    try:
+        yield
+    finally:
+        layer.name = own
+
+
+@contextmanager
+def _in_float32(layer: keras.layers.Layer) -> Iterator[None]:
+    """Undo mixed precision, whose weights are float32: precision is chosen in the ONNX graph."""
+    own = layer.dtype_policy
+    if own.compute_dtype == own.variable_dtype:
+        yield
+        return
+    layer.dtype_policy = own.variable_dtype
+    try:
+        yield
+    finally:
+        layer.dtype_policy = own
+
+
+@contextmanager
+def _called(layer: keras.layers.Layer, call: Callable[..., Any]) -> Iterator[None]:
+    object.__setattr__(layer, "call", call)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "call")
+
 
 _ARITHMETIC = {"Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
 """Operations between layers that have nothing to do with sizes."""

@@ -1,4 +1,4 @@
-"""A bfloat16 network for machines that have no bfloat16."""
+"""Simulate bfloat16 networks on machines that have no bfloat16."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput
 
-from .. import passes
-from ..onnx_file import read_graph, write_onnx
+from . import passes
+from .onnx_file import read_graph, write_onnx
 
 __all__ = ["simulate_bfloat16"]
 

@@ -1,17 +1,18 @@
-"""The precision receipt: what the network handed to the builder computes in, read back from it."""
+"""Read back what an engine computes in: from the network that is built, and from the engine."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from math import prod
 from typing import Any
 
+from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import ReceiptError
 
-__all__ = ["Reading", "Receipt", "read_receipt"]
+__all__ = ["Inspection", "inspect_engine", "read_inspection", "read_receipt"]
 
 _TYPE_NAMES = {
     "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
@@ -204,3 +205,40 @@ def _listed(found: Mapping[str, str]) -> str:
     first = [f"{name}: {own}" for name, own in list(found.items())[:_NAMED]]
     more = len(found) - len(first)
     return ", ".join(first) + (f" and {more} more" if more else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What is in a built engine.
+
+    Attributes:
+        layers: after the builder has fused them.
+        reformats: layers that do nothing but change a tensor's layout or type.
+        types: how many layers, reformats aside, read each floating-point or quantised type first;
+            empty where the engine holds layers' names only.
+        inputs_and_outputs: names of the engine's own tensors.
+    """
+
+    layers: int
+    reformats: int
+    types: dict[str, int]
+    inputs_and_outputs: tuple[str, ...]
+
+
+def inspect_engine(trt: Any, engine: Any) -> Inspection:
+    """Inspect an engine that the library has opened, which takes a GPU."""
+    told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    return read_inspection(told)
+
+
+def read_inspection(told: str) -> Inspection:
+    """Read the inspector's JSON: TensorRT 10's "Bindings", or 11's "I/O Tensors".
+
+    Engines built without details list layers by name alone.
+    """
+    read = read_engine_layers(told)
+    moves = sum(layer.reformats for layer in read.layers)
+    types = Counter(
+        layer.type for layer in read.layers if not layer.reformats and layer.type is not None
+    )
+    return Inspection(len(read.layers), moves, dict(types), read.tensors)

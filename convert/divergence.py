@@ -1,4 +1,4 @@
-"""Where two ONNX files of one network part: the first value that is not the same in both."""
+"""Find the first value that differs between two ONNX files of one network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unetrt.artifacts import OnnxModel
 from .activations import Activations
 from .onnx_file import read_graph
 
-__all__ = ["PARTED", "Difference", "first_difference"]
+__all__ = ["PARTED", "first_difference"]
 
 PARTED = {"fp32": 1e-3, "tf32": 3e-2, "fp16": 3e-2, "bf16": 1e-1, "int8": 5e-1}
 """How far a value may be off, of its tensor's largest, before a layer of that precision is at

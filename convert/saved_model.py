@@ -1,4 +1,4 @@
-"""A TensorFlow SavedModel as something to trace: its variables become inputs like a model's."""
+"""Make a TensorFlow SavedModel ready to be traced: its variables become inputs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
 from unetrt.files import sha256_of
 
-from .signature import Port
-from .trace import Source
+from .trace import Port, Source
 
 __all__ = ["read_saved_model"]
 

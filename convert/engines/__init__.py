@@ -1,1 +1,0 @@
-"""What building an engine needs: options, profiles, caches, receipts, refusals."""

@@ -1,1 +1,0 @@
-"""What another precision needs to know: layers, ranges, overflow."""

@@ -1,1 +1,0 @@
-"""Keras models and SavedModels, traced into ONNX with their weights as inputs."""
