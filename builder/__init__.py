@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from unetrt.keras_models import in_full_precision, size_rule
 
-from .evaluation.evaluate import evaluate
+from .evaluate import evaluate
+from .run_folder import Epoch, RunFolder
 from .saved import load_model, read_model, save_model
 from .spec import UNetSpec
 from .train import TrainResult, train
 from .train_spec import Augmentation, LossName, TrainSpec
-from .training.history import Epoch
-from .training.run_folder import RunFolder
 from .unet import build_unet, build_unet_model
 
 __all__ = [

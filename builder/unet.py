@@ -11,13 +11,140 @@ from typing import TYPE_CHECKING
 
 from keras import Input, Model, layers, ops
 
-from .blocks import bottleneck, contract, expand
 from .spec import UNetSpec
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
 __all__ = ["build_unet", "build_unet_model"]
+
+
+def contract(
+    x: KerasTensor, filters: int, name: str, spec: UNetSpec, *, last: bool
+) -> tuple[KerasTensor, KerasTensor]:
+    """Two convolutions and 2x2 max-pooling; return what goes down and the skip."""
+    inputs = _entrance(x)
+    skip = _double_conv(inputs, filters, spec)
+    down = layers.MaxPooling2D(2, name="pool", dtype=spec.dtype_policy)(skip)
+    if spec.dropout_at == "blocks" or last:
+        down = _dropout(down, spec)
+    down, skip = Model(inputs, [down, skip], name=name)(x)
+    return down, skip
+
+
+def bottleneck(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
+    """Two convolutions at the smallest size."""
+    inputs = _entrance(x)
+    outputs = _double_conv(inputs, spec.bottleneck, spec)
+    if spec.dropout_at == "bottom":
+        outputs = _dropout(outputs, spec)
+    return Model(inputs, outputs, name="bottleneck")(x)
+
+
+def expand(
+    x: KerasTensor, skip: KerasTensor, filters: int, name: str, spec: UNetSpec, *, crop: int
+) -> KerasTensor:
+    """Scale up by two, put the skip beside it, two convolutions.
+
+    Of the skip, `crop` pixels are cut at each edge, as an unpadded network needs it.
+    """
+    below, beside = inputs = _entrance(x), _entrance(skip)
+    up = _scale_up(below, filters, spec)
+    if crop:
+        beside = layers.Cropping2D(crop, name="crop", dtype=spec.dtype_policy)(beside)
+    if spec.attention:
+        beside = _attended(beside, up, filters, spec)
+    joined = layers.Concatenate(name="concat", dtype=spec.dtype_policy)([up, beside])
+    if spec.dropout_at == "blocks":
+        joined = _dropout(joined, spec)
+    return Model(inputs, _double_conv(joined, filters, spec), name=name)([x, skip])
+
+
+def _entrance(x: KerasTensor) -> KerasTensor:
+    return Input(x.shape[1:], dtype=x.dtype)
+
+
+def _double_conv(x: KerasTensor, filters: int, spec: UNetSpec) -> KerasTensor:
+    inputs = x
+    x = _activated(_normalized(_conv(x, filters, "conv1", spec), "norm1", spec), "1", spec)
+    x = _normalized(_conv(x, filters, "conv2", spec), "norm2", spec)
+    if spec.residual:
+        x = layers.Add(name="residual", dtype=spec.dtype_policy)([x, _shortcut(inputs, x, spec)])
+    return _activated(x, "2", spec)
+
+
+def _conv(x: KerasTensor, filters: int, name: str, spec: UNetSpec) -> KerasTensor:
+    return layers.Conv2D(
+        filters,
+        spec.kernel_size,
+        padding=spec.padding,
+        kernel_initializer="he_normal",  # for ReLU; the paper's N(0, sqrt(2/N))
+        use_bias=spec.normalization == "none",
+        name=name,
+        dtype=spec.dtype_policy,
+    )(x)
+
+
+def _normalized(x: KerasTensor, name: str, spec: UNetSpec) -> KerasTensor:
+    if spec.normalization == "batch":
+        # Momentum 0.9: a run of a few hundred steps never forgets Keras' 0.99 start.
+        return layers.BatchNormalization(momentum=0.9, name=name, dtype=spec.dtype_policy)(x)
+    if spec.normalization == "group":
+        filters = int(x.shape[-1])
+        groups = next(n for n in range(min(spec.groups, filters), 0, -1) if filters % n == 0)
+        return layers.GroupNormalization(groups, name=name, dtype=spec.dtype_policy)(x)
+    return x
+
+
+def _activated(x: KerasTensor, number: str, spec: UNetSpec) -> KerasTensor:
+    if spec.activation == "relu":
+        return layers.ReLU(name=f"relu{number}", dtype=spec.dtype_policy)(x)
+    name = f"{spec.activation}{number}"
+    return layers.Activation(spec.activation, name=name, dtype=spec.dtype_policy)(x)
+
+
+def _shortcut(inputs: KerasTensor, outputs: KerasTensor, spec: UNetSpec) -> KerasTensor:
+    """Return what entered the block in the shape of what leaves it."""
+    if spec.padding == "valid":
+        inputs = layers.Cropping2D(
+            spec.kernel_size - 1, name="residual_crop", dtype=spec.dtype_policy
+        )(inputs)
+    if inputs.shape[-1] != outputs.shape[-1]:
+        inputs = layers.Conv2D(outputs.shape[-1], 1, name="residual_conv", dtype=spec.dtype_policy)(
+            inputs
+        )
+    return inputs
+
+
+def _scale_up(x: KerasTensor, filters: int, spec: UNetSpec) -> KerasTensor:
+    kernel = spec.upsampling_kernel
+    if spec.upsampling == "transposed":
+        return layers.Conv2DTranspose(
+            filters, kernel, strides=2, padding="same", name="upconv", dtype=spec.dtype_policy
+        )(x)
+    x = layers.UpSampling2D(
+        2, interpolation=spec.upsampling, name="resize", dtype=spec.dtype_policy
+    )(x)
+    return layers.Conv2D(filters, kernel, padding="same", name="upconv", dtype=spec.dtype_policy)(x)
+
+
+def _attended(skip: KerasTensor, gate: KerasTensor, filters: int, spec: UNetSpec) -> KerasTensor:
+    """Weigh each pixel of the skip between 0 and 1 (Oktay et al. 2018, the additive gate)."""
+    between = max(1, filters // 2)
+    policy = spec.dtype_policy
+    asked = layers.Conv2D(between, 1, name="gate_query", dtype=policy)(gate)
+    shown = layers.Conv2D(between, 1, use_bias=False, name="gate_key", dtype=policy)(skip)
+    x = layers.Add(name="gate_sum", dtype=policy)([asked, shown])
+    x = layers.ReLU(name="gate_relu", dtype=policy)(x)
+    x = layers.Conv2D(1, 1, name="gate_conv", dtype=policy)(x)
+    weights = layers.Activation("sigmoid", name="gate", dtype=policy)(x)
+    return layers.Multiply(name="gated", dtype=policy)([skip, weights])
+
+
+def _dropout(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
+    if not spec.dropout:
+        return x
+    return layers.Dropout(spec.dropout, name="dropout", dtype=spec.dtype_policy)(x)
 
 
 def build_unet(spec: UNetSpec) -> Model:

@@ -19,11 +19,10 @@ import numpy as np
 
 from unetrt import vendor
 from unetrt.builder import Augmentation, TrainSpec, UNetSpec, build_unet, train
-from unetrt.builder.crops.stream import CropStream
+from unetrt.builder.crops import CropStream, batches
+from unetrt.builder.losses import make_loss
 from unetrt.builder.plan import plan
-from unetrt.builder.training.fused_normalization import fused_normalization
-from unetrt.builder.training.losses import make_loss
-from unetrt.builder.training.pipeline import batches
+from unetrt.builder.training_model import fused_normalization
 from unetrt.data import Dataset, Sample, load_dataset
 from unetrt.data.fingerprint import fingerprint
 

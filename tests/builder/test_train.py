@@ -75,7 +75,7 @@ def test_minutes_that_are_over_at_once_still_leave_an_epoch(keras, discs):
 def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
     keras, discs, monkeypatch
 ):
-    from unetrt.builder.training import course
+    from unetrt.builder import loop as course
 
     dice = iter([0.5, 0.7, 0.7, 0.6, 0.9])
     monkeypatch.setattr(
@@ -115,7 +115,7 @@ def test_an_unpadded_network_learns_with_its_inner_blocks_judged(keras, discs):
 
 
 def test_sgd_has_the_papers_momentum(keras):
-    from unetrt.builder.training.optimizer import make_optimizer
+    from unetrt.builder.loop import make_optimizer
 
     assert float(make_optimizer(TrainSpec.paper()).momentum) == 0.99
 

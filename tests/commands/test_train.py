@@ -17,7 +17,7 @@ def plain(text):
 @pytest.fixture
 def unfinished(unetrt, disc_folder, tmp_path, monkeypatch):
     """A run that was interrupted after its last epoch."""
-    from unetrt.builder.training.record import Record
+    from unetrt.builder.run_folder import Record
 
     def killed(_self):
         raise KeyboardInterrupt

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unetrt.builder.crops.border import border_weights
+from unetrt.builder.crops import border_weights
 
 
 def by_the_paper(instances, w0, sigma):

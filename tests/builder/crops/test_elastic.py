@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetrt.builder.crops.elastic import displaced, displacement, sampled
+from unetrt.builder.crops import displaced, displacement, sampled
 
 
 @given(st.integers(8, 80), st.integers(0, 2**32))

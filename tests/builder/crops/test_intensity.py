@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from unetrt.builder.crops.stream import CropStream
+from unetrt.builder.crops import CropStream
 from unetrt.builder.train_spec import Augmentation
 from unetrt.data import Sample
 from unetrt.sizes import SizeRule

@@ -14,7 +14,7 @@ GREY = replace(Augmentation(), contrast=0.0, brightness=0.0)
 
 
 def stream_of(samples, **options):
-    from unetrt.builder.crops.stream import CropStream
+    from unetrt.builder.crops import CropStream
 
     own = {
         "crop": 32,

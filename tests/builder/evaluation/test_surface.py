@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from unetrt.builder.evaluation.surface import hd95
+from unetrt.builder.evaluate import hd95
 
 MASKS = arrays(np.bool_, (9, 11)).filter(lambda mask: mask.any())
 

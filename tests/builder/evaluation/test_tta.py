@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unetrt.builder.evaluation.tta import averaged
+from unetrt.builder.evaluate import averaged
 
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
 

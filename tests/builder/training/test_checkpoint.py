@@ -12,7 +12,7 @@ def parts(keras):
 
     def make(seed):
         from unetrt.builder import TrainSpec
-        from unetrt.builder.training.optimizer import make_optimizer
+        from unetrt.builder.loop import make_optimizer
 
         keras.utils.set_random_seed(seed)
         model = keras.Sequential(
@@ -33,8 +33,8 @@ def parts(keras):
 
 
 def checkpoint(path, **fields):
-    from unetrt.builder.training.checkpoint import Checkpoint
-    from unetrt.builder.training.history import Epoch
+    from unetrt.builder.checkpoints import Checkpoint
+    from unetrt.builder.run_folder import Epoch
 
     epoch = Epoch(
         epoch=1, loss=0.1, val_dice=1 / 3, learning_rate=1e-3, elapsed_s=0.1, remaining_s=7.0
@@ -54,7 +54,7 @@ def state(model, optimizer):
 
 
 def test_everything_comes_back_to_the_last_bit(parts, tmp_path):
-    from unetrt.builder.training.checkpoint import load_checkpoint, restore, save_checkpoint
+    from unetrt.builder.checkpoints import load_checkpoint, restore, save_checkpoint
 
     path = tmp_path / "checkpoint"
     saved, other = parts(1), parts(2)
@@ -73,7 +73,7 @@ def test_everything_comes_back_to_the_last_bit(parts, tmp_path):
 
 
 def test_a_checkpoint_cut_short_says_what_to_do(parts, tmp_path):
-    from unetrt.builder.training.checkpoint import load_checkpoint, save_checkpoint
+    from unetrt.builder.checkpoints import load_checkpoint, save_checkpoint
 
     path = tmp_path / "checkpoint"
     save_checkpoint(checkpoint(path), *parts(1))
@@ -85,7 +85,7 @@ def test_a_checkpoint_cut_short_says_what_to_do(parts, tmp_path):
 
 
 def test_a_changed_byte_is_noticed(parts, tmp_path):
-    from unetrt.builder.training.checkpoint import load_checkpoint, save_checkpoint
+    from unetrt.builder.checkpoints import load_checkpoint, save_checkpoint
 
     path = tmp_path / "checkpoint"
     save_checkpoint(checkpoint(path), *parts(1))
@@ -97,7 +97,7 @@ def test_a_changed_byte_is_noticed(parts, tmp_path):
 
 
 def test_variables_of_another_model_are_refused(keras, parts, tmp_path):
-    from unetrt.builder.training.checkpoint import load_checkpoint, restore, save_checkpoint
+    from unetrt.builder.checkpoints import load_checkpoint, restore, save_checkpoint
 
     path = tmp_path / "checkpoint"
     model, optimizer = parts(1)
@@ -108,7 +108,7 @@ def test_variables_of_another_model_are_refused(keras, parts, tmp_path):
 
 
 def test_a_failed_write_leaves_the_checkpoint_before(parts, tmp_path, monkeypatch):
-    from unetrt.builder.training.checkpoint import load_checkpoint, save_checkpoint
+    from unetrt.builder.checkpoints import load_checkpoint, save_checkpoint
 
     path = tmp_path / "checkpoint"
     save_checkpoint(checkpoint(path), *parts(1))

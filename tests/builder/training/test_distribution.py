@@ -76,7 +76,7 @@ def test_two_devices_share_each_batch_and_learn_what_one_does(keras, disc_folder
 
 def test_one_device_needs_no_strategy(keras):
     from unetrt.builder import TrainSpec
-    from unetrt.builder.training.distribution import strategy_for
+    from unetrt.builder.training_model import strategy_for
 
     assert strategy_for(TrainSpec(devices="one")) is None
     assert strategy_for(TrainSpec(devices="all", batch=7)) is None  # there is one CPU here
@@ -86,7 +86,7 @@ def test_the_batch_must_divide_and_the_error_says_what_does(keras, monkeypatch):
     import tensorflow as tf
 
     from unetrt.builder import TrainSpec
-    from unetrt.builder.training.distribution import strategy_for
+    from unetrt.builder.training_model import strategy_for
 
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda _kind: ["a", "b", "c"])
     with pytest.raises(BadInput, match="among 3 devices: got batch 8, expected 6 or 9"):

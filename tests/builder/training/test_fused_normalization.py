@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow")
 def _trained(keras, layer, *, steps, fused):
     from contextlib import nullcontext
 
-    from unetrt.builder.training.fused_normalization import fused_normalization
+    from unetrt.builder.training_model import fused_normalization
 
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def test_the_kernel_is_used_and_then_no_longer(keras):
     """The traced step holds it; afterwards every layer is Keras' own again, and is saved so."""
     import tensorflow as tf
 
-    from unetrt.builder.training.fused_normalization import fused_normalization
+    from unetrt.builder.training_model import fused_normalization
 
     layer = keras.layers.BatchNormalization()
     inputs = keras.Input((4, 4, 2))

@@ -13,7 +13,7 @@ ALL = ("ce", "dice", "ce_dice", "focal", "tversky", "border")
 
 
 def make(name, n_classes=3, **options):
-    from unetrt.builder.training.losses import make_loss
+    from unetrt.builder.losses import make_loss
 
     sigmoid = options.pop("sigmoid", False)
     return make_loss(TrainSpec(loss=name, **options), n_classes=n_classes, sigmoid=sigmoid)
@@ -135,7 +135,7 @@ def test_class_weights_that_do_not_fit_the_classes_are_refused(keras):
 
 
 def test_border_weights_need_instances(keras, discs):
-    from unetrt.builder.training.losses import check_loss
+    from unetrt.builder.losses import check_loss
 
     spec = TrainSpec(loss="border")
     with pytest.raises(BadInput, match="do not tell one object from the next.*labels that number"):

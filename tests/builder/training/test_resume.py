@@ -106,7 +106,7 @@ def test_an_interruption_at_a_step_is_made_good(go, unbroken, tmp_path, step):
 
 @pytest.mark.parametrize("name", ["write_history", "save_checkpoint"])
 def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path, monkeypatch, name):
-    from unetrt.builder.training import record
+    from unetrt.builder import run_folder as record
 
     run, calls, real = tmp_path / "run", [], getattr(record, name)
 
@@ -124,7 +124,7 @@ def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path,
 
 
 def test_a_training_killed_after_its_last_epoch_needs_no_step(go, unbroken, tmp_path, monkeypatch):
-    from unetrt.builder.training.record import Record
+    from unetrt.builder.run_folder import Record
 
     run, steps = tmp_path / "run", []
 

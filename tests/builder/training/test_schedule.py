@@ -24,13 +24,13 @@ class Clock:
 
 @given(done=st.floats(0, 1))
 def test_the_rate_stays_between_zero_and_its_peak(keras, done):
-    from unetrt.builder.training.schedule import learning_rate
+    from unetrt.builder.loop import learning_rate
 
     assert 0 <= learning_rate(3e-3, done) <= 3e-3
 
 
 def test_the_rate_rises_for_a_twentieth_and_falls_to_zero():
-    from unetrt.builder.training.schedule import learning_rate
+    from unetrt.builder.loop import learning_rate
 
     assert learning_rate(1.0, 0) == pytest.approx(0.2)
     assert learning_rate(1.0, 0.04) == pytest.approx(1, abs=0.01)
@@ -40,7 +40,7 @@ def test_the_rate_rises_for_a_twentieth_and_falls_to_zero():
 
 
 def test_epochs_are_counted_by_steps_whatever_the_clock_says():
-    from unetrt.builder.training.schedule import Schedule
+    from unetrt.builder.loop import Schedule
 
     clock = Clock()
     schedule = Schedule(TrainSpec(epochs=4), 10, now=clock)
@@ -52,7 +52,7 @@ def test_epochs_are_counted_by_steps_whatever_the_clock_says():
 
 
 def test_minutes_go_on_where_an_interrupted_training_stopped():
-    from unetrt.builder.training.schedule import Schedule
+    from unetrt.builder.loop import Schedule
 
     clock = Clock()
     schedule = Schedule(TrainSpec(minutes=2), 10, spent_s=30, now=clock)

@@ -17,7 +17,7 @@ def unet(**fields):
 
 
 def supervised(fields, heads, label_side):
-    from unetrt.builder.training.supervision import supervised
+    from unetrt.builder.training_model import supervised
 
     model, spec = unet(**fields)
     image_side = spec.sizes.covering(label_side)
@@ -69,7 +69,7 @@ def test_a_sigmoid_head_has_sigmoid_helpers(keras):
 
 
 def test_each_head_weighs_half_of_the_one_above(keras):
-    from unetrt.builder.training.supervision import loss_weights
+    from unetrt.builder.training_model import loss_weights
 
     assert loss_weights(0) == [1]
     assert loss_weights(2) == pytest.approx([4 / 7, 2 / 7, 1 / 7])
@@ -82,7 +82,7 @@ def test_no_heads_leave_the_model_as_it_is(keras):
 
 
 def test_a_model_without_such_blocks_is_refused(keras):
-    from unetrt.builder.training.supervision import supervised
+    from unetrt.builder.training_model import supervised
 
     with pytest.raises(BadInput, match=r"got a model with up3, up2, up1, expected a block .* up4"):
         supervised(unet(**PADDED)[0], 3, image_side=32, label_side=32, sigmoid=False)
@@ -92,7 +92,7 @@ def test_a_model_without_such_blocks_is_refused(keras):
 
 
 def test_a_block_of_another_scale_is_refused(keras):
-    from unetrt.builder.training.supervision import supervised
+    from unetrt.builder.training_model import supervised
 
     x = keras.Input((None, None, 1))
     y = keras.layers.Conv2D(2, 1, name="up2")(x)

@@ -1,25 +1,93 @@
-"""Crops that training sees: drawn at random, deformed, turned, flipped, brightened.
-
-Not by Keras' augmentation layers: they draw from a generator that moves on with every call, so
-that batch 1000 of a resumed run would not be that of an unbroken one, and they know nothing of
-labels to ignore, of border weights or of a network that labels less than it sees.
-"""
+"""Draw the crops that training sees: at random, deformed, turned, flipped, brightened."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
+from scipy import interpolate, ndimage
 
 from unetrt.data import IGNORED, Sample
 from unetrt.sizes import SizeRule, mirrored_to_size
 
-from ..train_spec import Augmentation
-from .border import border_weights
-from .elastic import displaced, displacement, sampled
+from .train_spec import Augmentation, TrainSpec
+from .training_model import Scale
 
-__all__ = ["CropStream"]
+__all__ = ["CropStream", "batches", "border_weights", "displaced", "displacement", "sampled"]
+
+_REACH = 5
+"""Sigmas beyond which a weight is nothing: exp(-12.5)."""
+
+
+def border_weights(
+    instances: NDArray[np.integer], *, w0: float = 10.0, sigma: float = 5.0
+) -> NDArray[np.float32]:
+    """Return 1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2)) for the background, 1 for objects.
+
+    `instances` [height, width] numbers the objects, 0 is background; d1 and d2 are the distances
+    in pixels to the nearest object and to the second nearest (Ronneberger et al. 2015, eq. 2).
+    Each object's distance is measured in a window around it, as far as weights reach.
+    """
+    reach = int(np.ceil(_REACH * sigma))
+    nearest = np.full(instances.shape, np.inf, np.float32)
+    second = nearest.copy()
+    for number, box in enumerate(ndimage.find_objects(instances), start=1):
+        if box is None:  # a number that no pixel bears
+            continue
+        window = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
+        distance = ndimage.distance_transform_edt(instances[window] != number)
+        one, two = nearest[window], second[window]  # views
+        two[...] = np.minimum(two, np.maximum(one, distance))
+        one[...] = np.minimum(one, distance)
+    weights = 1 + w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
+    return np.where(instances > 0, 1, weights).astype(np.float32)
+
+
+_NODES = 3
+"""Nodes of the grid along each side."""
+
+
+def displacement(side: int, sd: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """Draw how far each pixel of a crop moves: [2, side, side], rows first, in pixels.
+
+    The nodes of a 3 x 3 grid move by a normal distance of `sd`; a spline lies between them.
+    """
+    basis = _basis(side)
+    nodes = random.normal(scale=sd, size=(2, _NODES, _NODES)).astype(np.float32)
+    return np.asarray(basis @ nodes @ basis.T, np.float32)
+
+
+def displaced(corner: tuple[int, int], moved: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return where in the whole image the pixels of a crop lie that begins at `corner`."""
+    side = np.arange(moved.shape[1], dtype=np.float32)
+    return np.stack([moved[0] + (corner[0] + side)[:, None], moved[1] + (corner[1] + side)])
+
+
+def sampled(image: NDArray[Any], places: NDArray[np.float32], *, smooth: bool) -> NDArray[Any]:
+    """Return `image` [height, width] at `places` [2, h, w], mirrored beyond its edges.
+
+    Bilinear and float32 if `smooth`, else the nearest pixel in the image's own type.
+    """
+    kind = np.float32 if smooth else image.dtype
+    return np.asarray(
+        ndimage.map_coordinates(
+            image, places, output=kind, order=1 if smooth else 0, mode="reflect", prefilter=False
+        )
+    )
+
+
+@cache
+def _basis(side: int) -> NDArray[np.float32]:
+    """Return what each node contributes to each of `side` pixels: [side, 3]."""
+    nodes = np.linspace(0, side - 1, _NODES)
+    spline = interpolate.CubicSpline(nodes, np.eye(_NODES))
+    return np.asarray(spline(np.arange(side)), np.float32)
+
 
 _FEWEST_STEPS = 50
 _KEPT_PIXELS = 1000
@@ -178,3 +246,36 @@ class CropStream:
 
 def _labels(source: _Source) -> list[NDArray[Any]]:
     return [source.label] if source.weights is None else [source.label, source.weights]
+
+
+_AT_ONCE = min(8, os.cpu_count() or 1)
+_AHEAD = 2
+"""Batches that wait for the network besides those being drawn."""
+
+
+def batches(
+    stream: CropStream, spec: TrainSpec, *, first: int = 0, scales: Sequence[Scale] = ()
+) -> tf.data.Dataset:
+    """Return the batches from number `first` on, in order, without end.
+
+    An element is (pixels, classes), and border weights where asked. With `scales` classes and
+    weights are tuples: at full size, then as each auxiliary head sees them.
+
+    Not with from_generator: its op makes malloc trim the heap at every free.
+    """
+    border = spec.loss == "border"
+    labels = (spec.batch, stream.label_side, stream.label_side)
+    pixels = (spec.batch, stream.image_side, stream.image_side, stream.channels)
+    shapes = [pixels, labels, labels] if border else [pixels, labels]
+    types = [tf.float32, tf.uint8, tf.float32] if border else [tf.float32, tf.uint8]
+
+    def draw(number: tf.Tensor) -> tuple[Any, ...]:
+        # A batch is a function of its number alone; a stateful op would be drawn one at a time.
+        arrays = tf.numpy_function(stream.batch, [number], types, stateful=False)
+        x, *rest = (tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
+        return (x, *([(a, *(scale.of(a) for scale in scales)) for a in rest] if scales else rest))
+
+    drawn = tf.data.Dataset.counter(start=first).map(
+        draw, num_parallel_calls=_AT_ONCE, deterministic=True
+    )
+    return drawn.prefetch(_AHEAD)

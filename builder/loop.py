@@ -1,9 +1,11 @@
-"""The course of a training: its learning rate, its epochs, and what each of them leaves."""
+"""Run the training loop: its learning rate, its epochs, its optimizer, and what each epoch leaves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -13,13 +15,126 @@ from numpy.typing import NDArray
 from unetrt.data import Dataset
 from unetrt.errors import DataError
 
-from ..evaluation.evaluate import evaluate
-from ..train_spec import TrainSpec
-from .averages import judged
-from .history import Epoch, best_epoch
-from .schedule import Schedule
+from .evaluate import evaluate
+from .run_folder import Epoch, best_epoch
+from .train_spec import TrainSpec
 
-__all__ = ["Course"]
+__all__ = ["Course", "Schedule", "computes_in_float16", "learning_rate", "make_optimizer"]
+
+_RISE = 0.05
+"""Share of the training over which the learning rate rises; batch statistics settle meanwhile."""
+
+
+def learning_rate(peak: float, done: float) -> float:
+    """Return the rate after the share `done` of a training: a short rise, then half a cosine.
+
+    Not one of Keras' schedules: those count steps, and a training of some minutes does not know
+    how many it will have.
+    """
+    rise = min(1.0, (done + 0.01) / _RISE)
+    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return peak * rise * fall
+
+
+class Schedule:
+    """Counts a training by its steps, or by the clock where the spec gives minutes.
+
+    Args:
+        spec: how long, and the peak of the learning rate.
+        steps_per_epoch: batches an epoch.
+        spent_s: seconds that an interrupted run has already taken.
+        now: the clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        steps_per_epoch: int,
+        *,
+        spent_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._steps = None if spec.epochs is None else spec.epochs * steps_per_epoch
+        self._now = now
+        self._began = now() - spent_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since training began, without those between a kill and its resumption."""
+        return self._now() - self._began
+
+    def done(self, step: int) -> float:
+        """Return the share of the training that is done after so many steps."""
+        if self._steps is not None:
+            return step / self._steps
+        return self.elapsed_s / (60 * self._spec.minutes)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the rate for the step after so many."""
+        return learning_rate(self._spec.learning_rate, self.done(step))
+
+    def remaining_s(self, step: int) -> float:
+        """Return the seconds left: by the clock, or by the pace so far."""
+        if self._steps is None:
+            return max(0.0, 60 * self._spec.minutes - self.elapsed_s)
+        return self.elapsed_s * (self._steps / step - 1) if step else math.inf
+
+
+_PAPER_MOMENTUM = 0.99
+"""Ronneberger et al. 2015, section 3: many past steps count, since a batch is one image."""
+
+
+def make_optimizer(spec: TrainSpec, *, loss_scaling: bool = False) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a spec; it keeps the moving average of the weights, if any.
+
+    With `loss_scaling` gradients are kept within float16's range, and a step whose gradients
+    overflow is left out.
+    """
+    own: dict[str, Any] = {"use_ema": True, "ema_momentum": spec.ema} if spec.ema else {}
+    optimizer: keras.optimizers.Optimizer
+    if spec.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(spec.learning_rate, momentum=_PAPER_MOMENTUM, **own)
+    else:
+        optimizer = keras.optimizers.AdamW(
+            spec.learning_rate, weight_decay=spec.weight_decay, **own
+        )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
+
+
+def computes_in_float16(model: keras.Model) -> bool:
+    """Whether any layer of `model`, or of a model in it, computes in float16."""
+    return any(
+        computes_in_float16(layer)
+        if isinstance(layer, keras.Model)
+        else layer.compute_dtype == "float16"
+        for layer in model.layers
+    )
+
+
+@contextmanager
+def judged(
+    model: keras.Model, source: keras.Model, trained: keras.Model, *, averaged: bool
+) -> Iterator[None]:
+    """Let `model` hold the weights that are judged, while the block runs.
+
+    `trained` is what the optimizer changes, `source` the part of it that is a copy of `model`, or
+    `model` itself. With `averaged`, weights are the optimizer's averages; batch statistics are
+    as they are. Not Keras' SwapEMAWeights: it swaps by adding and subtracting, which rounds the
+    weights that training goes on with.
+    """
+    weights = trained.trainable_variables
+    raw = [keras.ops.convert_to_numpy(weight) for weight in weights] if averaged else []
+    if averaged:
+        trained.optimizer.finalize_variable_values(weights)
+    try:
+        if source is not model:
+            model.set_weights(source.get_weights())
+        yield
+    finally:
+        for weight, value in zip(weights, raw, strict=False):  # none, unless averaged
+            weight.assign(value)
+
 
 _MOST_SKIPPED = 30
 """Steps in a row that loss scaling may leave out: it halves its scale, 2^15, at each."""

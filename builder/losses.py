@@ -1,10 +1,4 @@
-"""What training makes small.
-
-All take labels [batch, height, width] of class numbers, where 255 stands for pixels that nobody
-learns from, and probabilities [batch, height, width, classes]. Keras' own Dice and Tversky sum
-before a pixel can be left out, and count a class that a batch lacks as wrong; the cross-entropies
-here are Keras' own, per pixel.
-"""
+"""Compute the losses that training minimises."""
 
 from __future__ import annotations
 
@@ -16,17 +10,9 @@ from keras import ops
 from unetrt.data import IGNORED, Dataset
 from unetrt.errors import BadInput
 
-from ..train_spec import TrainSpec
+from .train_spec import TrainSpec
 
-__all__ = [
-    "CrossEntropy",
-    "CrossEntropyDice",
-    "Dice",
-    "Focal",
-    "Tversky",
-    "check_loss",
-    "make_loss",
-]
+__all__ = ["check_loss", "make_loss"]
 
 _FOCUS = 2.0
 """Exponent of the focal loss (Lin et al. 2017)."""

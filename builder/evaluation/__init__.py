@@ -1,1 +1,0 @@
-"""How well a model segments: overlap, surfaces, objects, flipped and turned."""

@@ -1,1 +1,0 @@
-"""The parts of a training: its losses, its course, its record, its resumption."""

@@ -1,0 +1,297 @@
+"""Prepare a model for training: auxiliary heads, fused normalisation, a copy on each device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cache
+from types import MethodType
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from unetrt.errors import BadInput
+
+from .crops import CropStream
+from .loop import computes_in_float16, make_optimizer
+from .losses import make_loss
+from .train_spec import TrainSpec
+
+__all__ = [
+    "Scale",
+    "copied_into",
+    "fused_normalization",
+    "loss_weights",
+    "scope_of",
+    "strategy_for",
+    "supervised",
+    "trained_model",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the pixels of an auxiliary head lie among the labels.
+
+    Attributes:
+        step: pixels of the labels for one of the head's.
+        offset: the label, from the left and from above, that its first pixel stands for.
+        side: pixels of the head's answer.
+    """
+
+    step: int
+    offset: int
+    side: int
+
+    def of(self, labels: Any) -> Any:
+        """Return [batch, h, w] as the head sees it, by the nearest pixel."""
+        chosen = slice(self.offset, self.offset + self.step * (self.side - 1) + 1, self.step)
+        return labels[:, chosen, chosen]
+
+
+def loss_weights(heads: int) -> list[float]:
+    """Return the weight of the main head and of `heads` auxiliary ones: halves, summing to 1."""
+    weights = [0.5**k for k in range(heads + 1)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def supervised(
+    model: keras.Model, heads: int, *, image_side: int, label_side: int, sigmoid: bool
+) -> tuple[keras.Model, tuple[Scale, ...]]:
+    """Return a model that shares `model`'s layers and answers at `heads` lower scales too.
+
+    The heads stand on `up2`, `up3`, ...: a 1 x 1 convolution and what the main head ends in.
+    An unpadded network sees more there than the labels cover: those pixels are cut off.
+
+    Raises:
+        BadInput: the model has no such blocks, or with answers at other scales, or the crop is
+            too small.
+    """
+    answers, scales = [], []
+    for level in range(2, heads + 2):
+        inner = _output_of(model, f"up{level}", heads)
+        step = 2 ** (level - 1)
+        shape = (1, image_side, image_side, model.input_shape[-1])
+        side = keras.Model(model.inputs, inner).compute_output_shape(shape)[1]
+        if not label_side <= side * step <= image_side:
+            raise BadInput(
+                f"Cannot supervise up{level} of {model.name!r}",
+                got=f"an answer of {side} pixels for labels of {label_side}",
+                expected=f"one pixel for {step}, as in a U-Net of build_unet",
+                hint="lower deep_supervision",
+            )
+        cut = -((label_side - side * step) // (2 * step))  # rounded up
+        side -= 2 * cut
+        if side < 1:
+            raise BadInput(
+                f"Cannot supervise up{level} of {model.name!r}",
+                got=f"crops of {label_side} pixels, of which it sees none whole",
+                expected="larger ones",
+                hint="raise the crop, or lower deep_supervision",
+            )
+        offset = (label_side - side * step) // 2 + step // 2
+        answers.append(_head(inner, level, cut, model.output_shape[-1], sigmoid=sigmoid))
+        scales.append(Scale(step, offset, side))
+    return keras.Model(model.inputs, [*model.outputs, *answers], name=model.name), tuple(scales)
+
+
+def _output_of(model: keras.Model, name: str, heads: int) -> Any:
+    try:
+        block = model.get_layer(name)
+    except ValueError as error:
+        has = [layer.name for layer in model.layers if layer.name.startswith("up")]
+        raise BadInput(
+            f"Cannot supervise {heads} inner block{'s' if heads > 1 else ''} of {model.name!r}",
+            got=f"a model with {', '.join(has) if has else 'no block named up1, up2, ...'}",
+            expected=f"a block named {name}",
+            hint="lower deep_supervision, or build the network with build_unet",
+        ) from error
+    # A nested model has an output of its own as well; this is the one in the outer graph.
+    return keras.Operation.output.fget(block)
+
+
+def _head(inner: Any, level: int, cut: int, n_classes: int, *, sigmoid: bool) -> Any:
+    name = f"supervision{level}"
+    if cut:
+        inner = layers.Cropping2D(cut, name=f"{name}_crop", dtype=inner.dtype)(inner)
+    policy = "float32" if inner.dtype == "float32" else f"mixed_{inner.dtype}"
+    logits = layers.Conv2D(n_classes, 1, name=f"{name}_logits", dtype=policy)(inner)
+    end = (
+        layers.Activation("sigmoid", name=name, dtype="float32")
+        if sigmoid
+        else layers.Softmax(name=name, dtype="float32")
+    )
+    return end(logits)
+
+
+def strategy_for(spec: TrainSpec) -> tf.distribute.Strategy | None:
+    """Return how training is spread: over all GPUs, without any over all logical CPU devices.
+
+    None where there is one device, or one is asked for.
+
+    Raises:
+        BadInput: the batch cannot be shared out evenly.
+    """
+    if spec.devices == "one":
+        return None
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    count = len(devices)
+    if count == 1:
+        return None
+    if spec.batch % count:
+        below = spec.batch // count * count
+        raise BadInput(
+            f"Cannot share a batch among {count} devices",
+            got=f"batch {spec.batch}",
+            expected=" or ".join(str(batch) for batch in (below, below + count) if batch),
+        )
+    return _mirrored(tuple(device.name for device in devices))
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return one strategy for the life of the process.
+
+    A second one would number its collective ops from the same start as the first, whose ops
+    TensorFlow then finds under those numbers.
+    """
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def scope_of(strategy: tf.distribute.Strategy | None) -> AbstractContextManager[object]:
+    """Return the context in which what is trained must be made."""
+    return nullcontext() if strategy is None else strategy.scope()
+
+
+def copied_into(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:
+    """Return a copy of `model` with a replica on each device."""
+    with strategy.scope():
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+    return copy
+
+
+class SharedLoss(keras.losses.Loss):  # type: ignore[misc]
+    """A loss of each device's share of a batch, such that their sum is a mean.
+
+    Keras divides by the devices what has a value per pixel, but not one number for the batch, as
+    the Dice is: gradients would grow with the devices.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, devices: int) -> None:
+        super().__init__(name=loss.name, reduction=loss.reduction)
+        self._loss = loss
+        self._devices = devices
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss, divided where Keras will not."""
+        values = self._loss.call(y_true, y_pred)
+        return values if values.shape.rank else values / self._devices
+
+
+def trained_model(
+    model: keras.Model, spec: TrainSpec, stream: CropStream
+) -> tuple[keras.Model, tuple[Scale, ...]]:
+    """Return a compiled model on the layers of `model`, and where its auxiliary heads look.
+
+    `model` itself stays as it is: compiled, it would be saved with its optimizer's momenta.
+    """
+    sigmoid = _ends_in_sigmoid(model)
+    trained, scales = supervised(
+        model,
+        spec.deep_supervision,
+        image_side=stream.image_side,
+        label_side=stream.label_side,
+        sigmoid=sigmoid,
+    )
+    loss = make_loss(spec, n_classes=model.output_shape[-1], sigmoid=sigmoid)
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices > 1:
+        loss = SharedLoss(loss, devices)
+    optimizer = make_optimizer(spec, loss_scaling=computes_in_float16(model))
+    trained.compile(
+        optimizer=optimizer,
+        loss=[loss] * (len(scales) + 1) if scales else loss,
+        loss_weights=loss_weights(len(scales)) if scales else None,
+        # On two CPU cores XLA made a step five times slower.
+        jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
+    )
+    optimizer.build(trained.trainable_variables)
+    return trained, scales
+
+
+def _ends_in_sigmoid(model: keras.Model) -> bool:
+    """Whether each class is judged by itself; where it cannot be told, classes exclude others."""
+    last = model.outputs[0]._keras_history.operation  # noqa: SLF001  (Keras has no other way)
+    return getattr(last, "activation", None) is keras.activations.sigmoid
+
+
+_SMALLEST_EPSILON = 1.001e-5
+"""That cuDNN takes."""
+
+
+@contextmanager
+def fused_normalization(model: keras.Model) -> Iterator[None]:
+    """Let the batch normalisations of `model` train in the fused kernel, for a while.
+
+    A layer's own method is set aside rather than the layer replaced: the model stays one of
+    Keras' own layers, which any program can read. What trains otherwise than the kernel can
+    (another axis, renormalisation, statistics across devices) is left alone.
+    """
+    found = [layer for layer in _normalizations(model) if _fits(layer)]
+    for layer in found:
+        layer.call = MethodType(_fused_call, layer)
+    try:
+        yield
+    finally:
+        for layer in found:
+            del layer.call
+
+
+def _normalizations(model: keras.Model) -> Iterator[layers.BatchNormalization]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _normalizations(layer)
+        elif type(layer) is layers.BatchNormalization:
+            yield layer
+
+
+def _fits(layer: layers.BatchNormalization) -> bool:
+    return bool(
+        layer.axis in (-1, 3)
+        and layer.input_spec.ndim == 4  # noqa: PLR2004  (images)
+        and layer.scale
+        and layer.center
+        and layer.epsilon >= _SMALLEST_EPSILON
+        and not layer.synchronized
+        and not layer.renorm
+    )
+
+
+def _fused_call(
+    self: layers.BatchNormalization,
+    inputs: Any,
+    training: bool | None = None,  # noqa: FBT001  (as Keras passes it)
+    mask: Any = None,
+) -> Any:
+    """Do what BatchNormalization.call does, for 4-D channels-last inputs."""
+    if not (training and self.trainable) or mask is not None:
+        return type(self).call(self, inputs, training=training, mask=mask)
+    x = ops.cast(inputs, "float32")  # as Keras does: sums of halves overflow
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=ops.cast(self.gamma, "float32"),
+        offset=ops.cast(self.beta, "float32"),
+        mean=[],
+        variance=[],
+        epsilon=self.epsilon,
+        is_training=True,
+    )
+    pixels = ops.cast(ops.size(x) / ops.shape(x)[-1], "float32")
+    variance *= (pixels - 1) / pixels  # the kernel's estimates the population's
+    for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+        moving.assign(moving * self.momentum + now * (1 - self.momentum))
+    return ops.cast(outputs, self.compute_dtype)
