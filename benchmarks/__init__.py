@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from .environment import describe_machine
-from .measuring.agreement import Agreement, Reference
-from .measuring.call_candidate import CallCandidate
-from .measuring.candidate import Candidate, Turn
-from .measuring.comparison import Compared, compare_candidates
-from .measuring.inputs import TimedInput, random_input, real_input
-from .measuring.measure import measure
-from .measuring.modes import OpenLoop, Paced, Pipelined, Serialised
-from .measuring.plan import Plan
-from .measuring.samples import Samples
-from .measuring.session_candidate import session_candidate
-from .measuring.stats import Latency, summarize
+from .ab_test import Compared, compare_candidates
+from .agreement import Agreement, Reference
+from .candidates import CallCandidate, Candidate, Turn, session_candidate
+from .inputs import TimedInput, random_input, real_input
+from .machine import describe_machine
+from .measure import Plan, measure
+from .modes import OpenLoop, Paced, Pipelined, Serialised
 from .record import Comparison, Failure, Record, Row, read_record, write_record
+from .statistics import Latency, Samples, summarize
 
 __all__ = [
     "Agreement",

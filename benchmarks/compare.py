@@ -9,8 +9,8 @@ from typing import Any
 
 from unetrt.errors import BadInput
 
-from .measuring.bootstrap import Ratio, own_ratio, paired_ratio, unpaired_ratio, verdict
 from .record import Comparison, Record, Row
+from .statistics import Ratio, own_ratio, paired_ratio, unpaired_ratio, verdict
 
 __all__ = ["ComparedRecords", "RowChange", "compare_records", "compare_rows"]
 

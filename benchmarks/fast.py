@@ -18,8 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .children import QUIET, run_job
-from .peers.worker import Worker
+from .processes import QUIET, Worker, run_job
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_fast"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .children import run_job
+from .processes import run_job
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_folder"]

@@ -22,14 +22,12 @@ import numpy as np
 
 from unetrt.runtime import SessionSpec, open_session
 
-from .children import run_job
-from .measuring.call_candidate import CallCandidate
-from .measuring.comparison import Compared, compare_candidates
-from .measuring.inputs import random_input
-from .measuring.measure import measure
-from .measuring.plan import Plan
-from .measuring.session_candidate import session_candidate
-from .skeletons.skeleton import fill_skeleton
+from .ab_test import Compared, compare_candidates
+from .candidates import CallCandidate, session_candidate
+from .inputs import random_input
+from .measure import Plan, measure
+from .networks.skeletons import fill_skeleton
+from .processes import run_job
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_harness", "measure_stopwatch"]

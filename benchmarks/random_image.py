@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.runtime import ImagePort
 
-from .measuring.inputs import random_input
+from .inputs import random_input
 
 __all__ = ["random_image"]
 

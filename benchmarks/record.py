@@ -16,7 +16,7 @@ from typing import Any, Self
 from unetrt.errors import BadInput
 from unetrt.files import write_text
 
-from .measuring.window import Window
+from .telemetry import Window
 
 __all__ = [
     "KIND",

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from unetrt.artifacts import Engine
 from unetrt.gpu import find_gpu
 
-from .measuring.inputs import TimedInput
-from .measuring.modes import Mode
-from .measuring.samples import Samples
-from .measuring.session_candidate import TimedSession
-from .measuring.stats import summarize
+from .candidates import TimedSession
+from .inputs import TimedInput
+from .modes import Mode
 from .record import Row
+from .statistics import Samples, summarize
 
 __all__ = ["Facts", "row_of", "session_facts"]
 

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .children import run_job
+from .processes import run_job
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_soak"]

@@ -24,7 +24,7 @@ import numpy as np
 
 from unetrt.artifacts import OnnxModel
 
-from .children import run_job
+from .processes import run_job
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_tiling", "needed_overlap"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from unetrt.errors import CheckFailed
 
-from .children import run_child
+from .processes import run_child
 from .verdicts import Verdict, report
 
 __all__ = ["judge", "main", "measure_training"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from unetrt.files import write_text
 
-from .environment import describe_machine
+from .machine import describe_machine
 
 __all__ = ["Verdict", "report"]
 

@@ -21,8 +21,8 @@ from unetrt import vendor
 from unetrt.errors import BadInput
 from unetrt.files import write_text
 
-from .children import run_child
-from .environment import describe_machine
+from .machine import describe_machine
+from .processes import run_child
 from .zoo_models import ZOO, ZooModel
 from .zoo_page import row, zoo_page
 

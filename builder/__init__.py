@@ -5,7 +5,8 @@ from __future__ import annotations
 from unetrt.keras_models import in_full_precision, size_rule
 
 from .evaluate import evaluate
-from .run_folder import Epoch, RunFolder
+from .history import Epoch
+from .run_folder import RunFolder
 from .saved import load_model, read_model, save_model
 from .spec import UNetSpec
 from .train import TrainResult, train

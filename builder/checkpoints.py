@@ -19,7 +19,7 @@ from unetrt.data import Dataset, Sample
 from unetrt.errors import ArtifactError
 from unetrt.files import replacing
 
-from .run_folder import Epoch
+from .history import Epoch
 from .train_spec import TrainSpec
 
 __all__ = ["Checkpoint", "changes", "identity", "load_checkpoint", "restore", "save_checkpoint"]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import interpolate, ndimage
 
 from unetrt.data import IGNORED, Sample
 from unetrt.sizes import SizeRule, mirrored_to_size
 
-from .train_spec import Augmentation, TrainSpec
-from .training_model import Scale
+from .train_spec import Augmentation
 
-__all__ = ["CropStream", "batches", "border_weights", "displaced", "displacement", "sampled"]
+__all__ = ["CropStream", "border_weights", "displaced", "displacement", "sampled"]
 
 _REACH = 5
 """Sigmas beyond which a weight is nothing: exp(-12.5)."""
@@ -246,36 +242,3 @@ class CropStream:
 
 def _labels(source: _Source) -> list[NDArray[Any]]:
     return [source.label] if source.weights is None else [source.label, source.weights]
-
-
-_AT_ONCE = min(8, os.cpu_count() or 1)
-_AHEAD = 2
-"""Batches that wait for the network besides those being drawn."""
-
-
-def batches(
-    stream: CropStream, spec: TrainSpec, *, first: int = 0, scales: Sequence[Scale] = ()
-) -> tf.data.Dataset:
-    """Return the batches from number `first` on, in order, without end.
-
-    An element is (pixels, classes), and border weights where asked. With `scales` classes and
-    weights are tuples: at full size, then as each auxiliary head sees them.
-
-    Not with from_generator: its op makes malloc trim the heap at every free.
-    """
-    border = spec.loss == "border"
-    labels = (spec.batch, stream.label_side, stream.label_side)
-    pixels = (spec.batch, stream.image_side, stream.image_side, stream.channels)
-    shapes = [pixels, labels, labels] if border else [pixels, labels]
-    types = [tf.float32, tf.uint8, tf.float32] if border else [tf.float32, tf.uint8]
-
-    def draw(number: tf.Tensor) -> tuple[Any, ...]:
-        # A batch is a function of its number alone; a stateful op would be drawn one at a time.
-        arrays = tf.numpy_function(stream.batch, [number], types, stateful=False)
-        x, *rest = (tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
-        return (x, *([(a, *(scale.of(a) for scale in scales)) for a in rest] if scales else rest))
-
-    drawn = tf.data.Dataset.counter(start=first).map(
-        draw, num_parallel_calls=_AT_ONCE, deterministic=True
-    )
-    return drawn.prefetch(_AHEAD)

@@ -17,7 +17,6 @@ from unetrt.sizes import as_batch
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     from numpy.typing import NDArray
 
     from unetrt.data import Sample

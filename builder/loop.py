@@ -1,25 +1,29 @@
-"""Run the training loop: its learning rate, its epochs, its optimizer, and what each epoch leaves."""
+"""Run the training loop: batches, learning rate, epochs, and what each of them leaves."""
 
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from unetrt.data import Dataset
 from unetrt.errors import DataError
 
+from .crops import CropStream
 from .evaluate import evaluate
-from .run_folder import Epoch, best_epoch
+from .history import Epoch, best_epoch
 from .train_spec import TrainSpec
+from .training_model import Scale
 
-__all__ = ["Course", "Schedule", "computes_in_float16", "learning_rate", "make_optimizer"]
+__all__ = ["Course", "Schedule", "batches", "learning_rate"]
 
 _RISE = 0.05
 """Share of the training over which the learning rate rises; batch statistics settle meanwhile."""
@@ -79,37 +83,6 @@ class Schedule:
         if self._steps is None:
             return max(0.0, 60 * self._spec.minutes - self.elapsed_s)
         return self.elapsed_s * (self._steps / step - 1) if step else math.inf
-
-
-_PAPER_MOMENTUM = 0.99
-"""Ronneberger et al. 2015, section 3: many past steps count, since a batch is one image."""
-
-
-def make_optimizer(spec: TrainSpec, *, loss_scaling: bool = False) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a spec; it keeps the moving average of the weights, if any.
-
-    With `loss_scaling` gradients are kept within float16's range, and a step whose gradients
-    overflow is left out.
-    """
-    own: dict[str, Any] = {"use_ema": True, "ema_momentum": spec.ema} if spec.ema else {}
-    optimizer: keras.optimizers.Optimizer
-    if spec.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(spec.learning_rate, momentum=_PAPER_MOMENTUM, **own)
-    else:
-        optimizer = keras.optimizers.AdamW(
-            spec.learning_rate, weight_decay=spec.weight_decay, **own
-        )
-    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
-
-
-def computes_in_float16(model: keras.Model) -> bool:
-    """Whether any layer of `model`, or of a model in it, computes in float16."""
-    return any(
-        computes_in_float16(layer)
-        if isinstance(layer, keras.Model)
-        else layer.compute_dtype == "float16"
-        for layer in model.layers
-    )
 
 
 @contextmanager
@@ -271,3 +244,38 @@ def _finite(model: keras.Model) -> bool:
     return all(
         bool(np.isfinite(keras.ops.convert_to_numpy(weight)).all()) for weight in model.weights
     )
+
+
+_AT_ONCE = min(8, os.cpu_count() or 1)
+
+
+_AHEAD = 2
+"""Batches that wait for the network besides those being drawn."""
+
+
+def batches(
+    stream: CropStream, spec: TrainSpec, *, first: int = 0, scales: Sequence[Scale] = ()
+) -> tf.data.Dataset:
+    """Return the batches from number `first` on, in order, without end.
+
+    An element is (pixels, classes), and border weights where asked. With `scales` classes and
+    weights are tuples: at full size, then as each auxiliary head sees them.
+
+    Not with from_generator: its op makes malloc trim the heap at every free.
+    """
+    border = spec.loss == "border"
+    labels = (spec.batch, stream.label_side, stream.label_side)
+    pixels = (spec.batch, stream.image_side, stream.image_side, stream.channels)
+    shapes = [pixels, labels, labels] if border else [pixels, labels]
+    types = [tf.float32, tf.uint8, tf.float32] if border else [tf.float32, tf.uint8]
+
+    def draw(number: tf.Tensor) -> tuple[Any, ...]:
+        # A batch is a function of its number alone; a stateful op would be drawn one at a time.
+        arrays = tf.numpy_function(stream.batch, [number], types, stateful=False)
+        x, *rest = (tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
+        return (x, *([(a, *(scale.of(a) for scale in scales)) for a in rest] if scales else rest))
+
+    drawn = tf.data.Dataset.counter(start=first).map(
+        draw, num_parallel_calls=_AT_ONCE, deterministic=True
+    )
+    return drawn.prefetch(_AHEAD)

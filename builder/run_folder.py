@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +14,16 @@ from unetrt import vendor
 from unetrt.data import Dataset, Sample
 from unetrt.data.writing import panels
 from unetrt.errors import ArtifactError, BadInput
-from unetrt.files import output_folder, write_text
+from unetrt.files import output_folder
 from unetrt.sizes import SizeRule, as_batch
 
 from .checkpoints import Checkpoint, changes, identity, load_checkpoint, restore, save_checkpoint
+from .history import Epoch, best_epoch, write_history
 from .loop import Course
 from .saved import save_model
 from .train_spec import TrainSpec
 
-__all__ = ["Epoch", "Record", "RunFolder", "best_epoch", "record_in"]
+__all__ = ["Record", "RunFolder", "record_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +105,6 @@ class RunFolder:
                 hint="resume with what it began with, or begin again with --restart",
             )
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of the learning curve.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: mean over its steps.
-        val_dice: mean over the foreground classes, on the validation images.
-        learning_rate: of its last step.
-        elapsed_s: since training began, the time before an interruption included.
-        remaining_s: until the end, as far as can be told.
-    """
-
-    epoch: int
-    loss: float
-    val_dice: float
-    learning_rate: float
-    elapsed_s: float
-    remaining_s: float
-
-
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the first epoch with the highest validation Dice."""
-    return max(history, key=lambda epoch: epoch.val_dice)
-
-
-def write_history(path: Path, history: Sequence[Epoch]) -> None:
-    """Write the curve as CSV, whole: Keras' CSVLogger appends, and a kill leaves half a line."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in history)
-    write_text(path, text.getvalue())
 
 
 _SHOWN = 3

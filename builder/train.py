@@ -15,10 +15,11 @@ from unetrt.errors import BadInput, DataError, UnsupportedModel
 from unetrt.keras_models import size_rule
 from unetrt.sizes import SizeRule
 
-from .crops import CropStream, batches
-from .loop import Course, Schedule
+from .crops import CropStream
+from .history import Epoch, best_epoch
+from .loop import Course, Schedule, batches
 from .losses import check_loss
-from .run_folder import Epoch, RunFolder, best_epoch, record_in
+from .run_folder import RunFolder, record_in
 from .train_spec import TrainSpec
 from .training_model import copied_into, fused_normalization, scope_of, strategy_for, trained_model
 

@@ -3,6 +3,9 @@
 Article: the U-Net in TensorFlow that the project's user chose, built as it means (its code does
 not run). Paper: Ronneberger et al., 2015, "U-Net: Convolutional Networks for Biomedical Image
 Segmentation".
+
+A block is a Keras model of its own so that its layers are named by where they stand: `conv1` in the
+block `down2` is `down2/conv1` in ONNX, in the engine and in reports.
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import CheckFailed
 from unetrt.runtime import SessionSpec, open_session
 
-from ..measuring.call_candidate import CallCandidate
-from ..measuring.measure import measure
-from ..measuring.plan import Plan
+from ..candidates import CallCandidate
+from ..measure import Plan, measure
 from ..random_image import random_image
 
 __all__ = ["BARE", "main", "run"]

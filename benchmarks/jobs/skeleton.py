@@ -26,7 +26,7 @@ from unetrt.convert.to_onnx import export_onnx
 from unetrt.files import replacing
 from unetrt.sizes import SizeRule
 
-from ..skeletons.skeleton import ABOUT, CARRIED, FOLDER, fill_skeleton
+from ..networks.skeletons import ABOUT, CARRIED, FOLDER, fill_skeleton
 
 __all__ = ["NETWORKS", "main", "retyped", "strip"]
 

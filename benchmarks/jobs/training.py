@@ -19,7 +19,8 @@ import numpy as np
 
 from unetrt import vendor
 from unetrt.builder import Augmentation, TrainSpec, UNetSpec, build_unet, train
-from unetrt.builder.crops import CropStream, batches
+from unetrt.builder.crops import CropStream
+from unetrt.builder.loop import batches
 from unetrt.builder.losses import make_loss
 from unetrt.builder.plan import plan
 from unetrt.builder.training_model import fused_normalization

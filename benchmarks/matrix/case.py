@@ -1,23 +1,139 @@
-"""Time the cells of one case: open each, hold its answer to the reference, let them take turns."""
+"""Time the cells of one case: open each, check it against the reference, let them take turns."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.artifacts import OnnxModel
 from unetrt.errors import ParityError
 
-from ..measuring.agreement import Agreement, Answering, Reference
-from ..roofline.roofline import Roofline
-from .case_agreement import Judge
-from .cell_roofline import network_entry, network_key
+from ..agreement import Agreement, Answering, Reference, check_answer
+from ..measure import Plan, take_turns
+from ..record import Comparison
+from ..roofline.ceilings import Ceilings
+from ..roofline.graph_cost import graph_cost
+from ..roofline.roofline import Roofline, roofline
+from ..statistics import Samples, paired_ratio, summarize, verdict
 from .cells import CHANNELS, Cell
-from .matrix import Found
+from .matrix import NO_TIME, Found
 
-__all__ = ["Note", "OpenWay", "Opened", "Timing", "Way", "row_of", "time_case"]
+__all__ = [
+    "CaseTimer",
+    "Judge",
+    "Opened",
+    "Way",
+    "row_of",
+    "row_roofline",
+    "samples_within",
+    "time_case",
+]
+
+_FLAT = 1e-3
+"""An answer that is the same everywhere would agree with anything."""
+
+_QUANTISED_SPREAD = 0.1
+"""How far an int8 answer may spread about the reference's, by standard deviations of the latter.
+
+Skeletons have random weights: their labels are near ties, of which eight bits tip a few in a
+hundred and a wrong network half, so that labels tell little. Measured with ONNX Runtime: 0.04 (the
+article's network, 256 x 256) and 0.06 (the paper's). An answer of another network would be at 1.4,
+a flat one at 1."""
+
+_PROBABILITIES = 4
+
+
+class Judge:
+    """The first answer of a scope is what the others of that scope are held to."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, Reference] = {}
+
+    def check(
+        self, candidate: Answering, scope: str, core: Reference | None
+    ) -> tuple[Agreement, Reference]:
+        """Return how far a candidate is from its reference, and its own answer.
+
+        `core` is what the core of the same session answered, once it was found right: labels from
+        end to end are to be the very same.
+
+        Raises:
+            ParityError: farther than its precision allows, or of another shape.
+        """
+        answer = np.asarray(candidate.answer())
+        own = Reference(candidate.name, answer)
+        if core is not None and core.answer.shape[:3] == answer.shape[:3]:
+            return check_answer(answer, core, name=own.name, precision="fp32"), own
+        if scope not in self._references:
+            _telling(answer)
+            self._references[scope] = own
+        reference = self._references[scope]
+        if candidate.precision == "int8" and answer.ndim == _PROBABILITIES:
+            return _quantised(candidate.name, answer, reference), own
+        held_to = candidate.precision
+        return check_answer(answer, reference, name=own.name, precision=held_to), own
+
+
+def _telling(answer: NDArray[Any]) -> None:
+    spread = float(np.ptp(answer))
+    if not spread > _FLAT:
+        raise ParityError("The reference's answer says nothing", got=f"values within {spread:.1g}")
+
+
+def _quantised(name: str, answer: NDArray[Any], reference: Reference) -> Agreement:
+    expected = reference.answer
+    if expected.shape != answer.shape:
+        raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected.shape)
+    apart = answer.astype(np.float32) - expected
+    spread = float(apart.std() / expected.std())
+    if not spread <= _QUANTISED_SPREAD:  # NaN fails too
+        raise ParityError(
+            f"{name} disagrees with {reference.name} and is not timed",
+            got=f"differences that spread by {spread:.2g} of the answer's own spread",
+            expected=f"at most {_QUANTISED_SPREAD:g} in int8",
+        )
+    labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
+    return Agreement(reference.name, float(np.abs(apart).max()), labels)
+
+
+_NETWORK = ("batch", "height", "width", "precision", "flops", "bytes", "attainable_ns")
+_LAYER = ("name", "block", "op", "flops", "bytes", "attainable_ns")
+
+
+def network_key(cell: Cell) -> str:
+    """Return the key of a cell's network in the record."""
+    return f"{cell.network}/{cell.precision}/{cell.batch}x{cell.side}x{cell.side}"
+
+
+def row_roofline(
+    model: OnnxModel, cell: Cell, computes_in: str, ceilings: Ceilings
+) -> Roofline | None:
+    """Hold a cell's network against the ceilings, in the type that most of the row computes in.
+
+    None where the machine's peak in that type was not measured.
+    """
+    cost = graph_cost(model, batch=cell.batch, height=cell.side, width=cell.side)
+    types = {layer.computes_in for layer in cost.layers}
+    limit = roofline(cost, ceilings, dict.fromkeys(types, computes_in.partition(",")[0]))
+    return None if limit.attainable_ns is None else limit
+
+
+def network_entry(cell: Cell, limit: Roofline) -> dict[str, Any]:
+    """Return the network's entry of the record."""
+    found = limit.to_json()
+    return {
+        **{name: found[name] for name in _NETWORK},
+        "precision": cell.precision,
+        "channels": CHANNELS,
+        "layers": [{name: layer[name] for name in _LAYER} for layer in found["layers"]],
+    }
 
 
 class Way(Protocol):
@@ -174,3 +290,104 @@ def _share(one: Opened, median_ms: float) -> dict[str, float] | None:
 def _reason(error: Exception) -> str:
     words = " ".join(str(error).split())[:400]
     return words or type(error).__name__
+
+
+_FEWEST = 20
+"""Samples of a row: fewer tell no median."""
+_ASIDE = 1.25
+"""Runs for each that is timed: warm-up, and one before each turn."""
+
+
+class CaseTimer:
+    """Times the scopes of a case one after another, `scopes` of them in about `seconds`."""
+
+    def __init__(
+        self,
+        *,
+        samples: int,
+        seconds: float,
+        scopes: int,
+        on_run: Callable[[str], None] = lambda _line: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._samples, self._seconds, self._scopes = samples, seconds, scopes
+        self._on_run, self._clock = on_run, clock
+
+    def __call__(self, sharing: Mapping[str, Opened]) -> Found:
+        """Let all take turns, those that were opened twice beside themselves."""
+        arms: dict[str, Answering] = {name: one.candidate for name, one in sharing.items()}
+        arms |= {_again(name): one.again for name, one in sharing.items() if one.again is not None}
+        share = self._seconds / self._scopes
+        began = self._clock()
+        count = samples_within(share, arms.values(), self._samples)
+        self._scopes -= 1
+        if not count:
+            return Found(failures=[{"id": name, "reason": NO_TIME} for name in sharing])
+        taken = take_turns(arms, Plan(samples=count), on_run=self._on_run)
+        self._seconds -= self._clock() - began
+        rows = [row_of(one, measured(taken[name], one.cell.batch)) for name, one in sharing.items()]
+        return Found(rows=rows, comparisons=list(_comparisons(sharing, taken)))
+
+
+def samples_within(seconds: float, candidates: Sequence[Answering] | Any, most: int) -> int:
+    """Return how many runs of each fit, at most `most`; 0 where even the fewest do not.
+
+    Each runs twice for that, and the second counts: the first may load or compile.
+    """
+    round_s = 0.0
+    for candidate in candidates:
+        candidate.turn(1)
+        round_s += sum(candidate.turn(1).host_ns) / 1e9
+    fit = int(seconds / (_ASIDE * max(round_s, 1e-9)))
+    return 0 if fit < min(_FEWEST, most) else min(most, fit)
+
+
+def measured(samples: Samples, batch: int) -> dict[str, Any]:
+    """Return what a row holds of its samples."""
+    return {
+        "samples_ns": {
+            "host": list(samples.host_ns),
+            **{name: list(ns) for name, ns in samples.stages_ns.items()},
+        },
+        "warmup_ns": list(samples.warmup_ns),
+        "windows": [asdict(w) | {"throttle": list(w.throttle)} for w in samples.windows],
+        "latency_ms": summarize(samples).to_json(),
+        "images_per_s": batch * samples.runs_per_s,
+        "warnings": list(samples.warnings),
+    }
+
+
+def _comparisons(
+    sharing: Mapping[str, Opened], taken: Mapping[str, Samples]
+) -> Iterator[dict[str, Any]]:
+    """Compare, on each library, every precision with the first; and with it each other library."""
+    first: dict[str, str] = {}
+    for name, one in sharing.items():
+        first.setdefault(one.cell.backend, name)
+    names = list(sharing)
+    pairs = [(first[sharing[name].cell.backend], name) for name in names]
+    pairs += [(names[0], name) for name in first.values()]
+    for a, b in pairs:
+        if a != b:
+            yield _compared(a, b, taken)
+
+
+def _compared(a: str, b: str, taken: Mapping[str, Samples]) -> dict[str, Any]:
+    again = taken.get(_again(a))
+    null = None if again is None else paired_ratio([taken[a].turns_ns], [again.turns_ns])
+    ratio = paired_ratio([taken[a].turns_ns], [taken[b].turns_ns])
+    return Comparison(
+        a=a,
+        b=b,
+        ratio=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        null_low=None if null is None else null.low,
+        null_high=None if null is None else null.high,
+        rebuilds=1,
+        verdict=verdict(ratio, null),
+    ).to_json()
+
+
+def _again(name: str) -> str:
+    return f"{name} again"

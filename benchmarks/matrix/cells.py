@@ -1,4 +1,4 @@
-"""What the matrix measures: which network, at which size, batch and precision, run by what."""
+"""List what the matrix measures: networks, sizes, batches, precisions, libraries at hand."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
+from unetrt import vendor
 from unetrt.errors import BadInput
+from unetrt.gpu import find_gpu
+
+from ..peers.peers import PEERS, peers_available
 
 __all__ = [
     "BATCHES",
+    "ENGINES",
+    "GPU_BACKENDS",
     "NETWORKS",
-    "OURS",
     "PRECISIONS",
     "SCOPES",
     "USUAL",
@@ -19,6 +24,8 @@ __all__ = [
     "Cell",
     "Wanted",
     "cases_of",
+    "present_backends",
+    "present_peers",
 ]
 
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
@@ -147,3 +154,37 @@ def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
             got=", ".join(unknown) or "none",
             expected=", ".join(known),
         )
+
+
+ENGINES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Backends that run engines, and the module of each."""
+
+GPU_BACKENDS = (*ENGINES, "onnxruntime-tensorrt", "onnxruntime-cuda")
+"""Backends that compute on a GPU."""
+
+_ALSO_HALF = {"peer_onnxruntime", "peer_trtexec"}
+"""Jobs that take the float16 file too; Keras and torch make of the float32 one what they can."""
+
+
+def present_backends() -> tuple[str, ...]:
+    """Return the backends that can be opened here, TensorRT first; imports none of them."""
+    gpu = find_gpu() is not None
+    found = [name for name, module in ENGINES.items() if gpu and vendor.installed(module)]
+    if gpu and vendor.version("onnxruntime-gpu") is not None:
+        found += ["onnxruntime-tensorrt", "onnxruntime-cuda"]
+    found += [name for name in ("onnxruntime", "openvino") if vendor.installed(name)]
+    return tuple(found)
+
+
+def present_peers() -> dict[str, tuple[str, ...]]:
+    """Return the peers that can be opened here, and the precisions to ask of each."""
+    obstacles = peers_available()
+    return {
+        peer.name: (peer.precision,)
+        if peer.precision is not None
+        else ("fp32", "fp16")
+        if peer.job in _ALSO_HALF
+        else ("fp32",)
+        for peer in PEERS
+        if obstacles[peer.name] is None
+    }

@@ -1,15 +1,33 @@
-"""Run the matrix: a case at a time, the record written after each, nothing measured twice."""
+"""Run the matrix: a case at a time, each in a process of its own, nothing measured twice."""
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from .cells import Case
+from unetrt.errors import BadInput
 
-__all__ = ["NO_TIME", "Found", "TimeCase", "run_matrix"]
+from ..machine import describe_machine
+from ..processes import ChildResult, run_child
+from ..record import Record, read_record, write_record
+from ..roofline.ceilings import ceilings_of
+from .cells import GPU_BACKENDS, Case, Cell
+
+__all__ = [
+    "NO_TIME",
+    "Found",
+    "Isolated",
+    "begin_record",
+    "keep_record",
+    "measured_ceilings",
+    "run_matrix",
+]
 
 NO_TIME = "no time"
 """The reason of cells that `--minutes` left out; a later run takes them up."""
@@ -85,3 +103,119 @@ def _add(record: dict[str, Any], case: Case, found: Found) -> None:
     record["failures"] += [
         {"id": cell.id, "reason": NO_TIME} for cell in case.cells if cell.id not in settled
     ]
+
+
+TITLE = "U-Net latency"
+_CEILINGS = ("flops_per_s", "bytes_per_s", "how", "device")
+_SAME = ("cpu", "cores", "gpu", "python", "packages", "git")
+"""What must not have changed where an earlier record is taken up; of a GPU, its name."""
+
+
+def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the record at `path`, or a new one without rows, as JSON.
+
+    Raises:
+        BadInput: it is damaged, of another version, machine or code.
+    """
+    machine = machine or describe_machine()
+    if not path.exists():
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        return Record(title=TITLE, made=made, command=command, machine=machine, rows=()).to_json()
+    record = read_record(path).to_json()
+    for name in _SAME:
+        before, now = _plain(record["machine"].get(name)), _plain(machine.get(name))
+        if before != now:
+            raise BadInput(
+                f"{path} cannot go on here: its rows belong to another {name}",
+                got=now,
+                expected=before,
+                hint="give another folder with --out",
+            )
+    return record
+
+
+def measured_ceilings(cases: Iterable[Case]) -> tuple[dict[str, Any] | None, str]:
+    """Return the ceilings of what the cases run on, a GPU where there is one, and what to say.
+
+    They are measured before anything else runs, and kept for the cases' own processes.
+    """
+    on_gpu = any(cell.backend in GPU_BACKENDS for case in cases for cell in case.cells)
+    found, said = ceilings_of("gpu" if on_gpu else "cpu")
+    return None if found is None else {name: found.to_json()[name] for name in _CEILINGS}, said
+
+
+def keep_record(record: dict[str, Any], path: Path) -> None:
+    """Write the record, whole or not at all.
+
+    Raises:
+        OutputError: `path` cannot be written.
+    """
+    write_record(Record.from_json(record), path)
+
+
+def _plain(fact: Any) -> Any:
+    """Return a GPU's name for what else is said of it: clocks and temperatures change."""
+    return fact["name"] if isinstance(fact, dict) and "name" in fact else fact
+
+
+_JOB = "unetrt.benchmarks.matrix.child"
+_SPARE_S = 20
+"""Seconds that a child may take beyond its time to write down what it has."""
+
+
+class Isolated:
+    """Times cases in children; what files they share lies in `work`.
+
+    A child says in its result which cell it is at ("at"), or that it times several in turns ("").
+    Where one dies, the cell it was at is the failure and the others are tried again without it;
+    where it died during the turns, each is timed alone, and so not compared.
+    """
+
+    def __init__(
+        self, work: Path, arguments: Sequence[str] = (), clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._work = work
+        self._arguments = tuple(arguments)
+        self._clock = clock
+
+    def __call__(self, case: Case, share: float, left: float) -> Found:
+        """Time the case's cells; see `TimeCase`."""
+        ends = self._clock() + left
+        found = Found()
+        groups: list[tuple[Cell, ...]] = [case.cells]
+        while groups and (left := ends - self._clock()) > 0:
+            cells = groups.pop(0)
+            done = self._child(cells, share, left)
+            found.rows.extend(done.found.get("rows", []))
+            found.comparisons.extend(done.found.get("comparisons", []))
+            found.networks.update(done.found.get("networks", {}))
+            found.failures.extend(done.found.get("failures", []))
+            if done.failure is not None and self._clock() < ends:
+                groups = _again(cells, found, done) + groups
+        return found
+
+    def _child(self, cells: Sequence[Cell], share: float, left: float) -> ChildResult:
+        asked = json.dumps([asdict(cell) for cell in cells])
+        words = (
+            "--cells",
+            asked,
+            "--seconds",
+            f"{min(share, left):.0f}",
+            "--work",
+            str(self._work),
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            return run_child(_JOB, (*words, *self._arguments), Path(folder), left + _SPARE_S)
+
+
+def _again(cells: Sequence[Cell], found: Found, done: ChildResult) -> list[tuple[Cell, ...]]:
+    """Note the cell at fault, and return what is to be tried again, at least one cell fewer."""
+    settled = {entry["id"] for entry in (*found.rows, *found.failures)}
+    left = tuple(cell for cell in cells if cell.id not in settled)
+    culprit = done.found.get("at") or (left[0].id if len(left) == 1 else "")
+    if not culprit and len(left) > 1:
+        return [(cell,) for cell in left]
+    if culprit and culprit not in settled:
+        found.failures.append({"id": culprit, "reason": done.failure or "it said nothing"})
+    rest = tuple(cell for cell in left if cell.id != culprit)
+    return [rest] if rest else []

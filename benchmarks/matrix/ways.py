@@ -15,12 +15,10 @@ from unetrt.gpu import find_gpu
 from unetrt.parity import TOLERANCES
 from unetrt.runtime import Session
 
-from ..measuring.agreement import Answering
-from ..measuring.candidate import Turn
-from ..measuring.inputs import TimedInput
-from ..measuring.session_candidate import session_candidate
-from ..peers.open_peers import open_peer
-from ..peers.peer_candidate import PeerCandidate
+from ..agreement import Answering
+from ..candidates import Turn, session_candidate
+from ..inputs import TimedInput
+from ..peers.open_peers import PeerCandidate, open_peer
 from ..peers.peers import peers_named
 from ..roofline.roofline import Roofline
 from .cells import Cell

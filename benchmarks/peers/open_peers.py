@@ -1,4 +1,4 @@
-"""Peers opened side by side, each in a child of its own, and closed whatever comes."""
+"""Open other tools side by side, each in a process of its own, and close them whatever comes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,90 @@ from numpy.typing import NDArray
 import unetrt
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput, ParityError, UnetrtError
+from unetrt.parity import TOLERANCES
 
-from .peer_candidate import Limits, PeerCandidate
+from ..candidates import Turn
+from ..processes import Worker
 from .peers import PEERS, Peer, peer_python
-from .worker import Worker
 
-__all__ = ["OpenPeers", "open_peer", "open_peers", "reference_answer"]
+__all__ = ["Limits", "PeerCandidate", "open_peer", "open_peers", "reference_answer"]
+
+_TOLERANCE_OF = {
+    "float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Seconds that a child may take to open a network (compiling counts), and for one answer."""
+
+    open_s: float = 600.0
+    answer_s: float = 300.0
+
+
+class PeerCandidate:
+    """A peer that opened a network and agrees with the reference; see `Candidate`.
+
+    Attributes:
+        name: the peer's.
+        info: `versions`, `configuration`, `device` and `computes_in`, as the child said.
+        parity: `max_abs_diff` and `labels_that_differ` from the reference's answer.
+    """
+
+    def __init__(
+        self, name: str, worker: Worker, folder: Path, limits: Limits, file_precision: str
+    ) -> None:
+        self.name = name
+        self.info: dict[str, Any] = worker.opened
+        self.parity: dict[str, float] = {}
+        self._worker, self._folder, self._limits = worker, folder, limits
+        self._file_precision = file_precision
+
+    def turn(self, count: int) -> Turn:
+        """Run so many times in the child, by its own clock.
+
+        Raises:
+            WorkerFailed: the child died, hung or gave no answer.
+        """
+        taken = self._worker.ask("turn", count=count, timeout_s=self._limits.answer_s)
+        stages = {name: tuple(ns) for name, ns in taken.items()}
+        return Turn(stages.pop("host"), stages)
+
+    def answer(self) -> NDArray[Any]:
+        """Return the output for the input that it was opened with."""
+        file = self._worker.ask("answer", timeout_s=self._limits.answer_s)
+        return np.asarray(np.load(self._folder / file, allow_pickle=False))
+
+    def check(self, expected: NDArray[Any]) -> None:
+        """Compare the answer with the reference's, and keep how far it is in `parity`.
+
+        Raises:
+            ParityError: it is further than its precision excuses, or than half of the values'
+                spread: an answer in the middle of everything is none.
+        """
+        answer = self.answer()
+        if answer.shape != expected.shape:
+            raise ParityError(
+                f"{self.name} gives another shape", got=answer.shape, expected=expected.shape
+            )
+        apart = float(np.abs(answer.astype(np.float32) - expected).max())
+        labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
+        self.parity = {"max_abs_diff": apart, "labels_that_differ": labels}
+        # A file in float16 that is computed in float32 is as far off as its weights are.
+        precisions = (_TOLERANCE_OF[self.info["computes_in"]], self._file_precision)
+        tolerance = max(TOLERANCES[precision].max_abs_diff for precision in precisions)
+        most = min(tolerance, float(np.ptp(expected)) / 2)
+        if not apart <= most:  # NaN fails too
+            raise ParityError(
+                f"{self.name} disagrees with ONNX Runtime and is not timed",
+                got=f"a value off by {apart:.2g}",
+                expected=f"at most {most:.2g} in {self.info['computes_in']}",
+            )
+
+    def close(self) -> None:
+        """End the child."""
+        self._worker.close()
+
 
 _FLAT = 1e-3
 """An answer that is the same everywhere would agree with anything."""
@@ -94,7 +172,7 @@ def open_peer(
         (folder / "path").mkdir()
         (folder / "path" / "unetrt").symlink_to(Path(unetrt.__file__).resolve().parent)
         with Worker(
-            [peer_python(peer), "-m", f"unetrt.benchmarks.jobs.{peer.job}", str(folder)],
+            [peer_python(peer), "-m", f"unetrt.benchmarks.peers.children.{peer.job}", str(folder)],
             name=peer.name,
             log=folder / "log.txt",
             timeout_s=limits.open_s,

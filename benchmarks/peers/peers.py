@@ -28,7 +28,7 @@ class Peer:
 
     Attributes:
         name: of its rows in a report.
-        job: the module in benchmarks/jobs that opens it.
+        job: the module in benchmarks/peers/children that opens it.
         variant: which of the job's ways.
         needs: modules.
         extra: what brings them.

@@ -1,23 +1,228 @@
-"""A machine's two ceilings, measured once and kept: how fast it multiplies, how fast it copies."""
+"""Measure what a machine can do at best: how fast it multiplies, how fast it copies."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from unetrt import vendor
+from unetrt.artifacts import Engine, OnnxModel
 from unetrt.caches import machine_file, read_cache, write_cache
+from unetrt.errors import UnetrtError
 from unetrt.gpu import find_gpu
+from unetrt.runtime import open_session
 
-from ..environment import describe_machine
-from .ceilings_cpu import measure_cpu
-from .ceilings_gpu import Build, measure_gpu
+from ..machine import describe_machine
+from .graph_cost import Value
+from .one_node import write_node
 
-__all__ = ["Ceilings", "ceilings_of", "measure_ceilings"]
+__all__ = ["Ceilings", "ceilings_of"]
+
+_SIDE = 2048
+_COPY_BYTES = 1 << 28
+"""Larger than any cache, so that memory is what is measured."""
+_SECONDS = 0.7
+_FEWEST = 3
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16"}
+
+
+def measure_cpu() -> tuple[dict[str, float], float, str]:
+    """Return operations a second by type, bytes a second, and how they were measured.
+
+    The best of several runs, by NumPy's BLAS and by OpenVINO, where it is installed, whichever is
+    faster. bfloat16 is measured where OpenVINO says that the CPU has it. No library here computes
+    in float16 on a CPU: it converts.
+    """
+    flops = 2 * _SIDE**3
+    found = {"float32": flops / _best_s(_numpy_product())}
+    how = ["NumPy"]
+    if vendor.installed("openvino"):
+        ov = vendor.openvino()
+        core = ov.Core()
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        for name, hint in _HINTS.items():
+            if _CAPABILITIES[name] in able:
+                rate = flops / _best_s(_openvino_product(ov, core, hint))
+                found[name] = max(rate, found.get(name, 0.0))
+        how.append(f"OpenVINO {ov.__version__}")
+    threads = describe_machine()["cores"] or 1
+    with ThreadPoolExecutor(threads) as pool:
+        bytes_per_s = 2 * _COPY_BYTES / _best_s(_copy(pool, threads))
+    said = f"best of several: products of {_SIDE} x {_SIDE} matrices by {' and '.join(how)}; "
+    said += f"copies of {_COPY_BYTES >> 20} MiB by {threads} threads, bytes read and written"
+    return found, bytes_per_s, said
+
+
+def _numpy_product() -> Callable[[], object]:
+    a, b = _matrices()
+    out = np.empty_like(a)
+    return lambda: np.matmul(a, b, out=out)
+
+
+def _openvino_product(ov: Any, core: Any, hint: str) -> Callable[[], object]:
+    operators = ov.opset13
+    ends = [operators.parameter([_SIDE, _SIDE], np.float32) for _ in range(2)]
+    product = operators.matmul(*ends, False, False)
+    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+    request = core.compile_model(
+        ov.Model([product], ends, "product"), "CPU", config
+    ).create_infer_request()
+    for number, matrix in enumerate(_matrices()):
+        request.set_input_tensor(number, ov.Tensor(matrix))
+    infer: Callable[[], object] = request.infer
+    return infer
+
+
+def _copy(pool: ThreadPoolExecutor, threads: int) -> Callable[[], object]:
+    source = np.ones((threads, _COPY_BYTES // threads), np.uint8)
+    target = np.zeros_like(source)
+
+    def run() -> None:
+        list(pool.map(np.copyto, target, source))
+
+    return run
+
+
+def _matrices() -> list[Any]:
+    random = np.random.default_rng(0)
+    return [random.standard_normal((_SIDE, _SIDE), np.float32) for _ in range(2)]
+
+
+def _best_s(call: Callable[[], object]) -> float:
+    """Return the seconds of the fastest of several calls, the first not counted."""
+    call()
+    taken: list[float] = []
+    while sum(taken) < _SECONDS or len(taken) < _FEWEST:
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+Build = Callable[[OnnxModel, Path], Engine]
+"""Makes an engine; convert's, which benchmarks do not know."""
+
+_GPU_SIDE = 8192
+_COPY_SHAPE = (1, 64, 2048, 2048)
+"""1 GiB in float32: larger than any cache."""
+_RUNS = 20
+_WARMUP = 10
+
+_ITEMSIZE = {"float32": 4, "float16": 2}
+
+
+def measure_gpu(build: Build | None) -> tuple[dict[str, float], float, str] | str:
+    """Return operations a second by type, bytes a second, and how they were measured.
+
+    By PyTorch, which calls cuBLAS, where it is installed and sees the GPU; else by engines of one
+    node each, made by `build`. Else why it was not measured.
+    """
+    if vendor.installed("torch"):
+        torch = vendor.torch()
+        if torch.cuda.is_available():
+            return _by_torch(torch)
+    if build is None:
+        return "neither PyTorch with CUDA nor what builds engines is at hand"
+    try:
+        return _by_engines(build)
+    except UnetrtError as error:
+        return str(error)
+
+
+def _by_torch(torch: Any) -> tuple[dict[str, float], float, str]:
+    """Float32 is measured with TF32 off, and on as "tf32"."""
+    modes = {
+        "float32": (torch.float32, False),
+        "tf32": (torch.float32, True),
+        "float16": (torch.float16, False),
+        "bfloat16": (torch.bfloat16, False),
+    }
+    before = torch.backends.cuda.matmul.allow_tf32
+    found = {}
+    try:
+        for name, (dtype, tf32) in modes.items():
+            torch.backends.cuda.matmul.allow_tf32 = tf32
+            a, b = (torch.randn(_GPU_SIDE, _GPU_SIDE, device="cuda", dtype=dtype) for _ in range(2))
+            out = torch.empty_like(a)
+            best_s = _best_torch_s(torch, partial(torch.matmul, a, b, out=out))
+            found[name] = 2 * _GPU_SIDE**3 / best_s
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    source = torch.randn(_COPY_SHAPE, device="cuda")
+    target = torch.empty_like(source)
+    moved = 2 * source.nelement() * source.element_size()
+    bytes_per_s = moved / _best_torch_s(torch, partial(target.copy_, source))
+    how = f"products of {_GPU_SIDE} x {_GPU_SIDE} matrices by PyTorch {torch.__version__} (cuBLAS)"
+    return found, bytes_per_s, _said(how, "copies")
+
+
+def _best_torch_s(torch: Any, call: Callable[[], object]) -> float:
+    for _ in range(_WARMUP):
+        call()
+    taken_ms = []
+    for _ in range(_RUNS):
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        began.record()
+        call()
+        ended.record()
+        torch.cuda.synchronize()
+        taken_ms.append(began.elapsed_time(ended))
+    return float(min(taken_ms)) / 1e3
+
+
+def _by_engines(build: Build) -> tuple[dict[str, float], float, str]:
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for dtype in _ITEMSIZE:
+            matrices = {name: _value((_GPU_SIDE, _GPU_SIDE), dtype) for name in "aby"}
+            best_s = _best_engine_s(build, Path(folder, dtype), "MatMul", matrices)
+            found[dtype] = 2 * _GPU_SIDE**3 / best_s
+        arrays = {name: _value(_COPY_SHAPE, "float32") for name in "ay"}
+        best_s = _best_engine_s(build, Path(folder, "copy"), "Neg", arrays)
+    how = f"products of {_GPU_SIDE} x {_GPU_SIDE} matrices by an engine of one MatMul"
+    moved = sum(value.nbytes for value in arrays.values())
+    return found, moved / best_s, _said(how, "an engine of one Neg")
+
+
+def _best_engine_s(build: Build, stem: Path, op: str, values: dict[str, Value]) -> float:
+    node = vendor.onnx().helper.make_node(op, list(values)[:-1], ["y"], name=op)
+    engine = build(write_node(node, values, stem.with_suffix(".onnx")), stem.with_suffix(".engine"))
+    random = np.random.default_rng(0)
+    inputs = {
+        tensor.name: random.standard_normal(values[tensor.name].shape, np.float32).astype(
+            tensor.dtype
+        )
+        for tensor in engine.inputs
+    }
+    with open_session(engine) as session:
+        bound = session.bind(inputs)
+        try:
+            taken_ns = [bound.compute_ns() for _ in range(_WARMUP + _RUNS)][_WARMUP:]
+        finally:
+            bound.close()
+    return float(min(ns for ns in taken_ns if ns is not None)) / 1e9
+
+
+def _value(shape: tuple[int, ...], dtype: str) -> Value:
+    return Value(shape, dtype, _ITEMSIZE[dtype], constant=False)
+
+
+def _said(products: str, copies: str) -> str:
+    return f"best of {_RUNS}: {products}; {copies} of 1 GiB, bytes read and written; by events"
+
 
 _FORMAT = 1
 

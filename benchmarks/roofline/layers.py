@@ -1,8 +1,4 @@
-"""Each convolution of a network on its own: cut out, opened by itself, and timed.
-
-Their times say how well a library does each shape. They are never added up into a latency: a
-network fuses, overlaps and keeps in cache what these cannot.
-"""
+"""Time each convolution of a network on its own: cut out, opened by itself."""
 
 from __future__ import annotations
 
@@ -20,17 +16,15 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnetrtError
 from unetrt.runtime import Session
 
-from ..measuring.candidate import Turn
-from ..measuring.clock import now_ns
-from ..measuring.measure import measure
-from ..measuring.plan import Plan
+from ..candidates import Turn
+from ..measure import Plan, measure
+from ..telemetry import now_ns
 from .ceilings import Ceilings
-from .graph_cost import LayerCost, block_of, node_cost
-from .graph_shapes import Value, shaped_graph
+from .graph_cost import LayerCost, Value, block_of, node_cost, shaped_graph
 from .one_node import write_node
 from .roofline import LayerLimit, layer_limit
 
-__all__ = ["LayerTime", "OneLayer", "cut_layers", "measure_layers"]
+__all__ = ["LayerTime", "cut_layers", "measure_layers"]
 
 _CUT = {"Conv", "ConvTranspose"}
 _TYPES = {"float32": "fp32", "float16": "fp16"}

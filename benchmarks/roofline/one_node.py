@@ -14,7 +14,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.onnx_weights import append_initializer
 from unetrt.tensors import TensorSpec
 
-from .graph_shapes import Value
+from .graph_cost import Value
 
 __all__ = ["write_node"]
 

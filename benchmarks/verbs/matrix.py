@@ -12,11 +12,17 @@ from unetrt.errors import BadInput, MissingDependency
 from unetrt.files import output_folder
 from unetrt.progress import Progress
 
-from ..matrix.cells import BATCHES, PRECISIONS, SCOPES, USUAL, Wanted, cases_of
-from ..matrix.isolated import Isolated
-from ..matrix.matrix import run_matrix
-from ..matrix.matrix_record import begin_record, keep_record, measured_ceilings
-from ..matrix.present import present_backends, present_peers
+from ..matrix.cells import (
+    BATCHES,
+    PRECISIONS,
+    SCOPES,
+    USUAL,
+    Wanted,
+    cases_of,
+    present_backends,
+    present_peers,
+)
+from ..matrix.matrix import Isolated, begin_record, keep_record, measured_ceilings, run_matrix
 from ..report import write_report
 
 __all__ = ["RECORD", "add_arguments", "run"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from unetrt.benchmarks.measuring.window import Window
 from unetrt.benchmarks.record import Comparison, Failure, Record, Row
+from unetrt.benchmarks.telemetry import Window
 
 MACHINE = {
     "cpu": "a CPU", "cores": 2, "gpu": None, "system": "Linux", "python": "3.11",

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from unetrt.benchmarks import children
-from unetrt.benchmarks.children import ChildResult, run_child, run_job
+from unetrt.benchmarks import processes as children
+from unetrt.benchmarks.processes import ChildResult, run_child, run_job
 from unetrt.errors import CheckFailed
 
 

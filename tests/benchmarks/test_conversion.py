@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from unetrt.benchmarks import conversion
-from unetrt.benchmarks.children import ChildResult
 from unetrt.benchmarks.conversion import NODES, Plan, judge, measure_conversion
+from unetrt.benchmarks.processes import ChildResult
 from unetrt.errors import CheckFailed
 
 GIB = 2**30

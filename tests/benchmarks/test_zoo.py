@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from unetrt.benchmarks import zoo
-from unetrt.benchmarks.children import ChildResult
+from unetrt.benchmarks.processes import ChildResult
 from unetrt.benchmarks.zoo_models import ZOO, ZooModel
 from unetrt.benchmarks.zoo_page import row, zoo_page
 from unetrt.errors import BadInput

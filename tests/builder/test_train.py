@@ -115,7 +115,7 @@ def test_an_unpadded_network_learns_with_its_inner_blocks_judged(keras, discs):
 
 
 def test_sgd_has_the_papers_momentum(keras):
-    from unetrt.builder.loop import make_optimizer
+    from unetrt.builder.training_model import make_optimizer
 
     assert float(make_optimizer(TrainSpec.paper()).momentum) == 0.99
 

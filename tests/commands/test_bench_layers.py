@@ -7,10 +7,10 @@ import pytest
 from tests.benchmarks.roofline.test_layers import FakeSession
 from unetrt import runtime
 from unetrt.artifacts import OnnxModel
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.record import read_record
 from unetrt.benchmarks.roofline import ceilings
 from unetrt.benchmarks.roofline.ceilings import Ceilings
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 from unetrt.commands import bench_layers as module
 from unetrt.commands.bench_layers import bench_layers
 from unetrt.errors import BadInput, ShapeError

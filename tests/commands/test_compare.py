@@ -8,8 +8,8 @@ import pytest
 from tests.benchmarks.made_records import MACHINE, make_record, make_row
 from unetrt.benchmarks import write_record
 from unetrt.benchmarks.compare import compare_records
-from unetrt.benchmarks.measuring.window import Window
 from unetrt.benchmarks.record import Comparison
+from unetrt.benchmarks.telemetry import Window
 
 
 def samples(ms, seed):

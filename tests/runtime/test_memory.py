@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 
 CHILD = """
 import json, sys

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unetrt.benchmarks import Comparison, Record, Row
-    from unetrt.benchmarks.measuring.modes import Mode
+    from unetrt.benchmarks.modes import Mode
 
 __all__ = ["bench"]
 

@@ -60,7 +60,7 @@ def bench_layers(
         ShapeError: a size that a network cannot halve.
         BadInput: no such backend, or no convolution in float32 or float16.
     """
-    from unetrt.benchmarks.measuring.plan import Plan
+    from unetrt.benchmarks.measure import Plan
     from unetrt.benchmarks.roofline.ceilings import ceilings_of
     from unetrt.benchmarks.roofline.graph_cost import graph_cost
     from unetrt.benchmarks.roofline.layers import cut_layers, measure_layers
@@ -154,7 +154,7 @@ def layers_record(
 
 def _models(artifacts: list[Path], folder: Path, size: tuple[int, int]) -> list[OnnxModel]:
     from unetrt.artifacts import OnnxModel
-    from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
+    from unetrt.benchmarks.networks.skeletons import fill_skeleton
 
     models = [OnnxModel.load(path) for path in artifacts] or [
         fill_skeleton("article", folder / f"article.{name}.onnx", precision=name)

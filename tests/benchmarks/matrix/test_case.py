@@ -4,14 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from unetrt.benchmarks.matrix import cell_artifacts
-from unetrt.benchmarks.matrix.case import Opened, row_of, time_case
-from unetrt.benchmarks.matrix.case_agreement import Judge
-from unetrt.benchmarks.matrix.cell_artifacts import artifact_of, network_of
+from unetrt.benchmarks.agreement import Agreement
+from unetrt.benchmarks.candidates import Turn
+from unetrt.benchmarks.matrix import child as cell_artifacts
+from unetrt.benchmarks.matrix.case import Judge, Opened, row_of, time_case
 from unetrt.benchmarks.matrix.cells import Cell, Wanted, cases_of
+from unetrt.benchmarks.matrix.child import artifact_of, network_of
 from unetrt.benchmarks.matrix.matrix import Found
-from unetrt.benchmarks.measuring.agreement import Agreement
-from unetrt.benchmarks.measuring.candidate import Turn
 from unetrt.errors import NoDevice, ParityError, UnsupportedModel
 
 CELLS = cases_of(

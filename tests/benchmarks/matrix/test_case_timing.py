@@ -4,12 +4,11 @@ import pytest
 
 from tests.benchmarks.made_records import MACHINE
 from tests.test_repository import ROOT
-from unetrt.benchmarks.matrix.case import Opened
-from unetrt.benchmarks.matrix.case_timing import CaseTimer, samples_within
+from unetrt.benchmarks.agreement import Agreement
+from unetrt.benchmarks.candidates import Turn
+from unetrt.benchmarks.matrix.case import CaseTimer, Opened, samples_within
 from unetrt.benchmarks.matrix.cells import Wanted, cases_of
 from unetrt.benchmarks.matrix.matrix import NO_TIME
-from unetrt.benchmarks.measuring.agreement import Agreement
-from unetrt.benchmarks.measuring.candidate import Turn
 from unetrt.benchmarks.record import Record
 
 CELLS = cases_of(Wanted(backends=("a", "b"), batches=(1,), precisions=("fp32", "fp16")))[0].cells

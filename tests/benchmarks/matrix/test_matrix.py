@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from unetrt.benchmarks.children import ChildResult
-from unetrt.benchmarks.matrix import isolated
+from unetrt.benchmarks.matrix import matrix as isolated
 from unetrt.benchmarks.matrix.cells import Wanted, cases_of
-from unetrt.benchmarks.matrix.isolated import Isolated
-from unetrt.benchmarks.matrix.matrix import NO_TIME, Found, run_matrix
+from unetrt.benchmarks.matrix.matrix import NO_TIME, Found, Isolated, run_matrix
+from unetrt.benchmarks.processes import ChildResult
 
 CASES = cases_of(
     Wanted(backends=("a", "b"), networks=("article",), batches=(1, 4), precisions=("fp32", "fp16"))

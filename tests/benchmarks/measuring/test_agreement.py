@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.candidates import FakeCandidate, answer_of
-from unetrt.benchmarks.measuring.agreement import Reference, check_agreement
+from unetrt.benchmarks.agreement import Reference, check_agreement
 from unetrt.errors import BadInput, ParityError
 
 RIGHT = Reference("keras", answer_of(0.1, 0.9))

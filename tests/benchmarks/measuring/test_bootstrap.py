@@ -5,13 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetrt.benchmarks.measuring.bootstrap import (
-    Ratio,
-    own_ratio,
-    paired_ratio,
-    unpaired_ratio,
-    verdict,
-)
+from unetrt.benchmarks.statistics import Ratio, own_ratio, paired_ratio, unpaired_ratio, verdict
 
 SAME = "cannot be told apart"
 

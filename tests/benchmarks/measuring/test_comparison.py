@@ -5,13 +5,7 @@ import pytest
 
 from tests.fakes.candidates import FakeCandidate
 from unetrt.benchmarks import OpenLoop, Plan, Reference, compare_candidates
-from unetrt.benchmarks.measuring.bootstrap import (
-    Ratio,
-    blocks_of,
-    paired_ratio,
-    unpaired_ratio,
-    verdict,
-)
+from unetrt.benchmarks.statistics import Ratio, blocks_of, paired_ratio, unpaired_ratio, verdict
 from unetrt.errors import BadInput, ParityError
 
 

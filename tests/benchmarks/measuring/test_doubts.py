@@ -3,9 +3,9 @@ import os
 import pytest
 
 from unetrt.benchmarks import Turn, describe_machine
-from unetrt.benchmarks.environment import _revision
-from unetrt.benchmarks.measuring.doubts import doubts_of
-from unetrt.benchmarks.measuring.window import Window
+from unetrt.benchmarks.machine import _revision
+from unetrt.benchmarks.measure import doubts_of
+from unetrt.benchmarks.telemetry import Window
 
 
 def window(**fields):

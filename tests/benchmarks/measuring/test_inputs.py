@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unetrt.benchmarks import random_input, real_input
-from unetrt.benchmarks.measuring.call_candidate import CallCandidate
+from unetrt.benchmarks.candidates import CallCandidate
 from unetrt.errors import BadInput
 
 IMAGES = [

@@ -100,7 +100,7 @@ def test_candidates_that_cannot_be_told_apart_are_refused():
 
 
 def test_the_clock_waits_until_its_time():
-    from unetrt.benchmarks.measuring.clock import now_ns, wait_until
+    from unetrt.benchmarks.telemetry import now_ns, wait_until
 
     deadline = now_ns() + 3_000_000
     wait_until(deadline)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetrt.benchmarks import Samples, summarize
-from unetrt.benchmarks.measuring.sample_count import fewest_samples
+from unetrt.benchmarks.statistics import fewest_samples
 from unetrt.errors import BadInput
 
 

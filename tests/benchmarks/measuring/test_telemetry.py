@@ -5,10 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from unetrt import vendor
-from unetrt.benchmarks.measuring import nvml as nvml_module
-from unetrt.benchmarks.measuring.clock import now_ns
-from unetrt.benchmarks.measuring.nvml import GpuProbe, GpuReading, open_gpu_probe
-from unetrt.benchmarks.measuring.telemetry import Telemetry
+from unetrt.benchmarks import telemetry as nvml_module
+from unetrt.benchmarks.telemetry import GpuProbe, GpuReading, Telemetry, now_ns, open_gpu_probe
 from unetrt.errors import MissingDependency
 from unetrt.gpu import find_gpu
 
@@ -129,7 +127,7 @@ def test_an_idle_gpu_does_not_throttle():
 
 
 def test_on_a_cpu_there_is_the_load(monkeypatch, tmp_path):
-    from unetrt.benchmarks.measuring import telemetry as module
+    from unetrt.benchmarks import telemetry as module
 
     for core, khz in enumerate(("2000000", "3000000", "unreadable")):
         file = tmp_path / f"cpu{core}" / "cpufreq" / "scaling_cur_freq"
@@ -149,7 +147,7 @@ def test_a_gpu_that_is_not_watched_is_a_doubt(monkeypatch):
     from tests.fakes.candidates import FakeCandidate
     from unetrt.benchmarks import Plan, measure
 
-    module = sys.modules["unetrt.benchmarks.measuring.measure"]  # the package shows the function
+    module = sys.modules["unetrt.benchmarks.measure"]  # the package shows the function
     monkeypatch.setattr(module, "find_gpu", SimpleNamespace)
     monkeypatch.setattr(module, "open_gpu_probe", lambda: (None, "no NVML."))
     taken = measure([FakeCandidate()], Plan(samples=2))["fake"]

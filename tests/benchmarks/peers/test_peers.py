@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.tiny_unet import SIDE, an_image, tiny_unet
-from unetrt.benchmarks.peers import peer_candidate, peers
-from unetrt.benchmarks.peers.open_peers import open_peer, open_peers, reference_answer
-from unetrt.benchmarks.peers.peer_candidate import Limits
+from unetrt.benchmarks.peers import open_peers as peer_candidate
+from unetrt.benchmarks.peers import peers
+from unetrt.benchmarks.peers.open_peers import Limits, open_peer, open_peers, reference_answer
 from unetrt.benchmarks.peers.peers import PEERS, TORCH_PYTHON, peers_available, peers_named
 from unetrt.errors import BadInput, ParityError, ShapeError, WorkerFailed
 

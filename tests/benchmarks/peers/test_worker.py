@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unetrt.benchmarks.peers.worker import Worker
+from unetrt.benchmarks.processes import Worker
 from unetrt.errors import WorkerFailed
 
 FAKE = Path(__file__).with_name("fake_worker.py")
@@ -117,7 +117,7 @@ def test_ctrl_c_while_it_waits_closes_the_child(start, monkeypatch):
     def interrupted(*_given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("unetrt.benchmarks.peers.worker.wait", interrupted)
+    monkeypatch.setattr("unetrt.benchmarks.processes.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
         worker.ask("turn", timeout_s=20, count=1)
     assert ends(worker.opened["pid"])

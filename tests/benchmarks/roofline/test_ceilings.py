@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from unetrt import vendor
-from unetrt.benchmarks.roofline import ceilings, ceilings_cpu, ceilings_gpu
+from unetrt.benchmarks.roofline import ceilings
+from unetrt.benchmarks.roofline import ceilings as ceilings_cpu
+from unetrt.benchmarks.roofline import ceilings as ceilings_gpu
 from unetrt.benchmarks.roofline.ceilings import Ceilings, ceilings_of
 from unetrt.errors import UnsupportedModel
 from unetrt.gpu import Gpu

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from unetrt.benchmarks.roofline.engine_shares import engine_shares, operators
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
+from unetrt.benchmarks.roofline.engine_profile import engine_shares, operators
 from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import CheckFailed
 

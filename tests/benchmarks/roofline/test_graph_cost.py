@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from unetrt.artifacts import OnnxModel
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.roofline.graph_cost import block_of, graph_cost
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 from unetrt.errors import ArtifactError, UnsupportedModel
 
 

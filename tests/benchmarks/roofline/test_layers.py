@@ -3,11 +3,11 @@ import onnx
 import pytest
 
 from unetrt.artifacts import OnnxModel
-from unetrt.benchmarks.measuring.plan import Plan
+from unetrt.benchmarks.measure import Plan
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.roofline.ceilings import Ceilings
 from unetrt.benchmarks.roofline.layers import cut_layers, measure_layers
 from unetrt.benchmarks.roofline.one_node import write_node
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 from unetrt.errors import NoDevice
 from unetrt.runtime import SessionSpec, open_session
 

@@ -9,9 +9,8 @@ import pytest
 from tests.fakes.device import FakeDevice
 from unetrt import vendor
 from unetrt.artifacts import Engine
-from unetrt.benchmarks.roofline import profile_engine as module
-from unetrt.benchmarks.roofline.engine_shares import engine_shares, operators
-from unetrt.benchmarks.roofline.profile_engine import profile_engine
+from unetrt.benchmarks.roofline import engine_profile as module
+from unetrt.benchmarks.roofline.engine_profile import engine_shares, operators, profile_engine
 from unetrt.errors import ArtifactError, NoDevice, ShapeError
 from unetrt.gpu import find_gpu
 from unetrt.tensors import TensorSpec
@@ -132,7 +131,7 @@ def test_another_version_s_inspector_is_refused(world, told):
 def test_a_real_engine_s_convolutions_take_most_of_its_time(tmp_path):
     if find_gpu() is None:
         pytest.skip("no NVIDIA GPU")
-    from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
+    from unetrt.benchmarks.networks.skeletons import fill_skeleton
     from unetrt.convert.to_engine import build_engine
 
     model = fill_skeleton("article", tmp_path / "m.onnx", precision="fp16")

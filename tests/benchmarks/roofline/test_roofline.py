@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.roofline.ceilings import Ceilings
 from unetrt.benchmarks.roofline.graph_cost import LayerCost, NetworkCost, graph_cost
 from unetrt.benchmarks.roofline.roofline import layer_limit, roofline
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
 
 H200 = Ceilings({"float16": 790e12}, 4.3e12, "as the issue says", "NVIDIA H200", "2026-11-24")
 

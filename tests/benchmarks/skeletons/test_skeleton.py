@@ -5,8 +5,8 @@ import onnx
 import pytest
 
 from unetrt.artifacts import OnnxModel
-from unetrt.benchmarks.skeletons import skeleton
-from unetrt.benchmarks.skeletons.skeleton import ABOUT, FOLDER, fill_skeleton, skeletons
+from unetrt.benchmarks.networks import skeletons as skeleton
+from unetrt.benchmarks.networks.skeletons import ABOUT, FOLDER, fill_skeleton, skeletons
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 
 NETWORKS = ("article", "paper", "small")

@@ -12,7 +12,7 @@ def parts(keras):
 
     def make(seed):
         from unetrt.builder import TrainSpec
-        from unetrt.builder.loop import make_optimizer
+        from unetrt.builder.training_model import make_optimizer
 
         keras.utils.set_random_seed(seed)
         model = keras.Sequential(
@@ -34,7 +34,7 @@ def parts(keras):
 
 def checkpoint(path, **fields):
     from unetrt.builder.checkpoints import Checkpoint
-    from unetrt.builder.run_folder import Epoch
+    from unetrt.builder.history import Epoch
 
     epoch = Epoch(
         epoch=1, loss=0.1, val_dice=1 / 3, learning_rate=1e-3, elapsed_s=0.1, remaining_s=7.0

@@ -28,7 +28,7 @@ def spec():
 
 
 def test_batches_come_in_order_from_any_number_on(stream):
-    from unetrt.builder.crops import batches
+    from unetrt.builder.loop import batches
 
     for number, (pixels, classes) in enumerate(batches(stream, spec(), first=7).take(6), start=7):
         expected = stream.batch(number)
@@ -38,7 +38,7 @@ def test_batches_come_in_order_from_any_number_on(stream):
 
 
 def test_each_scale_gets_its_own_labels(stream):
-    from unetrt.builder.crops import batches
+    from unetrt.builder.loop import batches
     from unetrt.builder.training_model import Scale
 
     scales = (Scale(2, 1, 8), Scale(4, 2, 4))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unetrt.benchmarks.skeletons.skeleton import fill_skeleton
+from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.runtime import SessionSpec, open_session
 
 

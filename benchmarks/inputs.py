@@ -1,0 +1,105 @@
+"""Choose what networks are timed on: real images, or random ones by seed; never a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetrt.errors import BadInput
+from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
+
+__all__ = ["TimedInput", "random_input", "real_input", "refuse_constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class TimedInput:
+    """Pixels, uint8 [batch, height, width, channels], and where they come from.
+
+    Attributes:
+        kind: "real" or "random".
+        seed: of the random ones.
+        source: in words.
+    """
+
+    pixels: NDArray[np.uint8]
+    kind: str
+    seed: int | None
+    source: str
+
+    def __post_init__(self) -> None:
+        refuse_constant(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Batch, height, width, channels."""
+        batch, height, width, channels = self.pixels.shape
+        return batch, height, width, channels
+
+    def fitted(self, sizes: SizeRule) -> TimedInput:
+        """Return it mirrored out to what a network takes; its own pixels are [:height, :width]."""
+        pixels = np.stack([mirrored_to_fit(image, sizes) for image in self.pixels])
+        return replace(self, pixels=pixels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a record's `input`."""
+        return {"kind": self.kind, "seed": self.seed, "source": self.source}
+
+
+def real_input(
+    images: Sequence[NDArray[Any]], *, batch: int, height: int, width: int, source: str
+) -> TimedInput:
+    """Return a batch of different images, each cut or mirrored out to [height, width, channels].
+
+    Images repeat where there are fewer than `batch`.
+
+    Raises:
+        BadInput: they are constant, or hold what a byte cannot.
+    """
+    pixels = []
+    for k in range(batch):
+        image = images[k % len(images)]
+        top, left = (max(0, (own - cut) // 2) for own, cut in zip(image.shape, (height, width)))  # noqa: B905
+        cut = image[top : top + height, left : left + width]
+        pixels.append(mirrored_to_size(cut, height, width))
+    found = np.stack(pixels)
+    as_bytes = found.astype(np.uint8)
+    if not np.array_equal(as_bytes, found):
+        raise BadInput(
+            "Cannot time on these images",
+            got=f"{found.dtype} between {found.min():g} and {found.max():g}",
+            expected="bytes, 0 to 255",
+            hint="time on random ones with --random SEED",
+        )
+    return TimedInput(as_bytes, "real", None, source)
+
+
+def random_input(
+    *, batch: int, height: int, width: int, channels: int, seed: int = 0
+) -> TimedInput:
+    """Return uniform bytes."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (batch, height, width, channels), np.uint8)
+    return TimedInput(pixels, "random", seed, "uniform bytes")
+
+
+def refuse_constant(pixels: NDArray[Any]) -> None:
+    """Raise BadInput where all numbers are one, or not a number.
+
+    Multipliers that see the same bits again and again draw less power, and a GPU at its power
+    limit clocks higher: matrix products of zeros run faster than of random numbers
+    (https://www.thonking.ai/p/strangely-matrix-multiplications).
+    """
+    if pixels.size == 0 or not np.isfinite(pixels).all() or pixels.min() == pixels.max():
+        raise BadInput(
+            "Cannot time on a constant input, which runs faster than an image does",
+            got="no numbers"
+            if pixels.size == 0
+            else f"{pixels.flat[0]:g} and nothing else"
+            if pixels.min() == pixels.max()
+            else "numbers that are not finite",
+            hint="time on real images, or on random ones by seed",
+        )

@@ -1,0 +1,1 @@
+"""Ship networks as graphs without weights, filled from a seed."""

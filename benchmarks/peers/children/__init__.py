@@ -1,0 +1,1 @@
+"""Run other tools in processes of their own: the only modules of the tool that load them."""

@@ -1,0 +1,252 @@
+"""Start processes, wait for what they find, or ask them questions one after the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from unetrt.errors import CheckFailed, WorkerFailed
+
+__all__ = ["QUIET", "ChildResult", "Worker", "run_child", "run_job"]
+
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+"""What a child's environment has besides ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildResult:
+    """What a child found.
+
+    Attributes:
+        found: the JSON it wrote into `result.json`, also where it failed later; else empty.
+        failure: the "reason" in that JSON, else its last line, or that it was stopped; None where
+            all went well.
+    """
+
+    found: dict[str, Any]
+    failure: str | None
+
+
+def run_job(
+    job: str,
+    arguments: tuple[str, ...],
+    *,
+    timeout_s: float,
+    folder: Path | None = None,
+    python: Path | None = None,
+) -> dict[str, Any]:
+    """Run one of `unetrt.benchmarks.jobs`, and return what it found.
+
+    Args:
+        job: its name in there.
+        arguments: of its command line, but for `--out`.
+        timeout_s: after which it is stopped.
+        folder: that it writes into; one that is removed afterwards, if None.
+        python: the interpreter, where it is not our own.
+
+    Raises:
+        CheckFailed: it failed; holds its words.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        place = folder or Path(temporary)
+        done = run_child(f"unetrt.benchmarks.jobs.{job}", arguments, place, timeout_s, python)
+    if done.failure is not None:
+        raise CheckFailed(f"The job {' '.join((job, *arguments))} failed", got=done.failure)
+    return done.found
+
+
+def run_child(
+    module: str,
+    arguments: tuple[str, ...],
+    folder: Path,
+    timeout_s: float,
+    python: Path | None = None,
+) -> ChildResult:
+    """Run `python -m module arguments --out folder`; its `result.json` says what it found.
+
+    A child that fails, crashes, writes no JSON or takes longer than
+    `timeout_s` is a result, not an error.
+    """
+    command = [str(python or sys.executable), "-m", module, *arguments, "--out", str(folder)]
+    log = folder / "log.txt"
+    try:
+        with log.open("wb") as output:
+            status = subprocess.run(
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+                env=os.environ | QUIET,
+            ).returncode
+    except subprocess.TimeoutExpired:
+        return ChildResult(_found(folder), f"stopped after {timeout_s:g} s")
+    found = _found(folder)
+    if status < 0:
+        return ChildResult(found, f"killed by signal {-status}")
+    if status or not found:
+        return ChildResult(found, found.pop("reason", None) or last_line(log))
+    return ChildResult(found, None)
+
+
+def _found(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def last_line(log: Path) -> str:
+    """Return a log's last words."""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+_LOOK_AGAIN_S = 1.0
+"""A child that died may have left the pipe open in a child of its own."""
+
+_LAST_WORDS_S = 5.0
+"""For a child whose pipe ended to end itself."""
+
+_SHOWN = 200
+"""Characters of an answer that is none."""
+
+
+class Worker:
+    """Runs `command --answers FD`, and closes it whatever happens.
+
+    The child says `{"opened": ...}` when it is ready, and answers `{"do": QUESTION, ...}` with
+    `{QUESTION: ...}`, or says `{"failed": WHY}`. A child that fails once is closed: it is asked
+    nothing more. It leaves by itself when its standard input ends, should this process be killed.
+
+    Attributes:
+        opened: what it said when it was ready.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        name: str,
+        log: Path,
+        timeout_s: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the child and wait until it is ready.
+
+        Raises:
+            WorkerFailed: it cannot be started, died, or took longer than `timeout_s`.
+        """
+        self._name = name
+        self._log = log
+        self._read = b""
+        self._answers, answers = os.pipe()
+        try:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    [*command, "--answers", str(answers)],
+                    stdin=subprocess.PIPE,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=(answers,),
+                    env=os.environ | (environment or {}),
+                    start_new_session=True,  # to be killed with the processes it starts
+                )
+        except OSError as error:
+            os.close(self._answers)
+            raise WorkerFailed(f"{name} cannot be started", got=error) from error
+        finally:
+            os.close(answers)
+        self.opened = self._answer("opened", timeout_s)
+
+    def ask(self, question: str, *, timeout_s: float, **fields: Any) -> Any:
+        """Return the child's answer.
+
+        Raises:
+            WorkerFailed: it failed, died, took longer than `timeout_s` or talks nonsense; it is
+                closed then.
+        """
+        line = json.dumps({"do": question, **fields}) + "\n"
+        stdin = self._process.stdin
+        if stdin is None or stdin.closed:
+            raise WorkerFailed(f"{self._name} was closed and cannot be asked", got=question)
+        try:
+            stdin.write(line.encode())
+            stdin.flush()
+        except BrokenPipeError:
+            self._died()
+        return self._answer(question, timeout_s)
+
+    def close(self) -> None:
+        """Kill the child, and what it started, unless it is gone."""
+        if self._process.stdin is None or self._process.stdin.closed:
+            return
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        os.close(self._answers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def _answer(self, question: str, timeout_s: float) -> Any:
+        try:
+            line = self._line(timeout_s)
+            said = json.loads(line)
+            if "failed" in said:
+                self._fail("failed", said["failed"])
+            return said[question]
+        except (ValueError, KeyError, TypeError):
+            shown = line[:_SHOWN].decode(errors="replace")
+            self._fail("gave no answer", repr(shown), expected=f"JSON that says {question!r}")
+        except BaseException:  # Ctrl-C while it waits
+            self.close()
+            raise
+
+    def _line(self, timeout_s: float) -> bytes:
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._read:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._fail("was stopped", f"no answer in {timeout_s:g} s; {last_line(self._log)}")
+            if wait([self._answers], min(left, _LOOK_AGAIN_S)):
+                came = os.read(self._answers, 1 << 16)
+                if not came:
+                    self._died()
+                self._read += came
+            elif self._process.poll() is not None:
+                self._died()
+        line, _, self._read = self._read.partition(b"\n")
+        return line
+
+    def _died(self) -> NoReturn:
+        try:
+            status: int | None = self._process.wait(_LAST_WORDS_S)
+        except subprocess.TimeoutExpired:
+            status = None
+        how = (
+            "it closed its pipe"
+            if status is None
+            else f"killed by signal {-status}"
+            if status < 0
+            else f"exit status {status}"
+        )
+        self._fail("died", f"{how}; {last_line(self._log)}")
+
+    def _fail(self, what: str, got: str, expected: str | None = None) -> NoReturn:
+        self.close()
+        raise WorkerFailed(f"{self._name} {what}", got=got, expected=expected)

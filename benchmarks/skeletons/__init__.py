@@ -1,1 +1,0 @@
-"""Networks without their weights, and what fills them."""
