@@ -110,7 +110,7 @@ def compare_records(old: Record, new: Record) -> ComparedRecords:
     Example:
         >>> from pathlib import Path
         >>> from unetrt.benchmarks import read_record
-        >>> record = read_record(Path("benchmarks/results/cpu-2-cores/matrix/record.json"))
+        >>> record = read_record(Path("record.json"))
         >>> first = compare_records(record, record).changes[0]
         >>> first.ratio.ratio, first.verdict
         (1.0, 'cannot be told apart')

@@ -75,7 +75,7 @@ class Row:
 
     Example:
         >>> from pathlib import Path
-        >>> record = read_record(Path("benchmarks/results/cpu-2-cores/matrix/record.json"))
+        >>> record = read_record(Path("record.json"))
         >>> row = record.row("article/fp16/onnxruntime/1x256x256x1/core/serialised")
         >>> row.label, row.shape, len(row.host_ns)
         ('onnxruntime fp16 in float32', (1, 256, 256, 1), 64)
@@ -379,7 +379,7 @@ def read_record(path: Path) -> Record:
         BadInput: there is no such file, it is no record, or one of another version.
 
     Example:
-        >>> record = read_record(Path("benchmarks/results/cpu-2-cores/matrix/record.json"))
+        >>> record = read_record(Path("record.json"))
         >>> len(record.rows), record.machine["cores"]
         (19, 2)
     """
