@@ -55,7 +55,7 @@ def test_the_light_half_loads_nothing_heavy():
 
 def test_the_command_line_s_help_loads_no_stage():
     loaded = python("import sys, unetrt.__main__\nprint(*sys.modules)").split()
-    assert "unetrt.commands.demo" in loaded
+    assert "unetrt.cli.demo" in loaded
     assert not set(loaded) & {"numpy", "PIL", "rich.console", *(f"unetrt.{s}" for s in STAGES)}
 
 
@@ -66,7 +66,7 @@ def test_the_command_line_s_help_loads_no_stage():
         ("benchmarks/stats.py", "import tensorflow"),
         ("builder/train.py", "import unetrt.convert"),
         ("convert/to_engine.py", "import unetrt.runtime"),
-        ("unetrt/parity.py", "import unetrt.commands.demo"),
+        ("unetrt/parity.py", "import unetrt.cli.demo"),
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path, planted, line):

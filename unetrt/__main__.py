@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from unetrt import __version__
-from unetrt.commands.bench import bench
-from unetrt.commands.build import build
-from unetrt.commands.compare import compare
-from unetrt.commands.convert import convert
-from unetrt.commands.demo import demo
-from unetrt.commands.doctor import doctor
-from unetrt.commands.predict import predict
-from unetrt.commands.refit import refit
-from unetrt.commands.train import train
-from unetrt.commands.verify import verify
+from unetrt.cli.bench import bench
+from unetrt.cli.build import build
+from unetrt.cli.compare import compare
+from unetrt.cli.convert import convert
+from unetrt.cli.demo import demo
+from unetrt.cli.doctor import doctor
+from unetrt.cli.predict import predict
+from unetrt.cli.refit import refit
+from unetrt.cli.train import train
+from unetrt.cli.verify import verify
 
 __all__ = ["app", "main"]
 

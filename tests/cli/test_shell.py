@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from unetrt.commands.shell import emit, interval
+from unetrt.cli.shell import emit, interval
 
 
 def test_json_has_null_for_what_is_no_number_however_deep(capsys):

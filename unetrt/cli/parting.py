@@ -22,7 +22,7 @@ def find_parting(reference: Path, candidate: Path, x_nhwc: NDArray[Any]) -> dict
     A Keras reference is exported afresh. `x_nhwc` are the pixels on which the answers differ. The
     result has "layer", None where none parts, and "said", a sentence.
     """
-    from unetrt.commands.predictors import KERAS
+    from unetrt.cli.predictors import KERAS
     from unetrt.convert.divergence import PARTED, first_difference
     from unetrt.errors import UnetrtError
     from unetrt.runtime import ImagePort
@@ -49,7 +49,7 @@ def find_parting(reference: Path, candidate: Path, x_nhwc: NDArray[Any]) -> dict
 def _as_onnx(path: Path) -> Iterator[OnnxModel]:
     """Give `path` as ONNX that runs on the CPU."""
     from unetrt.artifacts import OnnxModel
-    from unetrt.commands.predictors import KERAS, runnable
+    from unetrt.cli.predictors import KERAS, runnable
 
     if path.suffix not in KERAS:
         with runnable(path) as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, guarded, table
 
 __all__ = ["doctor"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, guarded, table
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:

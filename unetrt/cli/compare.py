@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded, interval, table
+from unetrt.cli.shell import AsJson, emit, guarded, interval, table
 
 if TYPE_CHECKING:
     from unetrt.benchmarks.compare import ComparedRecords

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, guarded, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine

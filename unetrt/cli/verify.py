@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, first_failure, guarded, table
+from unetrt.cli.shell import AsJson, emit, first_failure, guarded, table
 
 if TYPE_CHECKING:
-    from unetrt.commands.predictors import Predictor
+    from unetrt.cli.predictors import Predictor
     from unetrt.parity import Parity
 
 __all__ = ["verify"]
@@ -37,8 +37,8 @@ def verify(
     if not candidates:
         _verify_alone(reference, as_json=as_json)
         return
-    from unetrt.commands.parting import find_parting
-    from unetrt.commands.predictors import check_fit, common_sizes, open_all
+    from unetrt.cli.parting import find_parting
+    from unetrt.cli.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
     from unetrt.parity import compare
     from unetrt.progress import Progress
@@ -90,7 +90,7 @@ def verify(
 
 
 def _verify_alone(path: Path, *, as_json: bool) -> None:
-    from unetrt.commands.predictors import KERAS, runnable
+    from unetrt.cli.predictors import KERAS, runnable
     from unetrt.errors import BadInput
     from unetrt.runtime import open_session
 

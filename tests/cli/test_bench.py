@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.test_record import validate
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import read_record
-from unetrt.commands.benched import sides
+from unetrt.cli.benched import sides
 from unetrt.errors import BadInput
 
 pytestmark = pytest.mark.tf

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.predictors import KERAS
-from unetrt.commands.shell import AsJson, emit, guarded, table
+from unetrt.cli.predictors import KERAS
+from unetrt.cli.shell import AsJson, emit, guarded, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel

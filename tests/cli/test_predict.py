@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from unetrt.commands import predict as command
+from unetrt.cli import predict as command
 from unetrt.runtime import SessionSpec, open_session
 
 pytestmark = pytest.mark.tf

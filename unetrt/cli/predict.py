@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded
+from unetrt.cli.shell import AsJson, emit, guarded
 
 if TYPE_CHECKING:
     from unetrt.data.large_image import ImageFile

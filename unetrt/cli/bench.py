@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, figure, guarded, interval, table
+from unetrt.cli.shell import AsJson, emit, figure, guarded, interval, table
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def bench(
     also runs beside itself: a difference must be larger than its own.
     """
     from unetrt.benchmarks import Plan, Record, describe_machine, write_record
-    from unetrt.commands.bench_layers import layers_record
-    from unetrt.commands.benched import choose_input, time_scope
-    from unetrt.commands.predictors import open_all
+    from unetrt.cli.bench_layers import layers_record
+    from unetrt.cli.benched import choose_input, time_scope
+    from unetrt.cli.predictors import open_all
     from unetrt.progress import Progress
 
     plan = Plan(percentile=percentile, samples=samples, mode=_mode(mode, rate))

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unetrt.commands.shell import figure, table
+from unetrt.cli.shell import figure, table
 from unetrt.errors import BadInput, ShapeError
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def layers_record(
 ) -> tuple[Record, list[Table | str]]:
     """Return the record with what `bench_layers` finds in it, and what to show of that."""
     from unetrt.benchmarks.record import Failure
-    from unetrt.commands.benched import sides
+    from unetrt.cli.benched import sides
 
     found = bench_layers(
         artifacts,

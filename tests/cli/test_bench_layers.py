@@ -11,8 +11,8 @@ from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.record import read_record
 from unetrt.benchmarks.roofline import ceilings
 from unetrt.benchmarks.roofline.ceilings import Ceilings
-from unetrt.commands import bench_layers as module
-from unetrt.commands.bench_layers import bench_layers
+from unetrt.cli import bench_layers as module
+from unetrt.cli.bench_layers import bench_layers
 from unetrt.errors import BadInput, ShapeError
 from unetrt.gpu import find_gpu
 from unetrt.progress import Progress

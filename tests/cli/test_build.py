@@ -7,7 +7,7 @@ import pytest
 
 from tests.convert.engine_graphs import chain
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.commands.build import _heartbeat as heartbeat
+from unetrt.cli.build import _heartbeat as heartbeat
 from unetrt.gpu import find_gpu
 
 pytest.importorskip("tensorrt_rtx")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, figure, guarded, table
+from unetrt.cli.shell import AsJson, emit, figure, guarded, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
-    from unetrt.commands.predictors import Predictor
+    from unetrt.cli.predictors import Predictor
     from unetrt.convert.to_engine import EngineSpec
     from unetrt.data import Dataset
     from unetrt.progress import Progress
@@ -53,7 +53,7 @@ def demo(
         (out / stale).unlink(missing_ok=True)  # they would describe other artifacts
     with progress.step("train", "Loading TensorFlow"):
         vendor.keras()
-    from unetrt.commands.train import planned, train_into
+    from unetrt.cli.train import planned, train_into
 
     plan = planned(dataset, progress, minutes=minutes)
     train_into(out / "run", dataset, plan, progress, restart=True)
@@ -82,7 +82,7 @@ def _need_everything() -> None:
 
 
 def _convert(out: Path, data: Dataset, progress: Progress) -> dict[str, OnnxModel]:
-    from unetrt.commands.convert import convert_file
+    from unetrt.cli.convert import convert_file
     from unetrt.convert.precision import PrecisionSpec
 
     fp32 = convert_file(out / "run" / "model.keras", out / "model.fp32.onnx", progress)
@@ -123,7 +123,7 @@ def _verify_and_time(
 ) -> dict[str, Any]:
     """Open all that can run here once; check it on every test image, then time what passed."""
     from unetrt.benchmarks import describe_machine
-    from unetrt.commands.predictors import common_sizes, opened
+    from unetrt.cli.predictors import common_sizes, opened
     from unetrt.parity import TOLERANCES, compare
 
     with ExitStack() as stack:
@@ -172,7 +172,7 @@ def _open_candidates(
 ) -> tuple[list[Predictor], dict[str, str]]:
     """Open the ONNX files and every engine this machine can run; return why it cannot others."""
     from unetrt import vendor
-    from unetrt.commands.predictors import onnx_runtime, opened
+    from unetrt.cli.predictors import onnx_runtime, opened
     from unetrt.errors import NoDevice
 
     found = [
@@ -198,7 +198,7 @@ def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
     from unetrt.benchmarks import CallCandidate, Plan, measure, summarize
-    from unetrt.commands.predictors import common_sizes
+    from unetrt.cli.predictors import common_sizes
     from unetrt.sizes import as_batch
 
     image = data.test[len(data.test) // 2].image

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unetrt.commands.shell import AsJson, emit, guarded
+from unetrt.cli.shell import AsJson, emit, guarded
 
 __all__ = ["refit"]
 
