@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,11 +18,21 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput
 from unetrt.runtime import ImagePort
 from unetrt.runtime.backends.backend import BoundRun
+from unetrt.runtime.devices import Device
 
 from .inputs import TimedInput, refuse_constant
 from .telemetry import now_ns
 
-__all__ = ["CallCandidate", "Candidate", "TimedSession", "Turn", "session_candidate"]
+__all__ = [
+    "BoundCandidate",
+    "CallCandidate",
+    "Candidate",
+    "HostToHost",
+    "TimedSession",
+    "Turn",
+    "open_host_to_host",
+    "session_candidate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ def in_threads(
 def gaps_of(ends: Sequence[int]) -> tuple[int, ...]:
     """Return the differences of times, the earliest first."""
     ordered = sorted(ends)
-    return tuple(later - earlier for earlier, later in itertools.pairwise(ordered))
+    return tuple(later - earlier for earlier, later in pairwise(ordered))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,19 +144,23 @@ class CallCandidate:
         """Nothing is held."""
 
 
-class TimedSession(Protocol):
-    """What is used of `unetrt.runtime.Session`."""
+class BindingSession(Protocol):
+    """Offer what a bound run needs of `unetrt.runtime.Session`."""
 
     @property
     def artifact(self) -> OnnxModel | Engine:
-        """The network's file."""
-
-    @property
-    def info(self) -> Mapping[str, Any]:
-        """What runs it, where, in what."""
+        """Return the network's file."""
 
     def bind(self, inputs: Mapping[str, NDArray[Any]]) -> BoundRun:
         """Put inputs where the network computes."""
+
+
+class TimedSession(BindingSession, Protocol):
+    """Offer what both scopes need of `unetrt.runtime.Session`."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """Name the library, the device and the type that it computes in."""
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """Map inputs to outputs."""
@@ -173,8 +190,98 @@ def session_candidate(
     return scopes[scope](name, session, timed_input, precision)
 
 
-class CoreCandidate:
-    """The network alone, its inputs and outputs where it computes.
+def compute_ns(bound: BoundRun) -> int | None:
+    """Run once more and return its time on the GPU, by events around it; None without a GPU."""
+    device, stream = bound.device, bound.stream
+    if device is None:
+        return None
+    with device.current(), ExitStack() as stack:
+        start, end = _events(device, stack, 2)
+        device.record(start, stream)
+        bound.launch()
+        device.record(end, stream)
+        device.synchronize(stream)
+        return device.elapsed_ns(start, end)
+
+
+class HostToHost:
+    """Time runs from pinned host memory to pinned host memory, stage by stage, by the GPU's events.
+
+    The copies are as large as the session's own and in the same stream. They go from and to memory
+    that is allocated here, so that sessions need not show theirs.
+    """
+
+    def __init__(self, bound: BoundRun, device: Device, inputs: Iterable[NDArray[Any]]) -> None:
+        self._bound, self._device = bound, device
+        self._stack = ExitStack()
+        with device.current(), ExitStack() as undo:
+            undo.callback(bound.close)
+            self._copied_in = [self._place(array.nbytes, undo) for array in inputs]
+            self._copied_out = [self._place(array.nbytes, undo) for array in bound.outputs()]
+            self._events = _events(device, undo, 4)
+            self._stack.push(undo.pop_all())
+
+    def turn(self, count: int) -> Turn:
+        """Run so many times, each waited for."""
+        with self._device.current():
+            runs = [self._run() for _ in range(count)]
+        names = ("enqueue", "copy_in", "compute", "copy_out")
+        host, *stages = zip(*runs, strict=True)
+        return Turn(host, dict(zip(names, stages, strict=True)))
+
+    def close(self) -> None:
+        """Give back the memory, the events and the bound run."""
+        with self._device.current():
+            self._stack.close()
+
+    def _run(self) -> tuple[int, ...]:
+        device, stream = self._device, self._bound.stream
+        began = now_ns()
+        device.record(self._events[0], stream)
+        for address, host in self._copied_in:
+            device.copy_in(address, host, stream)
+        device.record(self._events[1], stream)
+        self._bound.launch()
+        device.record(self._events[2], stream)
+        for address, host in self._copied_out:
+            device.copy_out(host, address, stream)
+        device.record(self._events[3], stream)
+        enqueued = now_ns()
+        device.synchronize(stream)
+        done = now_ns()
+        stages = (device.elapsed_ns(*pair) for pair in pairwise(self._events))
+        return (done - began, enqueued - began, *stages)
+
+    def _place(self, nbytes: int, stack: ExitStack) -> tuple[int, NDArray[np.uint8]]:
+        """Return memory on the GPU and pinned memory of the host."""
+        address = self._device.allocate(nbytes)
+        stack.callback(self._device.free, address)
+        host = self._device.allocate_pinned(nbytes)
+        stack.callback(self._device.free_pinned, host)
+        return address, host
+
+
+def _events(device: Device, stack: ExitStack, count: int) -> list[int]:
+    events = []
+    for _ in range(count):
+        events.append(device.open_event())
+        stack.callback(device.close_event, events[-1])
+    return events
+
+
+def open_host_to_host(
+    session: BindingSession, inputs: Mapping[str, NDArray[Any]]
+) -> HostToHost | None:
+    """Bind inputs and return what times their runs; None where no GPU computes."""
+    bound = session.bind(inputs)
+    if bound.device is None:
+        bound.close()
+        return None
+    return HostToHost(bound, bound.device, inputs.values())
+
+
+class BoundCandidate:
+    """Time a session on inputs that lie where it computes.
 
     A host sample is launch and wait, "enqueue" the launch of the same run. On a GPU "compute" is
     by the device's events, of a run right after each: events would lengthen the host's sample. On
@@ -185,14 +292,11 @@ class CoreCandidate:
     """
 
     def __init__(
-        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
+        self, name: str, session: BindingSession, inputs: Mapping[str, NDArray[Any]]
     ) -> None:
-        self.name, self.precision = name, precision
-        self._session = session
-        self._port = ImagePort(session.artifact, prefer="probabilities")
-        self._fed = self._port.feed(timed_input.fitted(session.artifact.sizes).pixels)
-        self._bound: BoundRun = session.bind(self._fed)
-        self.on_device = self._bound.compute_ns() is not None
+        self.name = name
+        self._session, self._inputs = session, inputs
+        self._bound: BoundRun = session.bind(inputs)
         self._lanes: list[tuple[ThreadPoolExecutor, BoundRun]] = []
 
     def turn(self, count: int) -> Turn:
@@ -204,45 +308,62 @@ class CoreCandidate:
             launched = now_ns()
             bound.wait()
             host.append(now_ns() - began)
-            if self.on_device:
+            if (ns := compute_ns(bound)) is not None:
                 enqueue.append(launched - began)
-                compute.append(bound.compute_ns() or 0)
-        stages = {"enqueue": tuple(enqueue), "compute": tuple(compute)} if self.on_device else {}
+                compute.append(ns)
+        stages = {"enqueue": tuple(enqueue), "compute": tuple(compute)} if compute else {}
         return Turn(tuple(host), stages)
 
     def pipelined_turn(self, count: int) -> Turn:
         """Keep two runs in flight."""
         self._open_lanes()
-        if self.on_device:
+        if self._bound.device is not None:
             return Turn(alternated([(b.launch, b.wait) for _, b in self._lanes], count))
         return Turn(in_threads([(thread, _run_of(b)) for thread, b in self._lanes], count))
 
-    def answer(self) -> NDArray[Any]:
-        """Run once; return probabilities [batch, height, width, classes], or labels."""
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Run once; return the outputs by name."""
         self._bound.launch()
         self._bound.wait()
         names = [tensor.name for tensor in self._session.artifact.outputs]
-        return self._port.answer(dict(zip(names, self._bound.outputs(), strict=True)))
+        return dict(zip(names, self._bound.outputs(), strict=True))
 
     def close(self) -> None:
         """Give back what was bound."""
+        on_device = self._bound.device is not None
         for thread, bound in self._lanes:
-            (bound.close if self.on_device else thread.submit(bound.close).result)()
+            (bound.close if on_device else thread.submit(bound.close).result)()
             thread.shutdown()
         self._lanes = []
         self._bound.close()
 
     def _open_lanes(self) -> None:
         """Bind twice more; on a CPU each in its own thread, which alone may use it."""
+        bind = partial(self._session.bind, self._inputs)
         while len(self._lanes) < DEPTH:
             thread = ThreadPoolExecutor(1)
-            bind = self._session.bind
-            bound = bind(self._fed) if self.on_device else thread.submit(bind, self._fed).result()
+            bound = thread.submit(bind).result() if self._bound.device is None else bind()
             self._lanes.append((thread, bound))
 
 
+class CoreCandidate(BoundCandidate):
+    """Time the network alone on an image; see `BoundCandidate`."""
+
+    def __init__(
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
+    ) -> None:
+        self.precision = precision
+        self._port = ImagePort(session.artifact, prefer="probabilities")
+        fitted = timed_input.fitted(session.artifact.sizes)
+        super().__init__(name, session, self._port.feed(fitted.pixels))
+
+    def answer(self) -> NDArray[Any]:
+        """Run once; return probabilities [batch, height, width, classes], or labels."""
+        return self._port.answer(self.outputs())
+
+
 class EndToEndCandidate:
-    """From a uint8 image in host memory to its label map in host memory.
+    """Time the way from a uint8 image in host memory to its label map in host memory.
 
     One image goes through `Session.segment`, a batch through `Session.run` and an argmax. Where a
     GPU computes, the stages are of a run from host memory to host memory right after each.
@@ -258,10 +379,7 @@ class EndToEndCandidate:
         self._input = timed_input
         self._port = ImagePort(session.artifact, prefer="labels")
         self._threads = [ThreadPoolExecutor(1) for _ in range(DEPTH)]
-        bound = session.bind(self._port.feed(self._fitted()))
-        self._staged: BoundRun | None = bound if bound.compute_ns() is not None else None
-        if self._staged is None:
-            bound.close()
+        self._stages = open_host_to_host(session, self._port.feed(self._fitted()))
 
     def turn(self, count: int) -> Turn:
         """Segment so many times."""
@@ -271,11 +389,10 @@ class EndToEndCandidate:
             began = now_ns()
             self._segment()
             host.append(now_ns() - began)
-            if self._staged is not None:
-                run = self._staged.stages()
-                for stage in ("enqueue", "copy_in", "compute", "copy_out"):
-                    if (ns := getattr(run, f"{stage}_ns")) is not None:
-                        stages.setdefault(stage, []).append(ns)
+            if self._stages is not None:
+                run = self._stages.turn(1)
+                for stage, (ns,) in run.stages_ns.items():
+                    stages.setdefault(stage, []).append(ns)
         return Turn(tuple(host), {stage: tuple(ns) for stage, ns in stages.items()})
 
     def pipelined_turn(self, count: int) -> Turn:
@@ -290,8 +407,8 @@ class EndToEndCandidate:
         """Give back the threads and what was bound."""
         for thread in self._threads:
             thread.shutdown()
-        if self._staged is not None:
-            self._staged.close()
+        if self._stages is not None:
+            self._stages.close()
 
     def _segment(self) -> NDArray[np.uint8]:
         if len(self._pixels) == 1:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +22,7 @@ from unetrt.errors import NoDevice, UnetrtError
 from unetrt.gpu import find_gpu
 from unetrt.runtime import Session, open_session
 
+from .candidates import open_host_to_host
 from .random_image import random_image
 from .verdicts import Verdict, report
 
@@ -32,18 +33,28 @@ _TURN = 10
 
 
 def measure_stages(session: Session, x: NDArray[Any], *, turns: int) -> dict[str, Any]:
-    """Return the nanoseconds of `Session.run`, and those of each stage of bound runs, in turn."""
+    """Return the nanoseconds of `Session.run`, and those of each stage of bound runs, in turn.
+
+    Raises:
+        NoDevice: the session computes on no GPU whose events could time the stages.
+    """
+    bound = open_host_to_host(session, {session.inputs[0].name: x})
+    if bound is None:
+        raise NoDevice(f"{session.artifact.path} was opened where no GPU's events can time it")
     run_ns: list[int] = []
-    stages: list[dict[str, int | None]] = []
-    with session.bind(x) as bound:
+    stages: list[dict[str, int]] = []
+    with closing(bound):
         for _ in range(turns):
             session.run(x)
             for _ in range(_TURN):
                 began = time.perf_counter_ns()
                 session.run(x)
                 run_ns.append(time.perf_counter_ns() - began)
-            bound.stages()
-            stages += [asdict(bound.stages()) for _ in range(_TURN)]
+            bound.turn(1)
+            taken = bound.turn(_TURN)
+            names = ("host_ns", *(f"{name}_ns" for name in taken.stages_ns))
+            runs = zip(taken.host_ns, *taken.stages_ns.values(), strict=True)
+            stages += [dict(zip(names, run, strict=True)) for run in runs]
     return {"session": session.info, "shape": list(x.shape), "run_ns": run_ns, "stages": stages}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unetrt.parity import SelfTest, judged_by
 
-from .backends.backend import BoundRun, Stages
+from .backends.backend import BoundRun
 from .devices import DeviceArray
 from .image_io import ImagePort
 from .session import Session, open_session
@@ -17,7 +17,6 @@ __all__ = [
     "SelfTest",
     "Session",
     "SessionSpec",
-    "Stages",
     "judged_by",
     "open_session",
 ]

@@ -104,3 +104,32 @@ def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
             EngineSpec(backend="tensorrt-rtx", height=sizes, width=sizes),
         )
     return folder
+
+
+@pytest.fixture
+def world_of(monkeypatch, tmp_path):
+    """Make a world of a fake TensorRT and a fake GPU; the backend opens engines in it."""
+    from tests.fakes.tensorrt_runtime import A10, RTX, World
+    from unetrt.runtime.backends import tensorrt as backend
+
+    def make(version=RTX, gpu=A10):
+        world = World(tmp_path, version)
+        monkeypatch.setattr(backend, "find_gpu", lambda: gpu)
+        monkeypatch.setattr(backend, "open_device", lambda _wanted: world.device)
+        monkeypatch.setattr(backend.vendor, "tensorrt", lambda _name: world.trt)
+        return world
+
+    monkeypatch.setenv("UNETRT_CACHE", str(tmp_path / "cache"))
+    return make
+
+
+@pytest.fixture
+def world(world_of):
+    """TensorRT-RTX, which captures its graphs by itself."""
+    return world_of()
+
+
+@pytest.fixture
+def capturing(world_of):
+    """TensorRT, whose graphs we capture."""
+    return world_of("tensorrt 11.4.0.106")

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,9 +24,10 @@ from unetrt.errors import UnetrtError
 from unetrt.gpu import find_gpu
 from unetrt.runtime import open_session
 
+from ..candidates import BoundCandidate
 from ..machine import describe_machine
 from .graph_cost import Value
-from .one_node import write_node
+from .one_node import random_tensors, write_node
 
 __all__ = ["Ceilings", "ceilings_of"]
 
@@ -200,20 +202,10 @@ def _by_engines(build: Build) -> tuple[dict[str, float], float, str]:
 def _best_engine_s(build: Build, stem: Path, op: str, values: dict[str, Value]) -> float:
     node = vendor.onnx().helper.make_node(op, list(values)[:-1], ["y"], name=op)
     engine = build(write_node(node, values, stem.with_suffix(".onnx")), stem.with_suffix(".engine"))
-    random = np.random.default_rng(0)
-    inputs = {
-        tensor.name: random.standard_normal(values[tensor.name].shape, np.float32).astype(
-            tensor.dtype
-        )
-        for tensor in engine.inputs
-    }
-    with open_session(engine) as session:
-        bound = session.bind(inputs)
-        try:
-            taken_ns = [bound.compute_ns() for _ in range(_WARMUP + _RUNS)][_WARMUP:]
-        finally:
-            bound.close()
-    return float(min(ns for ns in taken_ns if ns is not None)) / 1e9
+    inputs = random_tensors(engine.inputs)
+    with open_session(engine) as session, closing(BoundCandidate(op, session, inputs)) as bound:
+        taken_ns = bound.turn(_WARMUP + _RUNS).stages_ns["compute"][_WARMUP:]
+    return float(min(taken_ns)) / 1e9
 
 
 def _value(shape: tuple[int, ...], dtype: str) -> Value:

@@ -9,19 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnetrtError
 from unetrt.runtime import Session
 
-from ..candidates import Turn
+from ..candidates import BoundCandidate
 from ..measure import Plan, measure
-from ..telemetry import now_ns
 from .ceilings import Ceilings
 from .graph_cost import LayerCost, Value, block_of, node_cost, shaped_graph
-from .one_node import write_node
+from .one_node import random_tensors, write_node
 from .roofline import LayerLimit, layer_limit
 
 __all__ = ["LayerTime", "cut_layers", "measure_layers"]
@@ -156,50 +152,14 @@ def measure_layers(
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:
             with open_layer(write_node(layer.node, layer.values, file)) as session:
-                samples = _timed(_LayerCandidate(layer.cost.name, session), plan or Plan())
+                samples = _timed(session, layer.cost.name, plan or Plan())
         except UnetrtError as error:
             yield LayerTime(layer, precision, (), str(error))
         else:
             yield LayerTime(layer, precision, samples)
 
 
-def _timed(candidate: _LayerCandidate, plan: Plan) -> tuple[int, ...]:
-    with closing(candidate):
-        taken = measure([candidate], plan)[candidate.name]
+def _timed(session: Session, name: str, plan: Plan) -> tuple[int, ...]:
+    with closing(BoundCandidate(name, session, random_tensors(session.inputs))) as candidate:
+        taken = measure([candidate], plan)[name]
     return taken.stages_ns.get("compute", taken.host_ns)
-
-
-class _LayerCandidate:
-    """A layer's session with its input in place; "compute" is by the device's events, if any."""
-
-    def __init__(self, name: str, session: Session) -> None:
-        self.name = name
-        self._bound = session.bind(_inputs(session))
-        self._on_device = self._bound.compute_ns() is not None
-
-    def turn(self, count: int) -> Turn:
-        """Run so many times, each waited for."""
-        host, compute = [], []
-        for _ in range(count):
-            began = now_ns()
-            self._bound.launch()
-            self._bound.wait()
-            host.append(now_ns() - began)
-            compute.append(self._bound.compute_ns() if self._on_device else None)
-        known = tuple(ns for ns in compute if ns is not None)
-        return Turn(tuple(host), {"compute": known} if known else {})
-
-    def close(self) -> None:
-        """Give back what was bound."""
-        self._bound.close()
-
-
-def _inputs(session: Session) -> dict[str, NDArray[Any]]:
-    """Return normal values: zeros would be multiplied faster than what networks multiply."""
-    random = np.random.default_rng(0)
-    return {
-        tensor.name: random.standard_normal([int(n) for n in tensor.shape], np.float32).astype(
-            tensor.dtype
-        )
-        for tensor in session.inputs
-    }

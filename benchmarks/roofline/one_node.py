@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
@@ -16,7 +17,7 @@ from unetrt.tensors import TensorSpec
 
 from .graph_cost import Value
 
-__all__ = ["write_node"]
+__all__ = ["random_tensors", "write_node"]
 
 _OPSET, _IR_VERSION = 17, 8
 
@@ -81,3 +82,14 @@ def _drawn(random: np.random.Generator, value: Value, op: str) -> Any:
     fan_in = prod(shape) / shape[1 if op == "ConvTranspose" and len(shape) > 1 else 0]
     drawn = random.standard_normal(shape, np.float32) / np.float32(max(fan_in, 1) ** 0.5)
     return drawn.astype(value.dtype)
+
+
+def random_tensors(tensors: Iterable[TensorSpec]) -> dict[str, NDArray[Any]]:
+    """Return normal values by name: zeros multiply faster than what networks multiply."""
+    random = np.random.default_rng(0)
+    return {
+        tensor.name: random.standard_normal([int(n) for n in tensor.shape], np.float32).astype(
+            tensor.dtype
+        )
+        for tensor in tensors
+    }

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self, runtime_checkable
 
 from numpy.typing import NDArray
 
-from ..devices import DeviceArray, DeviceView
+from ..devices import Device, DeviceArray, DeviceView
 
-__all__ = ["Backend", "BoundRun", "DeviceBackend", "Stages"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stages:
-    """One run from host memory to host memory, each stage by the clock that sees it.
-
-    Attributes:
-        host_ns: from the call to the answer in host memory, by the host's clock.
-        enqueue_ns: what the call takes of the host until everything is launched.
-        copy_in_ns, compute_ns, copy_out_ns: on the device, by its events; None on a CPU, which
-            copies nothing.
-    """
-
-    host_ns: int
-    enqueue_ns: int | None = None
-    copy_in_ns: int | None = None
-    compute_ns: int | None = None
-    copy_out_ns: int | None = None
+__all__ = ["Backend", "BoundRun", "DeviceBackend"]
 
 
 class BoundRun(Protocol):
-    """Made by `Session.bind(inputs)`; a context manager of one thread."""
+    """Run a network on inputs that lie where it computes; made by `Session.bind`.
+
+    A context manager, for one thread at a time.
+
+    Attributes:
+        device: the GPU that it runs on, whose events can time it; None where there are none.
+        stream: of the runs, on that GPU.
+    """
+
+    device: Device | None
+    stream: int
 
     def __enter__(self) -> Self: ...
 
@@ -45,19 +36,13 @@ class BoundRun(Protocol):
     ) -> None: ...
 
     def launch(self) -> None:
-        """Begin a run on the inputs in place; where a GPU computes, return before it is done."""
+        """Begin a run; on a GPU return before it is done."""
 
     def wait(self) -> None:
         """Return when every run that was launched is done."""
 
-    def compute_ns(self) -> int | None:
-        """Launch, wait, and return the device's time by its events; None on a CPU."""
-
-    def stages(self) -> Stages:
-        """Run once from host memory to host memory, and time each stage."""
-
     def outputs(self) -> Sequence[NDArray[Any]]:
-        """Return the answers of the last run, copied to host memory."""
+        """Return the outputs of the last run, copied to host memory."""
 
     def close(self) -> None:
         """Give back what was bound."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +15,12 @@ from unetrt.files import Closing
 from unetrt.gpu import find_gpu
 
 from ..session_spec import SessionSpec
-from .backend import Stages
 
 __all__ = ["CPU", "CUDA", "TENSORRT", "OrtSession", "gpu_obstacle", "need_gpu_provider"]
 
 
 class OrtBound(Closing):
-    """Inputs and outputs in place; see `runtime.bound_run.BoundRun`.
+    """Keep inputs and outputs in place; see `BoundRun`. ONNX Runtime has no events for users.
 
     Args:
         ort: the library.
@@ -31,6 +29,8 @@ class OrtBound(Closing):
         outputs: names.
         device: "cpu" or "cuda".
     """
+
+    device, stream = None, 0
 
     def __init__(
         self,
@@ -41,17 +41,16 @@ class OrtBound(Closing):
         device: str,
     ) -> None:
         self._session = session
-        self._names = list(outputs)
         self._feeds = {name: np.array(array, order="C") for name, array in feeds.items()}
         self._binding = session.io_binding()
         for name, array in self._feeds.items():
             value = ort.OrtValue.ortvalue_from_numpy(array, device, 0)
             self._binding.bind_ortvalue_input(name, value)
-        for name in self._names:
+        for name in outputs:
             self._binding.bind_output(name, device)
         session.run_with_iobinding(self._binding)  # what it then holds, the next runs write into
         self._made = self._binding.get_outputs()
-        for name, value in zip(self._names, self._made, strict=True):
+        for name, value in zip(outputs, self._made, strict=True):
             self._binding.bind_ortvalue_output(name, value)
 
     def launch(self) -> None:
@@ -62,25 +61,13 @@ class OrtBound(Closing):
         """Return when the outputs are there."""
         self._binding.synchronize_outputs()
 
-    def compute_ns(self) -> int | None:
-        """None: ONNX Runtime gives no events, and a CPU has none."""
-        self.launch()
-        self.wait()
-        return None
-
-    def stages(self) -> Stages:
-        """Time one run from host memory to host memory."""
-        began = time.perf_counter_ns()
-        self._session.run(self._names, self._feeds)
-        return Stages(host_ns=time.perf_counter_ns() - began)
-
     def outputs(self) -> Sequence[NDArray[Any]]:
-        """Return copies of the last run's answers."""
+        """Return copies of the last run's outputs."""
         self.wait()
         return [np.array(value.numpy()) for value in self._made]
 
     def close(self) -> None:
-        """Let everything go."""
+        """Release the tensors."""
         self._binding.clear_binding_inputs()
         self._binding.clear_binding_outputs()
         self._made, self._feeds = [], {}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from queue import Empty, LifoQueue
 from typing import Any
 
@@ -17,74 +16,47 @@ from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import Closing
 
 from ..session_spec import SessionSpec
-from .backend import Stages
 
 __all__ = ["WHY", "OpenVinoBound", "obstacle", "open_backend"]
 
-Arrays = tuple[NDArray[Any], ...]
-
 
 class OpenVinoBound(Closing):
-    """Inputs in place, outputs in the request's own memory; see `runtime.bound_run.BoundRun`.
+    """Keep inputs in place, outputs in the request's own memory; see `BoundRun`.
 
     Args:
         ov: the library.
         request: its InferRequest, used here alone.
         feeds: inputs by name; they are copied.
         outputs: names.
-        run: from host memory to host memory.
     """
 
+    device, stream = None, 0
+
     def __init__(
-        self,
-        ov: Any,
-        request: Any,
-        feeds: Mapping[str, NDArray[Any]],
-        outputs: Sequence[str],
-        run: Callable[[Arrays], Arrays],
+        self, ov: Any, request: Any, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> None:
         self._request = request
         self._names = list(outputs)
-        self._arrays = tuple(np.array(array, order="C") for array in feeds.values())
-        self._run = run
-        self._running = False
+        self._arrays = [np.array(array, order="C") for array in feeds.values()]
         for name, array in zip(feeds, self._arrays, strict=True):
             request.set_tensor(name, ov.Tensor(array, shared_memory=True))
 
     def launch(self) -> None:
-        """Begin a run; a request does one at a time, so that it waits for the one before."""
-        self.wait()
-        self._request.start_async()
-        self._running = True
+        """Run; it is done when this returns."""
+        self._request.start_async()  # `infer` would copy the outputs too
+        self._request.wait()
 
     def wait(self) -> None:
-        """Return when the run is done."""
-        if self._running:
-            self._request.wait()
-            self._running = False
-
-    def compute_ns(self) -> int | None:
-        """None: a CPU has no events."""
-        self.launch()
-        self.wait()
-        return None
-
-    def stages(self) -> Stages:
-        """Time one run from host memory to host memory."""
-        began = time.perf_counter_ns()
-        self._run(self._arrays)
-        return Stages(host_ns=time.perf_counter_ns() - began)
+        """Return at once: a run is done when `launch` returns."""
 
     def outputs(self) -> Sequence[NDArray[Any]]:
-        """Return copies of the last run's answers."""
-        self.wait()
+        """Return copies of the last run's outputs."""
         return [np.array(self._request.get_tensor(name).data) for name in self._names]
 
     def close(self) -> None:
-        """Let everything go."""
-        self.wait()
+        """Release the request and the inputs."""
         self._request = None
-        self._arrays = ()
+        self._arrays = []
 
 
 WHY = "on a CPU OpenVINO was the fastest with the networks that unetrt measured"
@@ -174,9 +146,8 @@ class _OpenVino:
     def bind(self, arrays: tuple[NDArray[Any], ...]) -> OpenVinoBound:
         """Return a run on `arrays`, which were checked, with its tensors set."""
         feeds = dict(zip(self._inputs, arrays, strict=True))
-        return OpenVinoBound(
-            self._ov, self._compiled.create_infer_request(), feeds, self._outputs, self.run
-        )
+        request = self._compiled.create_infer_request()
+        return OpenVinoBound(self._ov, request, feeds, self._outputs)
 
     def _taken(self) -> Any:
         """Return a request that no other thread uses: there are as many as ever ran at once."""

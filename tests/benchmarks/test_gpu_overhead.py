@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 
 from unetrt.benchmarks import gpu_overhead
 from unetrt.benchmarks.gpu_overhead import judge, measure_stages
 from unetrt.benchmarks.random_image import random_image
+from unetrt.errors import NoDevice
 from unetrt.gpu import find_gpu
 from unetrt.runtime import SessionSpec, open_session
 
@@ -42,11 +44,20 @@ def test_without_a_gpu_it_says_what_it_needs(tmp_path, monkeypatch, capsys):
     assert not out.exists()
 
 
-@pytest.mark.tf
-def test_runs_and_their_stages_are_timed_in_turn(road):
-    """On a CPU, which has no events: what is seen is that each of both was asked."""
-    with open_session(road / "model.fp32.onnx", SessionSpec(backend="onnxruntime")) as session:
-        measured = measure_stages(session, random_image(session.artifact, 16), turns=2)
-    assert measured["shape"] == [1, 16, 16, 1]
+def test_runs_and_their_stages_are_timed_in_turn(capturing):
+    x = np.zeros((1, 8, 8, 1), np.float32)
+    with open_session(capturing.engine()) as session:
+        measured = measure_stages(session, x, turns=2)
+    assert measured["shape"] == [1, 8, 8, 1]
     assert len(measured["run_ns"]) == len(measured["stages"]) == 20
     assert min(stages["host_ns"] for stages in measured["stages"]) > 0
+    assert judge(measured)
+    assert capturing.device.held == {}
+
+
+@pytest.mark.tf
+def test_on_a_cpu_there_are_no_stages(road):
+    with open_session(road / "model.fp32.onnx", SessionSpec(backend="onnxruntime")) as session:
+        x = random_image(session.artifact, 16)
+        with pytest.raises(NoDevice, match="no GPU's events can time it"):
+            measure_stages(session, x, turns=2)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from tests.fakes.device import FakeDevice
 from unetrt.benchmarks import Turn
-from unetrt.runtime.backends.backend import Stages
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
@@ -54,26 +54,32 @@ class NapCandidate(FakeCandidate):
         return Turn(tuple(taken))
 
 
-class FakeBound:
-    """Computes when launched, or on a "GPU" when waited for; remembers its thread's calls."""
+class ClockedDevice(FakeDevice):
+    """A GPU whose events tell given nanoseconds, one after another."""
 
-    def __init__(self, session, inputs, compute_ns):
-        self._session, self._inputs, self._compute_ns = session, inputs, compute_ns
-        self.calls = []
+    def __init__(self, ns):
+        super().__init__()
+        self._ns = itertools.cycle(ns)
+
+    def elapsed_ns(self, _start, _end):
+        return next(self._ns)
+
+
+class FakeBound:
+    """Remembers its calls; on a device it says there when it computes."""
+
+    def __init__(self, session, inputs):
+        self._session, self._inputs, self.device = session, inputs, session.device
+        self.stream, self.calls = 7, []
 
     def launch(self):
         self.calls.append("launch")
+        if self.device is not None:
+            with self.device.current():
+                self.device.give("compute", self.stream, lambda: None)
 
     def wait(self):
         self.calls.append("wait")
-
-    def compute_ns(self):
-        self.calls.append("compute")
-        return self._compute_ns
-
-    def stages(self):
-        ns = self._compute_ns
-        return Stages(host_ns=9, enqueue_ns=2, copy_in_ns=3, compute_ns=ns, copy_out_ns=4)
 
     def outputs(self):
         (x,) = self._inputs.values()
@@ -86,7 +92,7 @@ class FakeBound:
 class FakeSession:
     """Takes bytes [n, 4, 4, 1]; the class is whether a pixel is bright."""
 
-    def __init__(self, compute_ns=None):
+    def __init__(self, device=None):
         self.artifact = SimpleNamespace(
             path=Path("fake.onnx"),
             inputs=(TensorSpec("x", "float32", ("n", 4, 4, 1)),),
@@ -96,17 +102,17 @@ class FakeSession:
             precision="fp32",
             sha256="0" * 64,
         )
-        self._compute_ns = compute_ns
+        self.device = device
         self.info = {"backend": "fake", "version": "1", "device": "CPU", "precision": "fp32"}
         self.open, self.bound, self.segmented = 0, [], 0
 
     def bind(self, inputs):
         self.open += 1
-        self.bound.append(FakeBound(self, inputs, self._compute_ns))
+        self.bound.append(FakeBound(self, inputs))
         return self.bound[-1]
 
     def run(self, inputs):
-        return {"y": FakeBound(self, inputs, None).outputs()[0]}
+        return {"y": FakeBound(self, inputs).outputs()[0]}
 
     def segment(self, image):
         self.segmented += 1

@@ -16,11 +16,13 @@ from unetrt.benchmarks import (
     OpenLoop,
     Plan,
     Samples,
+    Turn,
     compare_candidates,
     measure,
     read_record,
     summarize,
 )
+from unetrt.benchmarks.candidates import BoundCandidate
 from unetrt.convert.precision import PrecisionSpec, to_precision
 from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
@@ -28,7 +30,7 @@ from unetrt.convert.to_onnx import ExportSpec, export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
 from unetrt.runtime.backends import Backend, DeviceBackend
-from unetrt.runtime.backends.backend import BoundRun, Stages
+from unetrt.runtime.backends.backend import BoundRun
 from unetrt.runtime.backends.tensorrt import open_backend
 from unetrt.runtime.devices import Device, DeviceArray, cuda_python, pycuda
 
@@ -64,11 +66,13 @@ def on_the_gpu(session: Session, x: DeviceArray) -> DeviceArray:
     return session.run(x)
 
 
-def core(session: Session, x: NDArray[Any]) -> Stages:
-    """Time one bound run."""
+def core(session: Session, x: NDArray[Any]) -> Turn:
+    """Launch one bound run, and time others."""
     bound: BoundRun
     with session.bind(x) as bound:
-        return bound.stages()
+        bound.launch()
+        bound.wait()
+    return BoundCandidate("core", session, {"image": x}).turn(10)
 
 
 def layers() -> tuple[Device, ...]:

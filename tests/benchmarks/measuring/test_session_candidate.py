@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.fakes.candidates import IMAGE, FakeSession
+from tests.fakes.candidates import IMAGE, ClockedDevice, FakeSession
 from unetrt.benchmarks import (
     Pipelined,
     Plan,
@@ -10,7 +10,7 @@ from unetrt.benchmarks import (
     measure,
     session_candidate,
 )
-from unetrt.errors import BadInput
+from unetrt.errors import BadInput, OutOfMemory
 
 PIXELS = TimedInput(IMAGE * 16, "real", None, "a ramp")
 BATCH = TimedInput(np.concatenate([IMAGE, IMAGE * 16]), "real", None, "two ramps")
@@ -25,24 +25,31 @@ def test_the_core_on_a_cpu_is_launch_and_wait_and_has_no_stages():
     session = FakeSession()
     core = candidate(session)
     turn = core.turn(3)
-    assert session.bound[0].calls == ["compute"] + ["launch", "wait"] * 3
+    assert session.bound[0].calls == ["launch", "wait"] * 3
     assert (len(turn.host_ns), turn.stages_ns) == (3, {})
     core.close()
     assert session.open == 0
 
 
 def test_the_core_on_a_gpu_has_its_enqueue_and_its_events():
-    session = FakeSession(compute_ns=70)
-    turn = candidate(session).turn(2)
-    assert session.bound[0].calls == ["compute"] + ["launch", "wait", "compute"] * 2
-    assert turn.stages_ns["compute"] == (70, 70)
+    device = ClockedDevice([70, 80])
+    session = FakeSession(device)
+    core = candidate(session)
+    turn = core.turn(2)
+    assert session.bound[0].calls == ["launch", "wait", "launch"] * 2
+    assert [one for one in device.done if "event" not in one] == [
+        "compute", "record", "compute", "record", "synchronize",
+    ] * 2  # fmt: skip
+    assert turn.stages_ns["compute"] == (70, 80)
     assert all(e <= h for e, h in zip(turn.stages_ns["enqueue"], turn.host_ns, strict=True))
+    core.close()
+    assert device.held == {}
 
 
-@pytest.mark.parametrize("compute_ns", [None, 70])
+@pytest.mark.parametrize("device", [None, ClockedDevice([70])])
 @pytest.mark.parametrize("scope", ["core", "end_to_end"])
-def test_two_in_flight_give_as_many_gaps_as_asked_for(compute_ns, scope):
-    session = FakeSession(compute_ns)
+def test_two_in_flight_give_as_many_gaps_as_asked_for(device, scope):
+    session = FakeSession(device)
     one = candidate(session, scope)
     taken = measure([one], Plan(samples=20, mode=Pipelined()))["s"]
     assert len(taken.host_ns) == 20
@@ -52,7 +59,7 @@ def test_two_in_flight_give_as_many_gaps_as_asked_for(compute_ns, scope):
 
 
 def test_on_a_gpu_the_next_run_is_launched_before_the_one_before_is_waited_for():
-    session, seen = FakeSession(compute_ns=70), []
+    session, seen = FakeSession(ClockedDevice([70])), []
     core = candidate(session)
     core.pipelined_turn(1)  # binds
     for lane, bound in enumerate(session.bound[1:]):
@@ -74,10 +81,27 @@ def test_end_to_end_segments_an_image_and_runs_a_batch():
 
 
 def test_end_to_end_on_a_gpu_has_copies_and_compute():
-    stages = candidate(FakeSession(compute_ns=70), "end_to_end").turn(2).stages_ns
-    assert stages == {
-        "enqueue": (2, 2), "copy_in": (3, 3), "compute": (70, 70), "copy_out": (4, 4),
-    }  # fmt: skip
+    device = ClockedDevice([3, 70, 4])
+    session = FakeSession(device)
+    one = candidate(session, "end_to_end")
+    del device.done[:]
+    stages = one.turn(2).stages_ns
+    assert device.done == [
+        "record", "in", "record", "compute", "record", "out", "record", "synchronize",
+    ] * 2  # fmt: skip
+    assert min(stages.pop("enqueue")) > 0
+    assert stages == {"copy_in": (3, 3), "compute": (70, 70), "copy_out": (4, 4)}
+    one.close()
+    assert (device.held, session.open) == ({}, 0)
+
+
+def test_copies_that_do_not_fit_leave_nothing_behind():
+    device = ClockedDevice([1])
+    device.room = 100
+    session = FakeSession(device)
+    with pytest.raises(OutOfMemory):
+        candidate(session, "end_to_end")
+    assert (device.held, session.open) == ({}, 0)
 
 
 @pytest.mark.parametrize("scope", ["core", "end_to_end"])

@@ -4,10 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.fakes.candidates import ClockedDevice, FakeSession
 from unetrt import vendor
 from unetrt.benchmarks.roofline import ceilings
-from unetrt.benchmarks.roofline import ceilings as ceilings_cpu
-from unetrt.benchmarks.roofline import ceilings as ceilings_gpu
 from unetrt.benchmarks.roofline.ceilings import Ceilings, ceilings_of
 from unetrt.errors import UnsupportedModel
 from unetrt.gpu import Gpu
@@ -86,46 +85,36 @@ def test_an_engine_that_cannot_be_built_is_a_reason(monkeypatch):
         raise UnsupportedModel("No engine today")
 
     monkeypatch.setattr(vendor, "installed", lambda _name: False)
-    assert ceilings_gpu.measure_gpu(build) == "No engine today."
+    assert ceilings.measure_gpu(build) == "No engine today."
 
 
-class FakeBound:
+class OpenedNode(FakeSession):
     def __init__(self, ns):
-        self.ns = iter([10 * ns] * ceilings_gpu._WARMUP + [3 * ns, ns, 2 * ns] * 10)
-
-    def compute_ns(self):
-        return next(self.ns)
-
-    def close(self):
-        pass
-
-
-class FakeSession:
-    def __init__(self, ns):
-        self.ns = ns
+        warmup = [10 * ns] * ceilings._WARMUP
+        super().__init__(ClockedDevice(warmup + [3 * ns, ns, 2 * ns] * 10))
 
     def bind(self, inputs):
         assert all(np.any(x) for x in inputs.values())  # zeros multiply faster
-        return FakeBound(self.ns)
+        return super().bind(inputs)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        pass
+        assert self.open == 0
 
 
 def test_engines_of_one_node_measure_a_gpu(monkeypatch):
     monkeypatch.setattr(vendor, "installed", lambda _name: False)
-    monkeypatch.setattr(ceilings_gpu, "_SIDE", 64)
-    monkeypatch.setattr(ceilings_gpu, "_COPY_SHAPE", (1, 4, 8, 8))
+    monkeypatch.setattr(ceilings, "_GPU_SIDE", 64)
+    monkeypatch.setattr(ceilings, "_COPY_SHAPE", (1, 4, 8, 8))
     ns = {"MatMul": {"fp32": 2000, "fp16": 1000}, "Neg": {"fp32": 500}}
     monkeypatch.setattr(
-        ceilings_gpu,
+        ceilings,
         "open_session",
-        lambda engine: FakeSession(ns[engine.made_with["layer"]][engine.precision]),
+        lambda engine: OpenedNode(ns[engine.made_with["layer"]][engine.precision]),
     )
-    flops_per_s, bytes_per_s, how = ceilings_gpu.measure_gpu(lambda model, _path: model)
+    flops_per_s, bytes_per_s, how = ceilings.measure_gpu(lambda model, _path: model)
     assert flops_per_s["float32"] == pytest.approx(2 * 64**3 / 2e-6)
     assert flops_per_s["float16"] == pytest.approx(2 * 64**3 / 1e-6)
     assert bytes_per_s == pytest.approx(2 * 4 * 256 / 5e-7)
@@ -180,7 +169,7 @@ def test_pytorch_measures_float32_without_tf32_and_leaves_its_setting(monkeypatc
     torch = FakeTorch()
     monkeypatch.setattr(vendor, "installed", lambda _name: True)
     monkeypatch.setattr(vendor, "torch", lambda: torch)
-    flops_per_s, bytes_per_s, how = ceilings_gpu.measure_gpu(None)
+    flops_per_s, bytes_per_s, how = ceilings.measure_gpu(None)
     assert torch.backends.cuda.matmul.allow_tf32
     assert flops_per_s["tf32"] == pytest.approx(4 * flops_per_s["float32"])
     assert flops_per_s["float16"] == flops_per_s["bfloat16"] == pytest.approx(2 * 8192**3 / 1e-3)
@@ -189,10 +178,10 @@ def test_pytorch_measures_float32_without_tf32_and_leaves_its_setting(monkeypatc
 
 
 def test_a_cpu_is_measured(monkeypatch):
-    monkeypatch.setattr(ceilings_cpu, "_SIDE", 64)
-    monkeypatch.setattr(ceilings_cpu, "_COPY_BYTES", 1 << 16)
-    monkeypatch.setattr(ceilings_cpu, "_SECONDS", 0)
-    flops_per_s, bytes_per_s, how = ceilings_cpu.measure_cpu()
+    monkeypatch.setattr(ceilings, "_SIDE", 64)
+    monkeypatch.setattr(ceilings, "_COPY_BYTES", 1 << 16)
+    monkeypatch.setattr(ceilings, "_SECONDS", 0)
+    flops_per_s, bytes_per_s, how = ceilings.measure_cpu()
     assert {"float32"} <= flops_per_s.keys() <= {"float32", "bfloat16"}
     assert min(bytes_per_s, *flops_per_s.values()) > 0
     assert "64 x 64" in how

@@ -1,7 +1,10 @@
+import itertools
+
 import numpy as np
 import onnx
 import pytest
 
+from tests.fakes.candidates import ClockedDevice, FakeSession
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks.measure import Plan
 from unetrt.benchmarks.networks.skeletons import fill_skeleton
@@ -20,41 +23,24 @@ def cut(tmp_path, precision, side=64, name="small"):
     return cut_layers(model, batch=2, height=side, width=side)
 
 
-class FakeBound:
-    """Counts its runs; on a GPU tells ever longer times."""
+class OpenedLayer(FakeSession):
+    """A layer's session; on a GPU its runs take ever longer."""
 
-    def __init__(self, *, gpu):
-        self.gpu, self.runs, self.waits, self.closed = gpu, 0, 0, False
-
-    def launch(self):
-        self.runs += 1
-
-    def wait(self):
-        self.waits += 1
-
-    def compute_ns(self):
-        self.runs += 1
-        return 100 * self.runs if self.gpu else None
-
-    def close(self):
-        self.closed = True
-
-
-class FakeSession:
     def __init__(self, model, *, gpu):
-        self.inputs, self.bound = model.inputs, FakeBound(gpu=gpu)
+        super().__init__(ClockedDevice(itertools.count(100, 100)) if gpu else None)
+        self.inputs = model.inputs
 
     def bind(self, inputs):
         for tensor in self.inputs:
             tensor.check(inputs[tensor.name].shape, inputs[tensor.name].dtype.name)
             assert np.any(inputs[tensor.name])
-        return self.bound
+        return super().bind(inputs)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        assert self.bound.closed
+        assert self.open == 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -104,22 +90,22 @@ def test_a_layer_alone_costs_what_it_costs_without_what_is_fused(tmp_path):
 
 def test_on_a_gpu_the_device_s_clock_counts_and_warm_up_does_not(tmp_path):
     layers = cut(tmp_path, "fp16")[:2]
-    taken = list(measure_layers(layers, lambda m: FakeSession(m, gpu=True), tmp_path, FAST))
-    # One run to see whose clock there is, one to warm up and one for the caches, two runs each.
-    assert [one.samples_ns for one in taken] == [(700, 900, 1100)] * 2
-    assert taken[0].median_ns == 900
+    taken = list(measure_layers(layers, lambda m: OpenedLayer(m, gpu=True), tmp_path, FAST))
+    # One run to warm up, and one for the caches.
+    assert [one.samples_ns for one in taken] == [(300, 400, 500)] * 2
+    assert taken[0].median_ns == 400
 
 
 def test_on_a_cpu_the_host_s_clock_counts(tmp_path):
     sessions = []
 
     def opened(model):
-        sessions.append(FakeSession(model, gpu=False))
+        sessions.append(OpenedLayer(model, gpu=False))
         return sessions[-1]
 
     (taken,) = measure_layers(cut(tmp_path, "fp32")[:1], opened, tmp_path, FAST)
     assert len(taken.samples_ns) == 3
-    assert sessions[0].bound.waits == 1 + 1 + 3
+    assert sessions[0].bound[0].calls == ["launch", "wait"] * (1 + 1 + 3)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -136,7 +122,7 @@ def test_a_layer_that_does_not_run_says_why_and_the_others_go_on(tmp_path):
     def opened(model):
         if model.made_with["layer"] == "down1/conv1":
             raise NoDevice("There is no GPU")
-        return FakeSession(model, gpu=True)
+        return OpenedLayer(model, gpu=True)
 
     refused, other = measure_layers(cut(tmp_path, "fp32")[:2], opened, tmp_path, FAST)
     assert (refused.failure, refused.median_ns) == ("There is no GPU.", None)
@@ -147,11 +133,11 @@ def test_a_layer_that_does_not_run_says_why_and_the_others_go_on(tmp_path):
 
 def test_the_record_s_row_holds_the_layer_against_its_limit(tmp_path):
     (layer,) = (one for one in cut(tmp_path, "fp32") if one.cost.name == "down5/conv2")
-    (taken,) = measure_layers([layer], lambda m: FakeSession(m, gpu=True), tmp_path, FAST)
+    (taken,) = measure_layers([layer], lambda m: OpenedLayer(m, gpu=True), tmp_path, FAST)
     row, twin = taken.to_json(CEILINGS)
     expected = max(row["flops"] / 1e12, row["bytes"] / 1e11) * 1e9
     assert row["attainable_ns"] == pytest.approx(expected)
-    assert taken.share(CEILINGS) == pytest.approx(expected / 900)
+    assert taken.share(CEILINGS) == pytest.approx(expected / 400)
     assert (row["name"], row["block"]) == ("down5/conv2", "down5")
     assert twin == row | {"name": "up5/conv2", "block": "up5"}
     assert taken.to_json(None)[0]["attainable_ns"] is None
@@ -164,7 +150,7 @@ def test_a_file_name_has_no_slash(tmp_path):
 
     def opened(model):
         seen.append(model.path.name)
-        return FakeSession(model, gpu=True)
+        return OpenedLayer(model, gpu=True)
 
     list(measure_layers(layers, opened, tmp_path, FAST))
     assert seen == ["00-down1-conv1.fp32.onnx"]

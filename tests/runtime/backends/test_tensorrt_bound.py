@@ -25,16 +25,20 @@ def test_it_is_warm_and_launches_do_not_wait(capturing):
     assert (capturing.device.held, capturing.contexts) == ({}, 0)
 
 
-def test_stages_are_timed_between_their_own_events(capturing):
+def test_events_in_its_stream_time_a_run(capturing):
     with open_session(capturing.engine()) as session, session.bind(image(1, 8, 8, 1)) as bound:
+        device = bound.device
         capturing.forget()
-        stages = bound.stages()
-        steps = ["record", "in", "record", "launch", "record", "out", "record", "synchronize"]
-        assert capturing.device.done == steps
-        # The fake counts what was done between two events, the first one included.
-        assert (stages.copy_in_ns, stages.compute_ns, stages.copy_out_ns) == (2, 2, 2)
-        assert 0 < stages.enqueue_ns <= stages.host_ns
-        assert bound.compute_ns() == 2
+        with device.current():
+            start, end = device.open_event(), device.open_event()
+            device.record(start, bound.stream)
+            bound.launch()
+            device.record(end, bound.stream)
+            assert device.done == ["record", "launch", "record"]
+            # The fake counts what was done between two events, the first one included.
+            assert device.elapsed_ns(start, end) == 2
+            device.close_event(start)
+            device.close_event(end)
 
 
 def test_it_shares_the_engine_with_runs_of_other_shapes(capturing):

@@ -1,10 +1,12 @@
 """Runs from host to host: right, in turn, side by side, and all memory given back."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
 from tests.runtime.gpu.same import image, near, same
+from unetrt.benchmarks.candidates import BoundCandidate, open_host_to_host
 from unetrt.errors import OutOfMemory
 from unetrt.gpu import find_gpu
 from unetrt.runtime import open_session
@@ -92,15 +94,16 @@ def test_out_of_memory_names_the_bytes_and_all_stays_usable(session):
     assert session.run(image()).shape == (1, 2, 64, 64)
 
 
-def test_a_bound_run_is_right_and_its_stages_add_up(session, expected):
+def test_a_bound_run_is_right_and_its_stages_are_timed(session, expected):
     x = image(256, 4)
     with session.bind(x) as bound:
         bound.launch()
         bound.wait()
         near(bound.outputs()[0], x, expected)
-        compute = bound.compute_ns()
-        stages = bound.stages()
-        assert compute > 0
-        parts = (stages.copy_in_ns, stages.compute_ns, stages.copy_out_ns)
-        assert all(part > 0 for part in parts)
-        assert stages.enqueue_ns <= stages.host_ns
+    with closing(BoundCandidate("core", session, {session.inputs[0].name: x})) as core:
+        assert min(core.turn(3).stages_ns["compute"]) > 0
+    with closing(open_host_to_host(session, {session.inputs[0].name: x})) as stages:
+        turn = stages.turn(3)
+    for stage in ("copy_in", "compute", "copy_out"):
+        assert min(turn.stages_ns[stage]) > 0
+    assert all(e <= h for e, h in zip(turn.stages_ns["enqueue"], turn.host_ns, strict=True))
