@@ -18,7 +18,6 @@ from onnx_ir.passes.common import (
     RemoveUnusedNodesPass,
     ShapeInferencePass,
 )
-from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
@@ -254,6 +253,8 @@ def _read(model: OnnxModel, half: ir.DataType | None, precision: str) -> ir.Mode
     wanted = _BFLOAT16_OPSET if half == ir.DataType.BFLOAT16 else 0
     wanted = _HALF_SCALES_OPSET if half is not None and precision == "int8" else wanted
     if graph.opset_imports[""] < wanted:
+        from onnxscript.version_converter import convert_version  # noqa: PLC0415  (0.2 s)
+
         # It tells which of its two converters it takes, which is nothing to the user.
         logging.getLogger("onnxscript.version_converter").setLevel(logging.ERROR)
         convert_version(graph, wanted, fallback=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +15,22 @@ import onnx_ir as ir
 import tensorflow as tf
 from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
-from onnxscript.version_converter import convert_version
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.errors import UnsupportedModel
 from unetrt.golden import Answer, Golden, draw_grid
 from unetrt.keras_models import size_rule
 from unetrt.sizes import SizeRule
 
 from . import passes
 from .dynamic_sizes import trace_free
+from .export_spec import ExportSpec
 from .keras_source import keras_source
 from .onnx_file import write_onnx
 from .trace import Source
 
-__all__ = ["ExportSpec", "export_onnx"]
-
-_OPSETS = range(17, 24)
-_CHOICES = {
-    "layout": ("NHWC", "NCHW"),
-    "pixels": ("float32", "uint8", "uint16"),
-    "answer": ("probabilities", "labels", "both"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportSpec:
-    """How a model is written as ONNX.
-
-    Attributes:
-        opset: version of the operators, 17 (TensorRT 8.5 and later) to 23.
-        layout: "NHWC", as Keras has it, or "NCHW", for inputs and outputs that are images.
-        pixels: type of image inputs; "uint8" or "uint16" are turned into float32 in the graph.
-            TensorRT takes no uint16.
-        answer: "probabilities", "labels" (each pixel's class, uint8 [batch, height, width]), or
-            "both".
-        size: height and width to trace at where the model leaves them free. They are free again
-            in the file, unless a layer holds a size: then the file keeps this one.
-    """
-
-    opset: int = 17
-    layout: str = "NHWC"
-    pixels: str = "float32"
-    answer: str = "probabilities"
-    size: tuple[int, int] = (256, 256)
-
-    def __post_init__(self) -> None:
-        if self.opset not in _OPSETS:
-            raise BadInput(
-                "Cannot write this opset",
-                got=self.opset,
-                expected=f"{_OPSETS.start} to {_OPSETS.stop - 1}",
-            )
-        for name, choices in _CHOICES.items():
-            own = getattr(self, name)
-            if own not in choices:
-                raise BadInput(
-                    f"Cannot export with this {name}",
-                    got=own,
-                    expected=f"one of {', '.join(choices)}",
-                )
-        if min(self.size) < 1:
-            raise BadInput("Cannot trace at this size", got=self.size, expected="positive sides")
+__all__ = ["export_onnx"]
 
 
 _MOST_CHANNELS = 16
@@ -199,6 +152,8 @@ def _traced(
 def _raise_opset(graph: ir.Model, opset: int) -> None:
     if opset <= graph.opset_imports[""]:
         return
+    from onnxscript.version_converter import convert_version  # noqa: PLC0415  (0.2 s, seldom)
+
     convert_version(graph, opset)
     if graph.opset_imports[""] != opset:
         raise UnsupportedModel(

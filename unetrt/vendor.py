@@ -38,6 +38,7 @@ __all__ = [
     "openvino",
     "pycuda_driver",
     "pynvml",
+    "retyper",
     "tensorflow_has_gpu",
     "tensorflow_without_tf32",
     "tensorrt",
@@ -88,8 +89,14 @@ def tensorflow_has_gpu() -> bool:
 
 
 def exporter() -> None:
-    """See that what conversion to ONNX stands on is installed: tf2onnx, onnx-ir, onnxscript."""
-    need("tf2onnx", "onnx_ir", "onnxscript", extra="train", purpose="Converting to ONNX")
+    """See that what exporting a Keras model stands on is installed: tf2onnx, and `retyper`'s."""
+    need("tf2onnx", extra="train", purpose="Converting to ONNX")
+    retyper()
+
+
+def retyper() -> None:
+    """See that what rewriting an ONNX file stands on is installed: onnx, onnx-ir, onnxscript."""
+    need("onnx", "onnx_ir", "onnxscript", extra="convert", purpose="Rewriting an ONNX file")
 
 
 def jinja2() -> Any:

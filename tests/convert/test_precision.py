@@ -1,6 +1,8 @@
 """A float32 file in, the same network in another precision out, or the reason why not."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -279,3 +281,25 @@ def test_bytes_in_and_labels_out_survive_with_several_inputs(tmp_path, precision
     np.testing.assert_allclose(probabilities, expected[0], atol=0.05)
     assert labels.dtype == np.uint8
     assert np.mean(labels == expected[1]) > 0.9
+
+
+def test_retyping_an_onnx_file_loads_no_tensorflow_and_no_exporter(unet, tmp_path):
+    command = [
+        "convert",
+        str(unet.path),
+        "--out",
+        str(tmp_path / "half.onnx"),
+        "--precision",
+        "fp16",
+    ]
+    code = f"""
+import sys
+from unetrt.__main__ import app
+app({command!r}, standalone_mode=False)
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert OnnxModel.load(tmp_path / "half.onnx").precision == "fp16"
+    loaded = set(done.stdout.split())
+    assert "unetrt.convert.precision" in loaded
+    assert not loaded & {"tensorflow", "keras", "tf2onnx", "onnxscript.optimizer", "onnxruntime"}

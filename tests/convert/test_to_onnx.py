@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.convert.to_onnx import ExportSpec
+from unetrt.convert.export_spec import ExportSpec
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.sizes import SizeRule
 

@@ -149,7 +149,8 @@ def edges(road, tmp_path_factory):
 
     vendor.keras()
     from unetrt.builder import load_model
-    from unetrt.convert.to_onnx import ExportSpec, export_onnx
+    from unetrt.convert.export_spec import ExportSpec
+    from unetrt.convert.to_onnx import export_onnx
 
     model, file = load_model(road / "model.keras")
     spec = ExportSpec(layout="NCHW", pixels="uint8", answer="both")

@@ -23,10 +23,11 @@ from unetrt.benchmarks import (
     summarize,
 )
 from unetrt.benchmarks.candidates import BoundCandidate
+from unetrt.convert.export_spec import ExportSpec
 from unetrt.convert.precision import PrecisionSpec, to_precision
 from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
-from unetrt.convert.to_onnx import ExportSpec, export_onnx
+from unetrt.convert.to_onnx import export_onnx
 from unetrt.data import Dataset, load_dataset
 from unetrt.runtime import Session, SessionSpec, open_session
 from unetrt.runtime.backends import Backend, DeviceBackend

@@ -14,8 +14,8 @@ from unetrt.cli.shell import AsJson, emit, guarded, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
+    from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
-    from unetrt.convert.to_onnx import ExportSpec
     from unetrt.data import Dataset
     from unetrt.progress import Progress
 
@@ -61,9 +61,9 @@ def convert(
     from unetrt.data import load_dataset
     from unetrt.progress import Progress
 
-    vendor.exporter()
+    (vendor.retyper if model.suffix == ".onnx" else vendor.exporter)()
+    from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
-    from unetrt.convert.to_onnx import ExportSpec
 
     given: dict[str, Any] = {"layout": layout, "pixels": pixels, "answer": answer, "opset": opset}
     given |= {"size": _size(size)} if size else {}
@@ -117,7 +117,7 @@ def convert_file(
 
     if out.suffix != ".onnx":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .onnx")
-    vendor.exporter()
+    (vendor.retyper if model.suffix == ".onnx" else vendor.exporter)()
     wanted = "fp32" if precision is None else precision.precision
     if model.suffix == ".onnx":
         fp32 = OnnxModel.load(model)

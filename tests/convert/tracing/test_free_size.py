@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.convert.test_to_onnx import agree, pixels
-from unetrt.convert.to_onnx import ExportSpec
+from unetrt.convert.export_spec import ExportSpec
 from unetrt.sizes import SizeRule
 
 pytestmark = pytest.mark.tf

@@ -85,7 +85,7 @@ def test_several_images_in_and_out(keras, export):
 
 
 def test_whole_numbers_and_networks_that_normalise_get_255(keras, export):
-    from unetrt.convert.to_onnx import ExportSpec
+    from unetrt.convert.export_spec import ExportSpec
 
     assert export(small(keras), spec=ExportSpec(pixels="uint8")).golden.scale == 1
     assert export(small(keras, pixel_mean=99.0, pixel_std=50.0)).golden.scale == 1
@@ -105,7 +105,7 @@ def test_what_is_not_finite_is_not_kept(keras, export):
 
 
 def test_labels_alone_and_bytes_are_mapped(keras, export):
-    from unetrt.convert.to_onnx import ExportSpec
+    from unetrt.convert.export_spec import ExportSpec
 
     spec = ExportSpec(pixels="uint8", answer="labels", layout="NCHW")
     for changes in ({}, {"n_classes": 2, "head": "sigmoid"}):
