@@ -13,8 +13,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetrt.data.reading import VOLUME_SUFFIXES, read_pages, stem_of, write_image
-from unetrt.data.writing import overlay, write_nifti_labels
+from unetrt.data.reading import VOLUME_SUFFIXES, read_pages, stem_of
+from unetrt.data.writing import overlay, write_image, write_nifti_labels
 from unetrt.errors import OutputError, UnetrtError
 from unetrt.files import replacing
 

@@ -18,7 +18,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetrt.data.large_image import ImageFile, LabelFile, open_image_file
+from unetrt.data.reading import ImageFile, open_image_file
+from unetrt.data.writing import LabelFile
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.segmenter import Segmenter, joined, tiled_rows
 from unetrt.runtime.tiling import Tiling, spans

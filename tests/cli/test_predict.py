@@ -72,7 +72,7 @@ def test_a_large_image_is_written_in_parts_and_gone_on_with(
 ):
     """The first run is stopped by a reader that fails half-way; the second starts further down."""
     zarr = pytest.importorskip("zarr")
-    from unetrt.data.large_image import ImageFile
+    from unetrt.data.reading import ImageFile
 
     image = np.tile(pixels, (16, 2))
     path = tmp_path / f"big.{kind}"

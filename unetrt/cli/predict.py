@@ -10,7 +10,7 @@ import typer
 from unetrt.cli.shell import AsJson, emit, guarded
 
 if TYPE_CHECKING:
-    from unetrt.data.large_image import ImageFile
+    from unetrt.data.reading import ImageFile
     from unetrt.progress import Progress
     from unetrt.runtime import Session
 
@@ -109,9 +109,9 @@ def _summary(images: int, files: int, out: Path, info: dict[str, Any]) -> str:
 
 def _segment_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
     """Write the labels of one image row of tiles by row of tiles, from where it was left."""
-    from unetrt.data.large_image import SUFFIXES, LabelFile
+    from unetrt.data.writing import LabelFile
 
-    suffix = image.path.suffix if image.path.suffix in SUFFIXES else ".zarr"
+    suffix = image.path.suffix if image.path.suffix in LabelFile.SUFFIXES else ".zarr"
     segmenter = session.segmenter()
     height, width = image.shape[:2]
     tiling = segmenter.tiling(height, width)
@@ -143,7 +143,7 @@ def _segment_large(session: Session, image: ImageFile, out: Path, progress: Prog
 
 def _by_size(files: list[Path]) -> tuple[list[Path], list[ImageFile]]:
     """Part the files into those that are held whole and those that are not."""
-    from unetrt.data.large_image import open_image_file
+    from unetrt.data.reading import open_image_file
     from unetrt.errors import DataError
 
     whole: list[Path] = []
@@ -164,7 +164,7 @@ def _by_size(files: list[Path]) -> tuple[list[Path], list[ImageFile]]:
 
 
 def _files(inputs: list[Path]) -> list[Path]:
-    from unetrt.data.reading import SUFFIXES, VOLUME_SUFFIXES, data_files, stem_of
+    from unetrt.data.reading import IMAGE_SUFFIXES, VOLUME_SUFFIXES, data_files, stem_of
     from unetrt.errors import DataError
 
     files: dict[str, Path] = {}
@@ -182,6 +182,6 @@ def _files(inputs: list[Path]) -> list[Path]:
     if not files:
         raise DataError(
             f"There are no images in {', '.join(map(str, inputs))}",
-            expected=f"files ending in {', '.join((*SUFFIXES, *VOLUME_SUFFIXES, '.zarr'))}",
+            expected=f"files ending in {', '.join((*IMAGE_SUFFIXES, *VOLUME_SUFFIXES, '.zarr'))}",
         )
     return list(files.values())

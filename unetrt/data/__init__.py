@@ -1,21 +1,32 @@
-"""Images with their labels: the built-in brain slices, and folders of one's own."""
+"""Read and write images and labels: the built-in brain slices, and folders of one's own."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from unetrt.data.dataset import IGNORED, Dataset, Sample
-from unetrt.data.reading import read_image, write_image
+from unetrt.data.reading import read_image
+from unetrt.data.writing import write_image
 
 __all__ = ["IGNORED", "Dataset", "Sample", "load_dataset", "read_image", "write_image"]
 
 
-def load_dataset(source: str) -> Dataset:
-    """Load "brain", the built-in set, or a folder of images/ and labels/.
+def load_dataset(source: str | Path) -> Dataset:
+    """Load the built-in set "brain", or a folder of images/ and labels/.
+
+    Args:
+        source: "brain", or a folder whose images and labels are paired by name. Its labels may
+            be masks of 0 and 255, 16-bit instance numbers, or classes; a `dataset.json` beside
+            them may name the classes, an `index.csv` the part of each file.
 
     Raises:
         DataError: the folder or a file in it cannot be used; says which and why.
-        MissingDependency: "brain" without nilearn.
+        MissingDependency: "brain" without nilearn, NIfTI volumes without nibabel.
+
+    Example:
+        >>> data = load_dataset("cells")
+        >>> data.train[0].image.shape, data.train[0].label.dtype
+        ((48, 56, 1), dtype('uint8'))
     """
     if source == "brain":
         from unetrt.data.brain import load_brain  # noqa: PLC0415  (nilearn takes seconds)

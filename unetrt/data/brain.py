@@ -1,4 +1,4 @@
-"""The built-in data: axial slices of the MNI152 T1 brain template, with its tissue maps.
+"""Load the built-in data: axial slices of the MNI152 T1 brain template, with its tissue maps.
 
 The ICBM 152 nonlinear template (Fonov et al. 2011) is an average of 152 adult heads; nilearn's
 wheel carries it at 1 mm with maps of grey and white matter, so nothing is downloaded.
@@ -16,8 +16,8 @@ __all__ = ["CLASSES", "load_brain", "slab_of"]
 CLASSES = ("background", "grey", "white")
 
 _SLABS = (("train", 13), (None, 2), ("val", 3), (None, 2), ("test", 3), (None, 2))
-"""Repeated along the axis: thickness in slices of 1 mm; None is a gap that nobody sees, so that
-no slice is judged whose neighbour was learnt from."""
+"""Parts of the set and their thickness in slices of 1 mm, repeated along the axis. None is a gap
+between them: neighbouring slices are so alike that a test on one would be a test on the other."""
 
 
 def slab_of(offset: int) -> str | None:
@@ -31,9 +31,12 @@ def slab_of(offset: int) -> str | None:
 
 
 def load_brain() -> Dataset:
-    """Load every axial slice that shows the brain: uint8 images of 233 x 197, nose up.
+    """Load every axial slice that shows the brain: uint8 [233, 197, 1], nose up.
 
-    A pixel's class is the likelier of grey matter, white matter and everything else.
+    A pixel's class is the likeliest of grey matter, white matter and everything else.
+
+    Raises:
+        MissingDependency: nilearn is not installed.
     """
     datasets = vendor.nilearn_datasets()
     t1, grey, white = (

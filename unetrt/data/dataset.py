@@ -1,4 +1,4 @@
-"""A labelled set of images in three parts."""
+"""Hold a labelled set of images in three parts."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from unetrt.errors import DataError
 __all__ = ["IGNORED", "Dataset", "Sample"]
 
 IGNORED = 255
-"""The label of pixels that nobody learns from or is judged by."""
+"""The label of pixels whose class is unknown: no loss and no metric counts them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image [height, width, channels], as stored, and its classes uint8 [height, width].
+    """Hold an image and its label.
 
     Attributes:
         name: of the file, and of the slice where there are several.
-        image: pixels.
-        label: class numbers, `IGNORED` where nobody knows.
+        image: pixels [height, width, channels], in the type and values of the file.
+        label: class numbers, uint8 [height, width]; `IGNORED` where the class is unknown.
         instances: int32 [height, width], the number of the object at each pixel, 0 where there
             is none; None where objects are not told apart.
-        group: what must stay in one part of the set: the volume a slice came from.
+        group: the file it came from; all slices of a volume stay in one part of the set.
+
+    Example:
+        >>> sample = Sample("cell", np.zeros((48, 56, 1)), np.zeros((48, 56), np.uint8))
+        >>> sample.label.shape
+        (48, 56)
     """
 
     name: str
@@ -39,7 +44,24 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples to learn from, to choose by, and to judge on; class 0 is the background."""
+    """Hold the samples of a data set: to learn from, to choose the best epoch by, to judge on.
+
+    Attributes:
+        name: of the data set.
+        classes: their names by number; class 0 is the background.
+        train: samples to learn from.
+        val: samples to choose the best epoch by.
+        test: samples to judge on.
+
+    Raises:
+        DataError: a part without samples, grey and RGB images together, or no foreground.
+
+    Example:
+        >>> from unetrt.data import load_dataset
+        >>> data = load_dataset("cells")
+        >>> data.classes, len(data.train), len(data.val), len(data.test)
+        (('background', 'foreground'), 4, 1, 1)
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -71,11 +93,11 @@ class Dataset:
 
     @property
     def channels(self) -> int:
-        """Channels of every image."""
+        """Return the channels of every image."""
         return int(self.train[0].image.shape[2])
 
     def pixel_statistics(self) -> tuple[float, float]:
-        """Return mean and standard deviation of the training pixels.
+        """Return the mean and the standard deviation of the training pixels.
 
         Raises:
             DataError: all pixels are equal.

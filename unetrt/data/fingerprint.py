@@ -1,4 +1,4 @@
-"""What a data set is like: what a plan for training is made from."""
+"""Describe a data set in figures, from which a training is planned."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unetrt.data.dataset import IGNORED, Dataset, Sample
 __all__ = ["Fingerprint", "Spread", "fingerprint"]
 
 _MOST_PIXELS = 4_000_000
-"""Of all training images together, that percentiles are taken of."""
+"""Pixels of all training images together that percentiles are taken of."""
 
 
 class Spread(NamedTuple):
-    """The least, the median and the most of some numbers."""
+    """Hold the least, the median and the most of some numbers."""
 
     least: int
     median: int
@@ -34,27 +34,27 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What a data set is like; all but `images` is of its training images.
+    """Hold the figures of a data set; all but `images` are of its training images.
 
     Attributes:
         name: of the data set.
         classes: their names, the background first.
-        images: how many there are to train, to validate and to test with.
+        images: number of images to train, to validate and to test with.
         height: of the images, in pixels.
-        width: likewise.
+        width: of the images, in pixels.
         channels: of every image.
-        dtype: the pixels' types.
+        dtype: NumPy's name of the pixels' type, or several, separated by commas.
         percentiles: of the pixels: the least, 0.5 %, the median, 99.5 % and the most.
         mean: of the pixels.
-        std: of the pixels.
-        clipped_mean: of the pixels, clipped to the percentiles 0.5 and 99.5.
-        clipped_std: likewise.
-        shares: of each class in the pixels that are not ignored.
-        ignored: share of the pixels that are.
-        shown: in how many images each class is.
-        objects: how many there are, where labels number instances.
-        object_pixels: how large they are.
-        constant: how many images have but one pixel value.
+        std: standard deviation of the pixels.
+        clipped_mean: mean of the pixels, clipped to the percentiles 0.5 and 99.5.
+        clipped_std: standard deviation of the pixels, clipped likewise.
+        shares: share of each class in the pixels that are not ignored, 0 to 1.
+        ignored: share of the pixels that are ignored, 0 to 1.
+        images_with: number of images that show each class.
+        objects: number of objects, or None where labels do not tell objects apart.
+        object_pixels: pixels of an object.
+        constant: number of images that have but one pixel value.
     """
 
     name: str
@@ -71,23 +71,26 @@ class Fingerprint:
     clipped_std: float
     shares: dict[str, float]
     ignored: float
-    shown: dict[str, int]
+    images_with: dict[str, int]
     objects: int | None
     object_pixels: Spread | None
     constant: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what it says as lines of a table."""
+        """Return the figures as lines of a table: names and values."""
         train, val, test = self.images
         rows = [
             ("images", f"{train} train, {val} val, {test} test"),
             ("height", str(self.height)),
             ("width", str(self.width)),
             ("pixels", f"{self.dtype}, {self.channels} channel{'s' * (self.channels > 1)}"),
-            ("their 0, 0.5, 50, 99.5, 100 %", ", ".join(f"{p:g}" for p in self.percentiles)),
-            ("their mean and deviation", f"{self.mean:.4g}, {self.std:.4g}"),
+            ("pixels at 0, 0.5, 50, 99.5, 100 %", ", ".join(f"{p:g}" for p in self.percentiles)),
+            ("mean and deviation of pixels", f"{self.mean:.4g}, {self.std:.4g}"),
             *(
-                (f"class {name}", f"{share:.2%} of pixels, in {self.shown[name]} of {train} images")
+                (
+                    f"class {name}",
+                    f"{share:.2%} of pixels, in {self.images_with[name]} of {train} images",
+                )
                 for name, share in self.shares.items()
             ),
         ]
@@ -101,15 +104,24 @@ class Fingerprint:
 
 
 def fingerprint(data: Dataset) -> Fingerprint:
-    """Return what `data` is like.
+    """Measure a data set.
 
     Percentiles are of every n-th pixel where there are many; all else is of all pixels.
+
+    Raises:
+        DataError: all training pixels are equal.
+
+    Example:
+        >>> from unetrt.data import load_dataset
+        >>> found = fingerprint(load_dataset("cells"))
+        >>> found.images, found.height.median, found.dtype
+        ((4, 1, 1), 48, 'uint8')
     """
     mean, std = data.pixel_statistics()
     least, most = _range(data.train)
     low, median, high = np.percentile(_some_pixels(data.train), (0.5, 50, 99.5))
     clipped_mean, clipped_std = _clipped(data.train, low, high)
-    counts, shown = _counted(data)
+    counts, images_with = _counted(data)
     known = counts[: len(data.classes)].sum()
     objects = [n for sample in data.train for n in _object_sizes(sample)]
     numbered = any(sample.instances is not None for sample in data.train)
@@ -128,7 +140,7 @@ def fingerprint(data: Dataset) -> Fingerprint:
         clipped_std=clipped_std,
         shares={name: float(counts[k] / known) for k, name in enumerate(data.classes)},
         ignored=float(counts[IGNORED] / counts.sum()),
-        shown={name: int(shown[k]) for k, name in enumerate(data.classes)},
+        images_with={name: int(images_with[k]) for k, name in enumerate(data.classes)},
         objects=len(objects) if numbered else None,
         object_pixels=_spread(objects) if objects else None,
         constant=sum(bool(s.image.min() == s.image.max()) for s in data.train),
@@ -154,7 +166,7 @@ def _clipped(samples: tuple[Sample, ...], low: float, high: float) -> tuple[floa
 
 
 def _counted(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many pixels, and how many images, have each label."""
+    """Return the number of pixels, and of images, that have each label."""
     counts = np.stack([np.bincount(s.label.ravel(), minlength=256) for s in data.train])
     return counts.sum(axis=0), (counts > 0).sum(axis=0)
 

@@ -1,4 +1,4 @@
-"""Read images: PNG, JPEG, TIFF, BMP and NPY files, TIFF stacks, NPY and NIfTI volumes.
+"""Read images and volumes, whole or part by part: PNG, JPEG, TIFF, BMP, NPY, NIfTI and Zarr.
 
 Pillow keeps the upper eight of sixteen bits a colour channel, so such PNG and TIFF files are read
 by pypng and tifffile.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,105 +20,77 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from unetrt import vendor
-from unetrt.errors import DataError
-from unetrt.files import replacing
+from unetrt.errors import DataError, UnetrtError
 
 __all__ = [
-    "SUFFIXES",
+    "IMAGE_SUFFIXES",
     "VOLUME_SUFFIXES",
+    "ImageFile",
     "data_files",
+    "open_image_file",
     "read_image",
     "read_pages",
     "stem_of",
-    "write_image",
 ]
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_CHANNELS = {2: 3, 4: 1, 6: 3}
-"""Of PNG's colour types with several samples a pixel, without alpha: RGB, grey and alpha, RGBA."""
-_DEEP = 16
-"""Bits of a sample."""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
+"""File names that count as images; a TIFF or NPY file may hold a volume too."""
+
+VOLUME_SUFFIXES = (".nii", ".nii.gz")
+"""File names that count as volumes only."""
+
+_CHANNELS = (1, 3)
 
 
-def read_deep_colour(path: Path) -> NDArray[Any] | None:
-    """Read a 16-bit PNG or a deeper-than-8-bit TIFF of several samples a pixel; else None.
-
-    Alpha is dropped. A file that is damaged gives None or one of Pillow's kinds of error.
+def data_files(folder: Path) -> list[Path]:
+    """Return the image and volume files of a folder by name, without hidden files.
 
     Raises:
-        ValueError: it is such an image, and damaged.
-        OSError: it cannot be read.
+        DataError: the folder cannot be read.
     """
-    with path.open("rb") as file:
-        head = file.read(26)
-    if head.startswith(_PNG_SIGNATURE):
-        return _read_png(path, *head[24:26]) if len(head) == 26 else None  # noqa: PLR2004
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _read_tiff(path)
-    return None
-
-
-def _read_png(path: Path, bits: int, colour: int) -> NDArray[Any] | None:
-    if bits != _DEEP or colour not in _COLOUR_CHANNELS:
-        return None
-    try:
-        with path.open("rb") as file:
-            width, height, rows, info = png.Reader(file=file).read()
-            pixels = np.vstack([np.asarray(row, np.uint16) for row in rows])
-    except (png.Error, EOFError) as error:
-        raise ValueError(str(error)) from error
-    return pixels.reshape(height, width, info["planes"])[:, :, : _COLOUR_CHANNELS[colour]]
-
-
-def _read_tiff(path: Path) -> NDArray[Any] | None:
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong, our errors say
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.pages.first
-            samples, dtype = page.samplesperpixel, page.dtype
-            if len(file.pages) > 1 or samples == 1 or dtype is None or dtype.itemsize == 1:
-                return None
-            pixels = np.asarray(page.asarray())
-    except (tifffile.TiffFileError, KeyError, IndexError) as error:
-        raise ValueError(str(error)) from error
-    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
-        pixels = np.moveaxis(pixels, 0, -1)
-    return pixels[:, :, : samples - len(page.extrasamples)]
-
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".npy")
-"""File names that count as images."""
-
-_AS_STORED = {"L", "RGB", "I;16", "I;16B", "I", "F"}
-_CONVERTED = {"1": "L", "LA": "L", "P": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder in the order of their names; hidden files do not count."""
     try:
         return sorted(
             path
             for path in folder.iterdir()
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+            if path.name.lower().endswith(IMAGE_SUFFIXES + VOLUME_SUFFIXES)
+            and not path.name.startswith(".")
+            and path.is_file()
         )
     except OSError as error:
         raise DataError(f"Cannot read the folder {folder}", got=error.strerror) from error
 
 
-def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
-    """Read an image as [height, width, channels], 1 channel or 3, in its own type and values.
+def stem_of(path: Path) -> str:
+    """Return the name without its suffix, which may be .nii.gz.
 
-    With `palette`, a palette image gives its indices, as label maps want them, not its colours.
+    >>> stem_of(Path("scans/head.nii.gz"))
+    'head'
+    """
+    return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
+
+
+def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
+    """Read one image as [height, width, channels], in the type and values of the file.
+
+    Args:
+        path: a PNG, JPEG, TIFF, BMP or NPY file of 1 or 3 channels; alpha is dropped.
+        palette: read the indices of a palette image, as label maps want them, not its colours.
 
     Raises:
         DataError: the file is missing, not an image, damaged, of more than one page, or has
-            values that are not numbers.
+            values that are not finite numbers.
+
+    Example:
+        >>> from pathlib import Path
+        >>> image = read_image(Path("cell.png"))
+        >>> image.shape, image.dtype
+        ((48, 56, 1), dtype('uint8'))
     """
     try:
         with warnings.catch_warnings():
-            # So Pillow calls a TIFF whose directory is cut short.
+            # Pillow says this of a TIFF whose directory is cut short.
             warnings.filterwarnings("error", "Corrupt EXIF data", UserWarning)
-            pixels = _read(path, palette)
+            pixels = _read_whole(path, palette=palette)
     except DataError:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, UserWarning) as error:
@@ -125,42 +99,151 @@ def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
             got=str(error) or type(error).__name__,
             expected="a whole PNG, JPEG, TIFF, BMP or NPY file",
         ) from error
-    if pixels.ndim == 2:  # noqa: PLR2004
-        pixels = pixels[:, :, np.newaxis]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:  # noqa: PLR2004
+    return _checked(pixels, f"the image {path}")
+
+
+def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDArray[Any]]:
+    """Read every image of a file, each as [height, width, channels].
+
+    Args:
+        path: an image, a TIFF stack, an NPY array [pages, height, width] or [pages, height,
+            width, channels], or a NIfTI volume.
+        axis: the axis that a NIfTI volume is sliced across; slices are as they are stored.
+        palette: as for `read_image`.
+
+    Raises:
+        DataError: the file is missing, damaged, of other axes, or has values that are not
+            finite numbers.
+        MissingDependency: a NIfTI volume without nibabel.
+
+    Example:
+        >>> import numpy as np
+        >>> np.save("volume.npy", np.zeros((5, 16, 20), np.uint8))
+        >>> pages = read_pages(Path("volume.npy"))
+        >>> len(pages), pages[0].shape
+        (5, (16, 20, 1))
+    """
+    name = path.name.lower()
+    if name.endswith(VOLUME_SUFFIXES):
+        pages = list(np.moveaxis(_read_nifti(path), axis, 0))
+    elif name.endswith((".tif", ".tiff")) and _page_count(path) > 1:
+        pages = list(_read_stack(path))
+    elif name.endswith(".npy") and _holds_pages(path):
+        pages = list(np.load(path, allow_pickle=False))
+    else:
+        return [read_image(path, palette=palette)]
+    return [
+        np.ascontiguousarray(_checked(page, f"page {number} of {path}"))
+        for number, page in enumerate(pages)
+    ]
+
+
+class ImageFile:
+    """Read one image part by part.
+
+    Nothing stays mapped or open between two reads: mapped pages would count as memory in use.
+
+    Attributes:
+        path: of the file.
+        shape: height, width, channels.
+        dtype: of the pixels, in the byte order of this machine.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        read: Callable[[tuple[slice, slice]], NDArray[Any]],
+    ) -> None:
+        _check_form(shape, dtype, f"the image {path}")
+        self.path = path
+        self.shape = (*shape, 1)[:3]
+        self.dtype = dtype.newbyteorder("=")
+        self._read = read
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
+        """Read a part of the image, [rows, columns, channels].
+
+        Raises:
+            DataError: the file cannot be read there, or holds NaN or infinite pixels.
+            MissingDependency: a compressed TIFF without the zarr package.
+        """
+        rows = f"rows {key[0].start} to {key[0].stop} of {self.path}"
+        try:
+            part = self._read(key).astype(self.dtype, copy=False)
+        except UnetrtError:
+            raise
+        except Exception as error:  # the decoders' own errors share no base but Exception
+            raise DataError(
+                f"Cannot read {rows}",
+                got=str(error) or type(error).__name__,
+                expected="a whole file",
+            ) from error
+        return _checked(part, rows)
+
+
+def open_image_file(path: Path) -> ImageFile | None:
+    """Open an NPY array, a TIFF of one page or a Zarr array to read it part by part.
+
+    Returns:
+        None for a file that can only be read whole: other formats, stacks, and damaged files, of
+        which `read_image` says what is wrong.
+
+    Raises:
+        DataError: an array that is not an image.
+        MissingDependency: a Zarr array without the zarr package.
+
+    Example:
+        >>> import numpy as np
+        >>> np.save("slide.npy", np.zeros((4000, 3000), np.uint8))
+        >>> slide = open_image_file(Path("slide.npy"))
+        >>> slide.shape, slide[0:512, 1024:1536].shape
+        ((4000, 3000, 1), (512, 512, 1))
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".zarr":
+        return _open_zarr(path)
+    if suffix == ".npy":
+        return _open_npy(path)
+    return _open_tiff(path) if suffix in (".tif", ".tiff") else None
+
+
+def _check_form(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
+    """Raise DataError unless an array of this shape and type is one image."""
+    if len(shape) not in (2, 3) or 0 in shape or (*shape, 1)[2] not in _CHANNELS:
         raise DataError(
-            f"Cannot use the image {path}",
-            got=f"an array of shape {pixels.shape}",
+            f"Cannot use {what}",
+            got=f"an array of shape {shape}",
             expected="[height, width] or [height, width, 1 or 3]",
         )
+    if dtype.kind not in "uif":
+        raise DataError(f"Cannot use {what}", got=dtype, expected="numbers")
+
+
+def _checked(pixels: NDArray[Any], what: str) -> NDArray[Any]:
+    """Return an image as [height, width, channels], or raise DataError if it is none."""
+    _check_form(pixels.shape, pixels.dtype, what)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise DataError(
-            f"Cannot use the image {path}", got="NaN or infinite pixels", expected="finite values"
+            f"Cannot use {what}", got="NaN or infinite pixels", expected="finite values"
         )
-    return pixels
+    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]  # noqa: PLR2004
 
 
-def write_image(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write uint8 [height, width] or [height, width, 3] as an image, whole or not at all."""
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary)
-
-
-def _read(path: Path, palette: bool) -> NDArray[Any]:  # noqa: FBT001
+def _read_whole(path: Path, *, palette: bool) -> NDArray[Any]:
     if path.suffix.lower() == ".npy":
-        return _read_npy(path)
-    deep = read_deep_colour(path)
-    return _read_pillow(path, palette) if deep is None else deep
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+    pixels = _read_deep_colour(path)
+    return _read_with_pillow(path, palette=palette) if pixels is None else pixels
 
 
-def _read_npy(path: Path) -> NDArray[Any]:
-    pixels: NDArray[Any] = np.load(path, allow_pickle=False)
-    if pixels.dtype.kind not in "uif":
-        raise DataError(f"Cannot use the image {path}", got=pixels.dtype, expected="numbers")
-    return pixels
+_AS_STORED = {"L", "RGB", "I;16", "I;16B", "I", "F"}
+_CONVERTED = {"1": "L", "LA": "L", "P": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
 
 
-def _read_pillow(path: Path, palette: bool) -> NDArray[Any]:  # noqa: FBT001
+def _read_with_pillow(path: Path, *, palette: bool) -> NDArray[Any]:
     with Image.open(path) as image:
         if getattr(image, "n_frames", 1) > 1:
             raise DataError(
@@ -180,103 +263,75 @@ def _read_pillow(path: Path, palette: bool) -> NDArray[Any]:  # noqa: FBT001
         return np.array(image.convert(_CONVERTED[image.mode]))
 
 
-VOLUME_SUFFIXES = (".nii", ".nii.gz")
-"""File names that count as volumes only; TIFF and NPY files may be either."""
-
-_CHANNELS = (1, 3)
-
-
-def data_files(folder: Path) -> list[Path]:
-    """Return the image and volume files of a folder by name; hidden files do not count."""
-    try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.name.lower().endswith(SUFFIXES + VOLUME_SUFFIXES)
-            and not path.name.startswith(".")
-            and path.is_file()
-        )
-    except OSError as error:
-        raise DataError(f"Cannot read the folder {folder}", got=error.strerror) from error
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOURS = {2: 3, 4: 1, 6: 3}
+"""PNG's colour types of several samples a pixel (RGB, grey and alpha, RGBA), and their channels
+without alpha."""
 
 
-def stem_of(path: Path) -> str:
-    """Return the name without its suffix, .nii.gz being one."""
-    return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
+def _read_deep_colour(path: Path) -> NDArray[Any] | None:
+    """Read a 16-bit PNG or a deeper-than-8-bit TIFF of several samples a pixel; else None.
 
-
-def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDArray[Any]]:
-    """Read all images of a file, each [height, width, channels], 1 channel or 3.
-
-    Of a TIFF stack or an NPY array [pages, height, width] the pages, of a NIfTI volume the slices
-    across `axis`, as they are stored. With `palette`, see `read_image`.
+    A file that is damaged gives None or one of Pillow's kinds of error.
 
     Raises:
-        DataError: the file is missing, damaged, of other axes, or has values that are no numbers.
-        MissingDependency: a NIfTI volume without nibabel.
+        ValueError: it is such an image, and damaged.
+        OSError: it cannot be read.
     """
-    name = path.name.lower()
-    if name.endswith(VOLUME_SUFFIXES):
-        volume = _read_nifti(path)
-        pages = list(np.moveaxis(volume, axis, 0))
-    elif name.endswith((".tif", ".tiff")) and _page_count(path) > 1:
-        pages = list(_read_stack(path))
-    elif name.endswith(".npy") and _is_volume(path):
-        pages = list(np.load(path, allow_pickle=False))
-    else:
-        return [read_image(path, palette=palette)]
-    return [_checked(path, number, page) for number, page in enumerate(pages)]
+    with path.open("rb") as file:
+        head = file.read(26)
+    if head.startswith(_PNG_SIGNATURE):
+        return _read_deep_png(path, *head[24:26]) if len(head) == 26 else None  # noqa: PLR2004
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return _read_deep_tiff(path)
+    return None
 
 
-def _checked(path: Path, number: int, page: NDArray[Any]) -> NDArray[Any]:
-    page = page[:, :, np.newaxis] if page.ndim == 2 else page  # noqa: PLR2004
-    if page.ndim != 3 or page.shape[2] not in _CHANNELS or 0 in page.shape:  # noqa: PLR2004
-        raise DataError(
-            f"Cannot use {path}",
-            got=f"pages of shape {page.shape}",
-            expected="[height, width] or [height, width, 1 or 3]",
-        )
-    if page.dtype.kind not in "uif":
-        raise DataError(f"Cannot use {path}", got=page.dtype, expected="numbers")
-    if page.dtype.kind == "f" and not np.isfinite(page).all():
-        raise DataError(
-            f"Cannot use page {number} of {path}",
-            got="NaN or infinite pixels",
-            expected="finite values",
-        )
-    return np.ascontiguousarray(page)
-
-
-def _read_nifti(path: Path) -> NDArray[Any]:
-    nibabel = vendor.nibabel()
+def _read_deep_png(path: Path, bits: int, colour: int) -> NDArray[Any] | None:
+    if bits != 16 or colour not in _PNG_COLOURS:  # noqa: PLR2004
+        return None
     try:
-        volume = np.asarray(nibabel.load(path).dataobj)
-    except Exception as error:  # nibabel's own and zlib's share no base but Exception
-        raise DataError(
-            f"Cannot read the volume {path}", got=error, expected="a whole NIfTI file"
-        ) from error
-    if volume.ndim not in (3, 4) or (volume.ndim == 4 and volume.shape[3] not in _CHANNELS):  # noqa: PLR2004
-        raise DataError(
-            f"Cannot use the volume {path}",
-            got=f"shape {volume.shape}",
-            expected="three axes, or a fourth of 1 or 3 channels",
-        )
-    return volume.astype(np.float32) if volume.dtype == np.float64 else volume
+        with path.open("rb") as file:
+            width, height, rows, info = png.Reader(file=file).read()
+            pixels = np.vstack([np.asarray(row, np.uint16) for row in rows])
+    except (png.Error, EOFError) as error:
+        raise ValueError(str(error)) from error
+    return pixels.reshape(height, width, info["planes"])[:, :, : _PNG_COLOURS[colour]]
+
+
+def _read_deep_tiff(path: Path) -> NDArray[Any] | None:
+    try:
+        with _tiff(path) as file:
+            page = file.pages.first
+            samples, dtype = page.samplesperpixel, page.dtype
+            if len(file.pages) > 1 or samples == 1 or dtype is None or dtype.itemsize == 1:
+                return None
+            pixels = np.asarray(page.asarray())
+    except (tifffile.TiffFileError, KeyError, IndexError) as error:
+        raise ValueError(str(error)) from error
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        pixels = np.moveaxis(pixels, 0, -1)
+    return pixels[:, :, : samples - len(page.extrasamples)]
+
+
+def _tiff(path: Path) -> tifffile.TiffFile:
+    """Open a TIFF file; what is wrong with it, our errors say, not tifffile's log."""
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    return tifffile.TiffFile(path)
 
 
 def _page_count(path: Path) -> int:
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong, our errors say
     try:
-        with tifffile.TiffFile(path) as file:
+        with _tiff(path) as file:
             return len(file.pages)
-    except Exception:  # noqa: BLE001  (what Pillow then says of the file is the answer)
+    except Exception:  # noqa: BLE001  (read_image then says what is wrong)
         return 1
 
 
 def _read_stack(path: Path) -> NDArray[Any]:
     """Read a stack [pages, height, width(, channels)]; what tifffile cannot decode, by Pillow."""
     try:
-        with tifffile.TiffFile(path) as file:
+        with _tiff(path) as file:
             cut_short = _is_cut_short(path, file)
             count, axes = len(file.series), file.series[0].axes
             stack = None if cut_short else np.asarray(file.series[0].asarray())
@@ -321,10 +376,76 @@ def _read_frames(path: Path, refusal: Exception) -> NDArray[Any]:
         ) from refusal
 
 
-def _is_volume(path: Path) -> bool:
-    """Whether an array is [pages, height, width], and not one image with its channels last."""
+def _read_nifti(path: Path) -> NDArray[Any]:
+    nibabel = vendor.nibabel()
+    try:
+        volume = np.asarray(nibabel.load(path).dataobj)
+    except Exception as error:  # nibabel's own and zlib's share no base but Exception
+        raise DataError(
+            f"Cannot read the volume {path}", got=error, expected="a whole NIfTI file"
+        ) from error
+    if volume.ndim not in (3, 4) or (*volume.shape, 1)[3] not in _CHANNELS:
+        raise DataError(
+            f"Cannot use the volume {path}",
+            got=f"shape {volume.shape}",
+            expected="three axes, or a fourth of 1 or 3 channels",
+        )
+    return volume.astype(np.float32) if volume.dtype == np.float64 else volume
+
+
+def _holds_pages(path: Path) -> bool:
+    """Tell an array [pages, height, width] from one image with its channels last."""
     try:
         shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, EOFError):
         return False  # read_image says why
     return len(shape) == 4 or (len(shape) == 3 and shape[2] not in _CHANNELS)  # noqa: PLR2004
+
+
+def _open_zarr(path: Path) -> ImageFile:
+    zarr = vendor.zarr()
+    try:
+        array = zarr.open_array(path, mode="r")
+    except Exception as error:  # Zarr's own errors share no base but Exception
+        raise DataError(
+            f"Cannot read {path}",
+            got=str(error) or type(error).__name__,
+            expected="a Zarr array, not a group",
+        ) from error
+    return ImageFile(path, array.shape, np.dtype(array.dtype), lambda key: np.asarray(array[key]))
+
+
+def _open_npy(path: Path) -> ImageFile | None:
+    def mapped() -> NDArray[Any]:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+    try:
+        array = mapped()
+    except (OSError, ValueError, EOFError):
+        return None
+    return ImageFile(path, array.shape, array.dtype, lambda key: np.array(mapped()[key]))
+
+
+def _open_tiff(path: Path) -> ImageFile | None:
+    try:
+        with _tiff(path) as file:
+            if len(file.pages) != 1:
+                return None
+            page = file.pages.first
+            shape, dtype, mappable = page.shape, page.dtype, page.is_memmappable
+    except Exception:  # noqa: BLE001  (read_image then says what is wrong)
+        return None
+    if (len(shape) == 3 and shape[2] not in _CHANNELS) or dtype is None:  # noqa: PLR2004
+        return None  # alpha, or channels in planes
+    if mappable:
+        return ImageFile(
+            path, shape, dtype, lambda key: np.array(tifffile.memmap(path, mode="r")[key])
+        )
+
+    def read(key: tuple[slice, slice]) -> NDArray[Any]:
+        zarr = vendor.zarr()  # small images are never read in parts
+        with _tiff(path) as file, closing(file.aszarr()) as store:
+            return np.asarray(zarr.open_array(store, mode="r")[key])
+
+    return ImageFile(path, shape, dtype, read)

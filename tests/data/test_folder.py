@@ -5,10 +5,15 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.conftest import write_folder
+from tests.data.test_reading import nifti
 from unetrt.data import IGNORED, load_dataset
+from unetrt.data.folder import split_of
 from unetrt.errors import DataError
 
 
@@ -64,7 +69,7 @@ def test_a_set_with_nothing_but_ignored_pixels_has_no_foreground(tmp_path):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"ignore": "255"}, "got ignore '255', expected the number of what nobody knows"),
+        ({"ignore": "255"}, "got ignore '255', expected the number of pixels whose class"),
         ({"axis": 3}, "got axis 3, expected 0, 1 or 2"),
         ({"labels": "boxes"}, "got labels 'boxes'"),
         ({"lables": "mask"}, "got lables, expected classes, labels, ignore, axis"),
@@ -231,3 +236,72 @@ def test_two_images_of_one_stem(disc_folder):
     Image.new("L", (56, 48)).save(disc_folder / "images" / "disc0.bmp")
     with pytest.raises(DataError, match=r"have one name: got disc0.bmp and disc0.png"):
         load(disc_folder)
+
+
+def write_volumes(folder, write, suffix, files=4, shape=(5, 16, 20)):
+    random = np.random.default_rng(0)
+    for part in ("images", "labels"):
+        (folder / part).mkdir(parents=True)
+    for number in range(files):
+        label = (random.random(shape) < 0.4).astype(np.uint8)
+        image = (label * 100 + random.integers(0, 50, shape)).astype(np.uint8)
+        write(folder / "images" / f"v{number}{suffix}", image)
+        write(folder / "labels" / f"v{number}{suffix}", label)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy", ".nii", ".nii.gz"])
+def test_slices_are_samples_and_those_of_a_file_stay_together(tmp_path, suffix):
+    write = {".tif": tifffile.imwrite, ".npy": np.save}.get(suffix, nifti)
+    folder = write_volumes(tmp_path / "d", write, suffix)
+    said = {"classes": ["air", "cell"], "axis": 0}
+    (folder / "dataset.json").write_text(json.dumps(said))
+    data = load_dataset(str(folder))
+    assert (len(data.train), len(data.val), len(data.test)) == (10, 5, 5)
+    groups = [{s.group for s in part} for part in (data.train, data.val, data.test)]
+    assert sum(map(len, groups)) == len(set.union(*groups)) == 4
+    sample = data.val[3]
+    assert (sample.image.shape, sample.image.dtype) == ((16, 20, 1), np.uint8)
+    assert sample.name.endswith("_003")
+    assert sample.image[sample.label == 1].min() >= 100 > sample.image[sample.label == 0].max()
+
+
+def test_float_labels_of_whole_numbers_are_labels_and_fractions_are_not(tmp_path):
+    folder = write_volumes(tmp_path / "d", lambda p, v: np.save(p, v.astype(np.float32)), ".npy")
+    assert set(np.unique(load_dataset(str(folder)).train[0].label)) == {0, 1}
+    np.save(folder / "labels" / "v2.npy", np.full((5, 16, 20), 0.25, np.float32))
+    with pytest.raises(DataError, match=r"label v2_000: got the fraction 0\.25, expected whole"):
+        load_dataset(str(folder))
+
+
+def test_a_label_of_other_length_or_size_is_refused(tmp_path):
+    folder = write_volumes(tmp_path / "d", np.save, ".npy")
+    np.save(folder / "labels" / "v1.npy", np.zeros((4, 16, 20), np.uint8))
+    with pytest.raises(DataError, match=r"v1.npy differ in pages: got 5 and 4"):
+        load_dataset(str(folder))
+    np.save(folder / "labels" / "v1.npy", np.zeros((5, 16, 21), np.uint8))
+    with pytest.raises(DataError, match=r"v1.npy differ in size: got \(16, 20\) and \(16, 21\)"):
+        load_dataset(str(folder))
+
+
+def test_volumes_and_images_may_lie_side_by_side(tmp_path):
+    folder = write_volumes(tmp_path / "d", np.save, ".npy", files=2)
+    for part in ("images", "labels"):
+        page = np.load(folder / part / "v0.npy")[0]
+        Image.fromarray(page).save(folder / part / "single.png")
+    data = load_dataset(str(folder))
+    names = {s.name for part in (data.train, data.val, data.test) for s in part}
+    assert "single" in names
+    assert "v1_004" in names
+    shutil.copy(folder / "images" / "v0.npy", folder / "images" / "single.npy")
+    with pytest.raises(DataError, match="Two files in .* have one name"):
+        load_dataset(str(folder))
+
+
+@given(st.lists(st.text("abcdef", min_size=1), min_size=3, unique=True))
+def test_a_draw_has_every_part_and_is_the_same_in_any_order(tmp_path_factory, names):
+    folder = tmp_path_factory.getbasetemp()
+    split = split_of(folder, names)
+    assert set(split) == set(names)
+    assert set(split.values()) == {"train", "val", "test"}
+    assert split_of(folder, names[::-1]) == split

@@ -3,11 +3,19 @@
 import numpy as np
 import pytest
 
-from unetrt.data.large_image import LabelFile
+from unetrt.data import IGNORED, read_image, write_image
+from unetrt.data.writing import LabelFile, overlay, panels
 from unetrt.errors import BadInput, OutputError
 
 LABELS = np.random.default_rng(0).integers(0, 3, (2500, 70)).astype(np.uint8)
 MADE_FROM = {"artifact": "1" * 64}
+IMAGE = np.arange(12, dtype=np.uint16).reshape(3, 4, 1) * 1000
+
+
+def test_what_is_written_reads_back(tmp_path):
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    write_image(tmp_path / "new" / "label.png", pixels)
+    np.testing.assert_array_equal(read_image(tmp_path / "new" / "label.png")[:, :, 0], pixels)
 
 
 @pytest.fixture(params=[".npy", ".zarr"])
@@ -40,7 +48,7 @@ def test_rows_of_any_count_make_the_whole(path):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_a_run_that_was_killed_is_gone_on_with(path):
+def test_a_run_that_was_killed_is_resumed(path):
     labels = _opened(path)
     labels.append(LABELS[:1300])
     again = _opened(path)
@@ -72,7 +80,7 @@ def test_another_suffix_is_refused(tmp_path):
         LabelFile(tmp_path / "a.png", 4, 4, made_from={})
 
 
-def test_a_full_disk_says_where_it_will_go_on(tmp_path, monkeypatch):
+def test_a_full_disk_says_where_it_will_resume(tmp_path, monkeypatch):
     labels = _opened(tmp_path / "a.npy")
     labels.append(LABELS[:1100])
 
@@ -80,6 +88,20 @@ def test_a_full_disk_says_where_it_will_go_on(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(labels._store, "write", full)
-    with pytest.raises(OutputError, match="No space left.*goes on after row 1024"):
+    with pytest.raises(OutputError, match="No space left.*resumes after row 1024"):
         labels.append(LABELS[1100:2200])
     assert _opened(tmp_path / "a.npy").done == 1024
+
+
+def test_classes_tint_their_pixels_and_no_others():
+    label = np.zeros((3, 4), np.uint8)
+    label[0, 0], label[1, 1], label[2, 2] = 1, 2, IGNORED
+    plain, tinted = overlay(IMAGE), overlay(IMAGE, label)
+    changed = (plain != tinted).any(axis=-1)
+    assert changed.tolist() == ((label > 0) & (label != IGNORED)).tolist()
+    assert (tinted[0, 0] != tinted[1, 1]).any()
+
+
+def test_three_pictures_stand_side_by_side():
+    label = np.ones((3, 4), np.uint8)
+    assert panels(IMAGE, label, label).shape == (3, 3 * 4 + 2 * 4, 3)

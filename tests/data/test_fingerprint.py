@@ -39,7 +39,7 @@ def test_classes_are_counted_in_what_is_not_ignored():
     empty = sample(np.zeros((2, 4, 1), np.uint8), np.zeros((2, 4), np.uint8))
     found = fingerprint(dataset(sample(pixels, label), empty))
     assert found.shares == {"background": 11 / 14, "cell": 1 / 14, "wall": 2 / 14}
-    assert found.shown == {"background": 2, "cell": 1, "wall": 1}
+    assert found.images_with == {"background": 2, "cell": 1, "wall": 1}
     assert found.ignored == 2 / 16
     assert found.constant == 1
 
