@@ -54,9 +54,24 @@ def test_the_light_half_loads_nothing_heavy():
 
 
 def test_the_command_line_s_help_loads_no_stage():
-    loaded = python("import sys, unetrt.__main__\nprint(*sys.modules)").split()
-    assert "unetrt.cli.demo" in loaded
-    assert not set(loaded) & {"numpy", "PIL", "rich.console", *(f"unetrt.{s}" for s in STAGES)}
+    code = (
+        "import sys\n"
+        "from unetrt.__main__ import app\n"
+        "try: app(['--help'])\n"
+        "finally: print(*sys.modules)"
+    )
+    done = python(code)
+    assert "bench-matrix" in done
+    loaded = {name.partition(".")[0] for name in done.split()}
+    assert "typer" in loaded
+    assert not loaded & {"numpy", "PIL", "rich", "tensorflow"}
+    assert not {f"unetrt.{stage}" for stage in STAGES} & set(done.split())
+
+
+def test_importing_the_package_loads_nothing_but_itself():
+    loaded = python("import sys, unetrt\nprint(*sys.modules)").split()
+    assert [name for name in loaded if name.startswith("unetrt")] == ["unetrt"]
+    assert not set(loaded) & {"numpy", "rich", "typer", "tensorflow"}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 from unetrt import vendor
 from unetrt.errors import BadInput
@@ -26,6 +27,7 @@ __all__ = [
     "cases_of",
     "present_backends",
     "present_peers",
+    "wanted_here",
 ]
 
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
@@ -188,3 +190,28 @@ def present_peers() -> dict[str, tuple[str, ...]]:
         for peer in PEERS
         if obstacles[peer.name] is None
     }
+
+
+def wanted_here(*, backends: Sequence[str] | None = None, **narrowed: Any) -> Wanted:
+    """Return all that this machine can measure, narrowed to what is named.
+
+    Args:
+        backends: libraries and peers by name; all that are here if None.
+        narrowed: fields of `Wanted`, None or empty for all of it.
+
+    Raises:
+        BadInput: something that the matrix or this machine does not have.
+    """
+    own, peers = present_backends(), present_peers()
+    if backends:
+        unknown = [name for name in backends if name not in {*own, *peers}]
+        if unknown:
+            raise BadInput(
+                "This machine cannot run these",
+                got=", ".join(unknown),
+                expected=" or ".join(dict.fromkeys((*own, *peers))) or "something installed",
+            )
+        own = tuple(name for name in own if name in backends)
+        peers = {name: asked for name, asked in peers.items() if name in backends}
+    given = {name: tuple(chosen) for name, chosen in narrowed.items() if chosen}
+    return Wanted(backends=own, peers=peers, **given)

@@ -11,26 +11,81 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unetrt.errors import BadInput
+from unetrt.errors import BadInput, MissingDependency
+from unetrt.files import output_folder
+from unetrt.progress import Progress
 
 from ..machine import describe_machine
 from ..processes import ChildResult, run_child
 from ..record import Record, read_record, write_record
+from ..report import write_report
 from ..roofline.ceilings import ceilings_of
-from .cells import GPU_BACKENDS, Case, Cell
+from .cells import GPU_BACKENDS, Case, Cell, Wanted, cases_of
 
 __all__ = [
     "NO_TIME",
+    "RECORD",
     "Found",
     "Isolated",
     "begin_record",
+    "bench_matrix",
     "keep_record",
     "measured_ceilings",
     "run_matrix",
 ]
 
+RECORD = "record.json"
+"""The name of the record in its folder."""
+
 NO_TIME = "no time"
-"""The reason of cells that `--minutes` left out; a later run takes them up."""
+"""The reason of cells that `minutes` left out; a later run takes them up."""
+
+
+def bench_matrix(
+    wanted: Wanted,
+    out: Path,
+    *,
+    minutes: float,
+    samples: int,
+    progress: Progress,
+    command: str = "bench_matrix",
+) -> Record:
+    """Time what is wanted, each case in a process of its own, and write record and report.
+
+    The record is written after every case; an earlier run in the folder goes on.
+
+    Args:
+        wanted: networks, sizes, batches, precisions, libraries.
+        out: folder for record.json, report.html and report.md.
+        minutes: for all of it.
+        samples: timed runs of each row.
+        progress: is told of every case.
+        command: what the record says it was made by.
+
+    Raises:
+        BadInput: the record in the folder is damaged, or of another version, machine or code.
+        OutputError: the folder cannot be written.
+    """
+    cases = cases_of(wanted)
+    path = output_folder(out) / RECORD
+    record = begin_record(path, command)
+    if record["ceilings"] is None:
+        record["ceilings"], said = measured_ceilings(cases)
+        progress.say(said)
+    with tempfile.TemporaryDirectory(prefix="unetrt-matrix-") as work:
+        run_matrix(
+            cases,
+            record,
+            Isolated(Path(work), ("--samples", str(samples))),
+            minutes=minutes,
+            keep=lambda grown: keep_record(grown, path),
+            say=progress.say,
+        )
+    try:
+        write_report(record, out)
+    except MissingDependency as error:
+        progress.say(f"{error} The record is whole; make the page of it elsewhere.")
+    return Record.from_json(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +184,7 @@ def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None
                 f"{path} cannot go on here: its rows belong to another {name}",
                 got=now,
                 expected=before,
-                hint="give another folder with --out",
+                hint="give another folder",
             )
     return record
 

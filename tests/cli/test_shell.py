@@ -1,9 +1,37 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from unetrt.__main__ import COMMANDS, app
+from unetrt.cli import shell
 from unetrt.cli.shell import emit, interval
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_of_commands_says_what_the_command_says_of_itself(name):
+    command = get_command(app).commands[name]
+    assert command.help.split("\n")[0] == COMMANDS[name]
+    assert command.name == name
+
+
+def test_every_module_of_the_command_line_is_in_the_table():
+    words = {name.replace("-", "_") for name in COMMANDS}
+    modules = {path.stem for path in Path(shell.__file__).parent.glob("*.py")}
+    assert words <= modules
+
+
+def test_as_json_a_value_that_cannot_be_read_is_json_too(unetrt):
+    run = unetrt("train", "brain", "--out", "x", "--minutes", "0", "--json")
+    assert run.exit_code == 2
+    assert "--minutes" in json.loads(run.stdout)["error"]
+    assert run.stderr.startswith("error: ")
+
+
+def test_a_word_that_is_nearly_a_command(unetrt):
+    assert "Did you mean 'predict'?" in unetrt("predct").output
 
 
 def test_json_has_null_for_what_is_no_number_however_deep(capsys):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 from typer.testing import CliRunner
 
 from unetrt.__main__ import app
-from unetrt.benchmarks.__main__ import main as benchmarks_main
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,3 @@ def run_cli(*words: object) -> Run:
     if run.exception is not None and not isinstance(run.exception, SystemExit):
         raise run.exception
     return Run(run.exit_code, run.stdout, run.stderr)
-
-
-def run_benchmarks(*words: object) -> Run:
-    """Run the command line of the matrix and its report."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = benchmarks_main([str(word) for word in words])
-    return Run(status, out.getvalue(), err.getvalue())

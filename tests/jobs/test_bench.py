@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.jobs.command_line import run_benchmarks, run_cli
+from tests.jobs.command_line import run_cli
 from tests.jobs.conftest import Made
 from tests.jobs.snapshot import check_snapshot
 
@@ -70,8 +70,8 @@ def test_twenty_times_the_time_is_slower_and_fails(record, tmp_path):
 
 
 def test_the_report_is_made_of_the_record(record, tmp_path):
-    run = run_benchmarks("report", record.path, "--out", tmp_path)
-    assert run.exit_code == 0, run.stderr
+    found = run_cli("report", record.path, "--out", tmp_path, "--json").result
+    assert found["html"] == str(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     for text in (page, (tmp_path / "report.md").read_text()):
         assert "model.fp16.onnx" in text
@@ -91,11 +91,10 @@ def test_each_convolution_on_its_own(fp32, tmp_path, work):
 
 @pytest.mark.slow
 def test_the_matrix_times_a_case_in_a_process_of_its_own(tmp_path, work):
-    words = ("--networks", "small", "--sizes", "64", "--batches", "1", "--precisions", "fp32",
-             "--scopes", "core", "--backends", "onnxruntime", "--samples", "2")  # fmt: skip
-    run = run_benchmarks("matrix", "--out", tmp_path, *words, "--minutes", "2")
-    assert run.exit_code == 0, run.stderr
-    found = json.loads((tmp_path / "record.json").read_text())
+    words = ("--network", "small", "--size", "64", "--batch", "1", "--precision", "fp32",
+             "--scope", "core", "--backend", "onnxruntime", "--samples", "2")  # fmt: skip
+    found = run_cli("bench-matrix", "--out", tmp_path, *words, "--minutes", "2", "--json").result
+    assert json.loads((tmp_path / "record.json").read_text()) == found
     assert found["failures"] == []
     assert [row["backend"] for row in found["rows"]] == ["onnxruntime", "onnxruntime bare"]
     assert {path.name for path in tmp_path.iterdir()} >= {"record.json", "report.html", "report.md"}

@@ -44,11 +44,11 @@ def host(tmp_path):
 @pytest.mark.parametrize("tests", [0, 1])
 def test_the_matrix_is_measured_whether_or_not_a_test_fails(host, tests):
     host.python(tests)
-    run = host("--out", host.out, "--minutes", "3", "--sizes", "512")
+    run = host("--out", host.out, "--minutes", "3", "--size", "512")
     assert run.returncode == tests, run.stderr
     *_, tested, measured = host.told.read_text().splitlines()
     assert tested == "-m pytest -m gpu"
-    assert measured == (f"-m unetrt.benchmarks matrix --out {host.out} --minutes 3 --sizes 512")
+    assert measured == (f"-m unetrt bench-matrix --out {host.out} --minutes 3 --size 512")
     assert {path.name for path in host.out.iterdir()} == {
         "nvidia-smi.txt",
         "packages.txt",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, figure, guarded, interval, table
+from unetrt.cli.shell import AsJson, emit, figure, interval, table
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ class ScopeName(StrEnum):
     BOTH = "both"
 
 
-@guarded
 def bench(
     artifacts: Annotated[
         list[Path] | None, typer.Argument(help=".keras, .onnx and .engine files.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine
@@ -22,7 +22,6 @@ __all__ = ["build"]
 _MIB = 2**20
 
 
-@guarded
 def build(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
     out: Annotated[Path, typer.Option("--out", help="Engine file to write.")],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, guarded, interval, table
+from unetrt.cli.shell import AsJson, emit, interval, table
 
 if TYPE_CHECKING:
     from unetrt.benchmarks.compare import ComparedRecords
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-@guarded
 def compare(
     old: Annotated[Path, typer.Argument(help="A file that `unetrt bench --out` wrote.")],
     new: Annotated[Path, typer.Argument(help="Another, later one.")],

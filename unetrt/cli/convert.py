@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetrt.cli.predictors import KERAS
-from unetrt.cli.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
@@ -24,7 +24,6 @@ __all__ = ["convert", "convert_file"]
 _IMAGE_RANK = 4
 
 
-@guarded
 def convert(
     model: Annotated[
         Path, typer.Argument(help="MODEL.keras, .h5, a SavedModel's folder, or an ONNX file.")

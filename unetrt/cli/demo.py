@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, figure, guarded, table
+from unetrt.cli.shell import AsJson, emit, figure, table
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
@@ -26,7 +26,6 @@ PRECISIONS = ("fp32", "fp16")
 _SHOWN = 4
 
 
-@guarded
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")],
     data: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unetrt.cli.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, table
 
 __all__ = ["doctor"]
 
@@ -40,7 +40,6 @@ _ABILITIES = (
 )
 
 
-@guarded
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine can run.
 

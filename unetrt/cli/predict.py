@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, guarded
+from unetrt.cli.shell import AsJson, emit
 
 if TYPE_CHECKING:
     from unetrt.data.reading import ImageFile
@@ -20,7 +20,6 @@ _LARGE = 1 << 26
 """Pixels of an image that is read and written part by part: 8192 x 8192."""
 
 
-@guarded
 def predict(
     artifact: Annotated[Path, typer.Argument(help="ONNX file or engine.")],
     inputs: Annotated[list[Path], typer.Argument(help="Images, stacks, volumes, folders of them.")],

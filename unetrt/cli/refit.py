@@ -7,21 +7,21 @@ from typing import Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, guarded
+from unetrt.cli.shell import AsJson, emit
 
 __all__ = ["refit"]
 
 
-@guarded
 def refit(
     engine: Annotated[Path, typer.Argument(help="Engine built with --refittable or --stripped.")],
     model: Annotated[Path, typer.Argument(help="ONNX file of the same network.")],
     out: Annotated[Path, typer.Option("--out", help="Engine file to write.")],
     as_json: AsJson = False,
 ) -> None:
-    """Put an ONNX file's weights into an engine, without building it again.
+    """Put an ONNX file's weights into an engine.
 
-    The network must be the one that the engine was built from. Needs the GPU it was built for.
+    Nothing is built again: the network must be the one that the engine was built from. Needs the
+    GPU it was built for.
     """
     from unetrt.artifacts import Engine, OnnxModel
     from unetrt.convert.refit import refit_engine

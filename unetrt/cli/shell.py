@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from unetrt.errors import UnetrtError
+from unetrt.errors import BadInput, UnetrtError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "guarded", "interval", "table"]
+__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "interval", "reported", "table"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
@@ -26,24 +25,31 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 _INTERRUPTED = 130
 
 
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an error into one sentence and its exit status: 1 a check failed, 2 bad input."""
+@contextmanager
+def reported(*, as_json: bool) -> Iterator[None]:
+    """Turn an error of the block into one sentence and an exit status.
 
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except UnetrtError as error:
-            if kwargs.get("as_json"):
-                failure = {"error": str(error), "type": type(error).__name__}
-                _print_json(failure | error.result)
-            _complain(f"[bold red]error:[/] {escaped(str(error))}")
-            raise typer.Exit(error.exit_status) from None
-        except KeyboardInterrupt:
-            _complain("interrupted; what was finished is kept")
-            raise typer.Exit(_INTERRUPTED) from None
+    1 where a check failed, 2 for bad input. With `as_json`, also into a JSON document on stdout.
+    """
+    try:
+        yield
+    except UnetrtError as error:
+        _report(str(error), type(error).__name__, error.result if as_json else None)
+        raise typer.Exit(error.exit_status) from None
+    except typer.BadParameter as error:
+        if "Missing" in type(error).__name__:
+            raise  # Click shows the usage
+        _report(error.format_message(), BadInput.__name__, {} if as_json else None)
+        raise typer.Exit(BadInput.exit_status) from None
+    except KeyboardInterrupt:
+        _complain("interrupted; what was finished is kept")
+        raise typer.Exit(_INTERRUPTED) from None
 
-    return run
+
+def _report(sentence: str, kind: str, result: dict[str, Any] | None) -> None:
+    if result is not None:
+        _print_json({"error": sentence, "type": kind} | result)
+    _complain(f"[bold red]error:[/] {escaped(sentence)}")
 
 
 def first_failure(check: Callable[[T], None], things: Iterable[T]) -> UnetrtError | None:

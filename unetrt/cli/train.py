@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, guarded, table
+from unetrt.cli.shell import AsJson, emit, table
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ _TRAIN_IMAGES = 50
 """Training images that are evaluated: enough to see overfitting by."""
 
 
-@guarded
 def train(
     data: Data,
     out: Out,

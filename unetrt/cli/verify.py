@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, first_failure, guarded, table
+from unetrt.cli.shell import AsJson, emit, first_failure, table
 
 if TYPE_CHECKING:
     from unetrt.cli.predictors import Predictor
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@guarded
 def verify(
     reference: Annotated[Path, typer.Argument(help="MODEL.keras, or an ONNX file.")],
     candidates: Annotated[

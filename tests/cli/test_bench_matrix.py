@@ -1,4 +1,4 @@
-"""`python -m unetrt.benchmarks`, its cases timed by a fake."""
+"""`unetrt bench-matrix` and `unetrt report`, the cases timed by a fake."""
 
 import json
 from typing import ClassVar
@@ -6,13 +6,13 @@ from typing import ClassVar
 import pytest
 
 from tests.benchmarks.made_records import make_record, make_row
-from unetrt.benchmarks import __main__ as command
+from unetrt.benchmarks.matrix import cells, matrix
 from unetrt.benchmarks.matrix.matrix import Found
 from unetrt.benchmarks.record import read_record, write_record
-from unetrt.benchmarks.verbs import matrix
 
 pytest.importorskip("jinja2")
-QUICK = ["--networks", "small", "--batches", "1", "4", "--precisions", "fp32", "fp16"]
+QUICK = ("--network", "small", "--batch", 1, "--batch", 4, "--precision", "fp32",
+         "--precision", "fp16")  # fmt: skip
 
 
 class FakeIsolated:
@@ -40,27 +40,32 @@ class FakeIsolated:
 def machine(monkeypatch):
     FakeIsolated.asked.clear()
     monkeypatch.setattr(matrix, "Isolated", FakeIsolated)
-    monkeypatch.setattr(matrix, "present_backends", lambda: ("onnxruntime", "openvino"))
-    monkeypatch.setattr(matrix, "present_peers", lambda: {"keras-xla": ("fp32",)})
+    monkeypatch.setattr(cells, "present_backends", lambda: ("onnxruntime", "openvino"))
+    monkeypatch.setattr(cells, "present_peers", lambda: {"keras-xla": ("fp32",)})
     monkeypatch.setattr(matrix, "measured_ceilings", lambda _cases: (None, "no ceilings"))
 
 
-def test_the_matrix_writes_a_record_and_its_report_and_goes_on_from_there(machine, tmp_path):
-    words = ["matrix", "--out", str(tmp_path), *QUICK]
-    assert command.main(words) == 0
+@pytest.fixture
+def run(unetrt, tmp_path):
+    """Run the matrix in a folder of its own."""
+    return lambda *words: unetrt("bench-matrix", "--out", tmp_path, *words)
+
+
+def test_the_matrix_writes_a_record_and_its_report_and_goes_on_from_there(machine, run, tmp_path):
+    assert run(*QUICK).exit_code == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "record.json", "report.html", "report.md",
     }  # fmt: skip
     record = read_record(tmp_path / "record.json")
     assert len(record.rows) == 2 * 8
     assert len(record.failures) == 2
-    assert command.main(words) == 0
+    again = run(*QUICK, "--json")
+    assert json.loads(again.stdout) == record.to_json()
     assert len(FakeIsolated.asked) == 2
 
 
-def test_backends_and_peers_are_chosen_by_name(machine, tmp_path):
-    words = ["matrix", "--out", str(tmp_path), *QUICK, "--backends", "keras-xla", "openvino"]
-    assert command.main(words) == 0
+def test_backends_and_peers_are_chosen_by_name(machine, run, tmp_path):
+    assert run(*QUICK, "--backend", "keras-xla", "--backend", "openvino").exit_code == 0
     rows = read_record(tmp_path / "record.json").rows
     assert {row.backend for row in rows} == {"keras-xla", "openvino"}
     assert {row.precision for row in rows if row.backend == "keras-xla"} == {"fp32"}
@@ -69,41 +74,44 @@ def test_backends_and_peers_are_chosen_by_name(machine, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--backends", "tensorrt"], "This machine cannot run these: got tensorrt, expected onnx"),
-        (["--networks", "vnet"], "no such network: got vnet"),
-        (["--precisions", "fp8"], "no such precision: got fp8"),
+        (["--backend", "tensorrt"], "This machine cannot run these: got tensorrt, expected onnx"),
+        (["--network", "vnet"], "no such network: got vnet"),
+        (["--precision", "fp8"], "no such precision: got fp8"),
     ],
 )
-def test_bad_input_is_a_sentence_and_status_2(machine, tmp_path, capsys, words, said):
-    assert command.main(["matrix", "--out", str(tmp_path), *words]) == 2
-    assert said in capsys.readouterr().err
+def test_bad_input_is_a_sentence_and_status_2(machine, run, words, said):
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
     assert FakeIsolated.asked == []
 
 
-def test_a_record_of_another_machine_is_not_gone_on_with(machine, tmp_path, capsys):
+def test_a_record_of_another_machine_is_not_gone_on_with(machine, run, tmp_path):
     write_record(make_record(), tmp_path / "record.json")
     before = (tmp_path / "record.json").read_bytes()
-    assert command.main(["matrix", "--out", str(tmp_path), *QUICK]) == 2
-    assert "its rows belong to another cpu" in capsys.readouterr().err
+    refused = run(*QUICK)
+    assert refused.exit_code == 2
+    assert "its rows belong to another cpu" in refused.stderr
     assert (tmp_path / "record.json").read_bytes() == before
 
 
-def test_a_machine_without_jinja_keeps_the_record(machine, tmp_path, monkeypatch, capsys):
+def test_a_machine_without_jinja_keeps_the_record(machine, run, tmp_path, monkeypatch):
     from unetrt.errors import MissingDependency
 
     def missing(_record, _folder):
         raise MissingDependency("jinja2", extra="demo", purpose="Writing the report")
 
     monkeypatch.setattr(matrix, "write_report", missing)
-    assert command.main(["matrix", "--out", str(tmp_path), *QUICK]) == 0
-    assert "make the page of it elsewhere" in capsys.readouterr().err
+    done = run(*QUICK)
+    assert done.exit_code == 0
+    assert "make the page of it elsewhere" in done.stderr
     assert read_record(tmp_path / "record.json").rows
 
 
-def test_the_report_is_made_again_from_a_record(tmp_path, capsys):
+def test_the_report_is_made_again_from_a_record(unetrt, tmp_path):
     write_record(make_record(), tmp_path / "record.json")
     out = tmp_path / "page"
-    assert command.main(["report", str(tmp_path / "record.json"), "--out", str(out)]) == 0
+    assert unetrt("report", tmp_path / "record.json", "--out", out).exit_code == 0
     assert {path.name for path in out.iterdir()} == {"report.html", "report.md"}
 
 
@@ -114,7 +122,8 @@ def test_the_report_is_made_again_from_a_record(tmp_path, capsys):
         (json.dumps({"kind": "unetrt-benchmark", "schema": 99}), "record of another version"),
     ],
 )
-def test_what_is_no_record_is_refused(tmp_path, capsys, content, said):
+def test_what_is_no_record_is_refused(unetrt, tmp_path, content, said):
     (tmp_path / "r.json").write_text(content)
-    assert command.main(["report", str(tmp_path / "r.json"), "--out", str(tmp_path / "o")]) == 2
-    assert said in capsys.readouterr().err
+    refused = unetrt("report", tmp_path / "r.json", "--out", tmp_path / "o")
+    assert refused.exit_code == 2
+    assert said in refused.stderr

@@ -1,1 +1,0 @@
-"""The commands of `python -m unetrt.benchmarks`, one file each."""
