@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
 
 from unetrt.data import Dataset, Sample
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("unetrt", deadline=None)
+hypothesis.settings.load_profile("unetrt")
 
 # Set before any test imports TensorFlow; vendor.keras() would set the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

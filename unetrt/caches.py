@@ -1,4 +1,4 @@
-"""What was learnt on this machine, kept for the next time; a folder for each version and GPU.
+"""Keep what was learnt on this machine for the next time, apart for each version and GPU.
 
 TensorRT keeps the timings of its builder there, TensorRT-RTX the kernels it compiled. Neither holds
 for another version or another GPU, so neither is ever read by one. A cache may be lost at any time.
@@ -26,18 +26,18 @@ def cache_folder() -> Path:
 
 
 def cache_file(kind: str, *, backend: str, version: str, gpu: Gpu) -> Path:
-    """Return where the cache of `kind` ("timing", "runtime") for this library and GPU is kept."""
+    """Return the file of a cache ("timing", "runtime") of this library, version and GPU."""
     device = f"{gpu.name} sm{gpu.compute_capability} cuda{gpu.driver_cuda}"
     return cache_folder() / f"{backend}-{version}" / f"{_plain(device)}.{kind}"
 
 
 def machine_file(kind: str, device: str) -> Path:
-    """Return where what was measured of a device ("ceilings") is kept, as JSON, by its name."""
+    """Return the JSON file of measurements ("ceilings") of a device, by its name."""
     return cache_folder() / kind / f"{_plain(device)}.json"
 
 
 def read_cache(path: Path) -> bytes:
-    """Return what was kept; nothing where there is none or it cannot be read."""
+    """Return the bytes of a cache; none where there is no file or it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
@@ -45,7 +45,11 @@ def read_cache(path: Path) -> bytes:
 
 
 def write_cache(path: Path, content: bytes) -> str | None:
-    """Keep `content`, whole or not at all; return why not, since no work is lost with a cache."""
+    """Keep `content`, whole or not at all.
+
+    Returns:
+        None, or a sentence on why it was not kept: no work is lost with a cache.
+    """
     try:
         write_bytes(path, content)
     except OutputError as error:

@@ -1,4 +1,4 @@
-"""Every error unetrt raises on purpose.
+"""Name every error that unetrt raises on purpose.
 
     UnetrtError
     ├── BadInput            exit status 2: what was given cannot be used
@@ -39,11 +39,21 @@ __all__ = [
 
 
 class UnetrtError(Exception):
-    """What failed, and where known: what it got, what it expected, what to do next.
+    """Say what failed and, where known, what it got, what it expected and what to do next.
+
+    Args:
+        what: failed.
+        got: what was given or found.
+        expected: what would have been right.
+        hint: the next step.
 
     Attributes:
-        got: what it got, for callers that list several failures.
-        result: what was found all the same, for `--json`.
+        got: as given, for callers that list several failures.
+        result: what was found all the same, for callers that print it as JSON.
+
+    Example:
+        >>> str(DataError("Cannot use it", got=3, expected="4", hint="try again"))
+        'Cannot use it: got 3, expected 4; try again.'
     """
 
     exit_status = 1
@@ -69,33 +79,33 @@ class UnetrtError(Exception):
 
 
 class BadInput(UnetrtError):  # noqa: N818  (it names the input, not the exception)
-    """What was given cannot be used."""
+    """Report that what was given cannot be used."""
 
     exit_status = 2
 
 
 class DataError(BadInput):
-    """Images, labels or a data folder that cannot be used."""
+    """Report images, labels or a data folder that cannot be used."""
 
 
 class ShapeError(BadInput):
-    """A size or type that a network or an engine cannot take."""
+    """Report a size or type that a network or an engine cannot take."""
 
 
 class ArtifactError(BadInput):
-    """A model, ONNX file or engine that is missing, altered or of another kind."""
+    """Report a model, ONNX file or engine that is missing, altered or of another kind."""
 
 
 class OutputError(BadInput):
-    """A place that cannot be written."""
+    """Report a place that cannot be written."""
 
 
 class UnsupportedModel(BadInput):
-    """A model that cannot be converted, or that a builder refuses."""
+    """Report a model that cannot be converted, or that an engine builder refuses."""
 
 
 class MissingDependency(BadInput):
-    """An optional package is missing; names the extra that brings it."""
+    """Report an optional package that is missing, and name the extra that brings it."""
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         super().__init__(
@@ -107,24 +117,24 @@ class MissingDependency(BadInput):
 
 
 class NoDevice(BadInput):
-    """There is no GPU, or not one that can run what was asked."""
+    """Report that there is no GPU, or none that can run what was asked."""
 
 
 class OutOfMemory(NoDevice):
-    """The GPU, or the host's pinned memory, has no room; what is open stays usable."""
+    """Report a GPU, or pinned host memory, without room; what is open stays usable."""
 
 
 class CheckFailed(UnetrtError):  # noqa: N818  (it names the outcome)
-    """The work was done and its result is not right."""
+    """Report that the work was done and its result is not right."""
 
 
 class ParityError(CheckFailed):
-    """An artifact disagrees with its reference by more than the tolerance."""
+    """Report an artifact that differs from its reference by more than the tolerance."""
 
 
 class ReceiptError(CheckFailed):
-    """An engine does not compute in the precision that was asked for."""
+    """Report an engine that does not compute in the precision that was asked for."""
 
 
 class WorkerFailed(UnetrtError):  # noqa: N818  (it names the outcome)
-    """A process that was started for a part of the work died, hung or gave no answer."""
+    """Report a process, started for a part of the work, that died, hung or gave no result."""

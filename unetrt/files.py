@@ -31,6 +31,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
+
+    Example:
+        >>> with replacing(Path("notes.txt")) as temporary:
+        ...     _ = temporary.write_text("whole")
+        >>> Path("notes.txt").read_text()
+        'whole'
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -77,18 +83,18 @@ def output_folder(path: Path) -> Path:
         raise OutputError(
             f"Cannot write into {path}",
             got=error.strerror or str(error),
-            hint="choose another folder with --out",
+            hint="choose another folder",
         ) from error
     return path
 
 
 class Closing:
-    """A context manager of itself, for a class that has a `close`."""
+    """Make a class that has a `close` the context manager of itself."""
 
     __slots__ = ()
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release what it holds."""
         raise TypeError(f"{type(self).__name__} has nothing to close")
 
     def __enter__(self) -> Self:

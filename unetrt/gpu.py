@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, asked of its driver alone; no package needed."""
+"""Describe the NVIDIA GPU of this machine by its driver alone; no package needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ _COMPUTE_CAPABILITY_MINOR = 76
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU's name, compute capability such as "9.0", and the CUDA version of its driver."""
+    """Describe a GPU.
+
+    Attributes:
+        name: as the driver has it, such as "NVIDIA H100 80GB HBM3".
+        compute_capability: such as "9.0".
+        driver_cuda: the newest CUDA version that its driver runs, such as "13.0".
+    """
 
     name: str
     compute_capability: str
@@ -52,7 +58,7 @@ def find_gpu() -> Gpu | None:
 
 
 def first_gpu_bus_id() -> str | None:
-    """Return where the first GPU sits, such as "0000:17:00.0"; None where there is none."""
+    """Return the PCI bus id of the first GPU, such as "0000:17:00.0", or None without one."""
     if find_gpu() is None:  # which starts the driver
         return None
     driver, device = ctypes.CDLL("libcuda.so.1"), ctypes.c_int()

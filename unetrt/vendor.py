@@ -1,4 +1,4 @@
-"""The only place that imports the optional packages the stages run on, by name.
+"""Import the optional packages that the stages run on; nothing else imports them by name.
 
 A package that is missing raises MissingDependency, which names the extra that brings it.
 """
@@ -25,12 +25,13 @@ __all__ = [
     "cuda_core",
     "cuda_core_views",
     "cuda_runtime",
-    "exporter",
     "installed",
     "jinja2",
     "keras",
     "matplotlib_figure",
     "need",
+    "need_exporter",
+    "need_rewriter",
     "nibabel",
     "nilearn_datasets",
     "onnx",
@@ -38,16 +39,16 @@ __all__ = [
     "openvino",
     "pycuda_driver",
     "pynvml",
-    "retyper",
     "tensorflow_has_gpu",
     "tensorflow_without_tf32",
     "tensorrt",
     "torch",
     "version",
+    "zarr",
 ]
 
 TENSORRT_EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
-"""Each TensorRT backend, and the extra that brings it."""
+"""Extra that brings each TensorRT backend."""
 
 _OLDEST_TENSORRT = {"tensorrt": (10, 12), "tensorrt-rtx": (1, 7)}
 
@@ -62,7 +63,7 @@ def keras() -> Any:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _native_stderr_held():
-        tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
+        tensorflow = _tensorflow()
         tensorflow.config.list_logical_devices()  # it announces what it finds
     module = _module("keras", extra="train", purpose="Working with a Keras model")
     backend = module.backend.backend()
@@ -77,25 +78,23 @@ def keras() -> Any:
 
 
 def tensorflow_without_tf32() -> None:
-    """Keep TensorFlow's float32 what it says; on a GPU it rounds to TF32 by default."""
-    tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
-    tensorflow.config.experimental.enable_tensor_float_32_execution(False)
+    """Switch off TF32, to which TensorFlow rounds float32 on a GPU by default."""
+    _tensorflow().config.experimental.enable_tensor_float_32_execution(False)
 
 
 def tensorflow_has_gpu() -> bool:
-    """Whether TensorFlow computes on a GPU here."""
-    tensorflow = _module("tensorflow", extra="train", purpose="Working with a Keras model")
-    return bool(tensorflow.config.list_logical_devices("GPU"))
+    """Return whether TensorFlow computes on a GPU here."""
+    return bool(_tensorflow().config.list_logical_devices("GPU"))
 
 
-def exporter() -> None:
-    """See that what exporting a Keras model stands on is installed: tf2onnx, and `retyper`'s."""
+def need_exporter() -> None:
+    """Raise MissingDependency unless what exports a Keras model is installed."""
     need("tf2onnx", extra="train", purpose="Converting to ONNX")
-    retyper()
+    need_rewriter()
 
 
-def retyper() -> None:
-    """See that what rewriting an ONNX file stands on is installed: onnx, onnx-ir, onnxscript."""
+def need_rewriter() -> None:
+    """Raise MissingDependency unless what rewrites an ONNX file is installed."""
     need("onnx", "onnx_ir", "onnxscript", extra="convert", purpose="Rewriting an ONNX file")
 
 
@@ -191,7 +190,7 @@ def matplotlib_figure() -> Any:
 
 
 def installed(module: str) -> bool:
-    """Whether a module is there to be imported; imports at most its parent package."""
+    """Return whether a module could be imported; imports at most its parent package."""
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # no such parent
@@ -232,6 +231,10 @@ def _native_stderr_held() -> Iterator[None]:
         finally:
             os.dup2(own, 2)
             os.close(own)
+
+
+def _tensorflow() -> Any:
+    return _module("tensorflow", extra="train", purpose="Working with a Keras model")
 
 
 def _module(name: str, *, extra: str, purpose: str) -> ModuleType:

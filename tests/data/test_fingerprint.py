@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -19,7 +19,6 @@ def sample(image, label=None, **fields):
     return Sample("s", image, label, **fields)
 
 
-@settings(deadline=None)
 @given(arrays(np.uint16, (7, 9, 1), elements=st.integers(0, 60000)))
 def test_pixels_are_described_by_their_own_figures(image):
     image.flat[:2] = 0, 1  # not constant

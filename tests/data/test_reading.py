@@ -110,7 +110,7 @@ def nifti(path, volume):
     nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(VOLUMES)
 def test_the_slices_of_a_volume_make_it_up_again(tmp_path_factory, volume):
     folder = tmp_path_factory.mktemp("v")

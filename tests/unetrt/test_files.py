@@ -1,7 +1,7 @@
 import pytest
 
 from unetrt.errors import OutputError
-from unetrt.files import output_folder, replacing, write_bytes
+from unetrt.files import Closing, output_folder, replacing, write_bytes
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -32,3 +32,23 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path):
     with replacing(tmp_path / "model.keras") as temporary:
         assert temporary.suffix == ".keras"
         temporary.write_bytes(b"")
+
+
+class Door(Closing):
+    closed = False
+
+    def close(self):
+        self.closed = True
+
+
+def test_the_block_gives_it_and_closes_it_even_after_an_error():
+    door = Door()
+    with pytest.raises(ValueError, match="draught"), door as entered:
+        assert entered is door
+        raise ValueError("draught")
+    assert door.closed
+
+
+def test_a_class_without_a_close_is_a_mistake():
+    with pytest.raises(TypeError, match="Closing has nothing to close"), Closing():
+        pass

@@ -60,7 +60,7 @@ def convert(
     from unetrt.data import load_dataset
     from unetrt.progress import Progress
 
-    (vendor.retyper if model.suffix == ".onnx" else vendor.exporter)()
+    (vendor.need_rewriter if model.suffix == ".onnx" else vendor.need_exporter)()
     from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
 
@@ -116,7 +116,7 @@ def convert_file(
 
     if out.suffix != ".onnx":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .onnx")
-    (vendor.retyper if model.suffix == ".onnx" else vendor.exporter)()
+    (vendor.need_rewriter if model.suffix == ".onnx" else vendor.need_exporter)()
     wanted = "fp32" if precision is None else precision.precision
     if model.suffix == ".onnx":
         fp32 = OnnxModel.load(model)

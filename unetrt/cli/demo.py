@@ -73,7 +73,7 @@ def _need_everything() -> None:
     from unetrt.convert.to_engine import choose_backend
 
     vendor.need("tensorflow", extra="train", purpose="Training")
-    vendor.exporter()
+    vendor.need_exporter()
     vendor.jinja2()
     vendor.matplotlib_figure()
     vendor.onnxruntime()

@@ -29,7 +29,7 @@ def maps(draw):
     return instances
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps(), st.sampled_from([2.0, 5.0]))
 def test_the_weights_are_the_paper_s(instances, sigma):
     found = border_weights(instances, sigma=sigma)

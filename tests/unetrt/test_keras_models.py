@@ -36,7 +36,7 @@ def test_an_unpadded_network_loses_a_margin(keras):
 
 
 @pytest.mark.parametrize("options", [{"strides": 2, "padding": "same"}, {"kernel_size": 2}])
-def test_an_answer_at_half_the_size_or_off_the_middle_has_no_rule(keras, options):
+def test_an_output_at_half_the_size_or_off_the_middle_has_no_rule(keras, options):
     from unetrt.keras_models import size_rule
 
     x = keras.Input((None, None, 1))
