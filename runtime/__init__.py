@@ -1,4 +1,4 @@
-"""A thin session over an ONNX file or an engine. No TensorFlow, ever."""
+"""Run ONNX files and engines in thin sessions. No TensorFlow, ever."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries a session can run on, one file each."""
+"""Choose the library that a session runs on; one file each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FOR_ONNX = ("onnxruntime-tensorrt", "onnxruntime-cuda", "openvino", "onnxruntim
 
 
 class Opened(NamedTuple):
-    """A backend, and why it is this one."""
+    """Hold an opened backend, and why it was chosen."""
 
     backend: Backend
     why: str

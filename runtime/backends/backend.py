@@ -45,11 +45,11 @@ class BoundRun(Protocol):
         """Return the outputs of the last run, copied to host memory."""
 
     def close(self) -> None:
-        """Give back what was bound."""
+        """Free what was bound."""
 
 
 class Backend(Protocol):
-    """One opened network, which several threads may run at once.
+    """Run one opened network, from several threads at once.
 
     Each backend's file has `open_backend(artifact, spec)`, and for "auto" `WHY` one would take it
     and `obstacle(artifact, spec)`: why not here, or None.
@@ -57,7 +57,7 @@ class Backend(Protocol):
 
     @property
     def info(self) -> dict[str, Any]:
-        """The library, its version, the device, and what is computed in."""
+        """Return the library, its version, the device, and the types it computes in."""
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
         """Raise ShapeError where inputs of `shapes` cannot be run."""
@@ -69,12 +69,12 @@ class Backend(Protocol):
         """Put inputs that were checked in place, to be run many times."""
 
     def close(self) -> None:
-        """Give back everything."""
+        """Free everything."""
 
 
 @runtime_checkable
 class DeviceBackend(Protocol):
-    """A backend that takes inputs where they lie on the GPU, and leaves its outputs there."""
+    """Run on inputs that lie on the GPU, and leave the outputs there."""
 
     def run_on_device(self, views: tuple[DeviceView, ...]) -> tuple[DeviceArray, ...]:
         """Map inputs that were checked to the outputs, both in the artifact's order."""

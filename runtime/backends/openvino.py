@@ -132,7 +132,7 @@ class _OpenVino:
             )
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
-        """Any shape that fits the network will do."""
+        """Accept any shape: OpenVINO compiles for shapes that it has not met."""
 
     def run(self, arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
         request = self._taken()
@@ -150,7 +150,7 @@ class _OpenVino:
         return OpenVinoBound(self._ov, request, feeds, self._outputs)
 
     def _taken(self) -> Any:
-        """Return a request that no other thread uses: there are as many as ever ran at once."""
+        """Yield a request that no other thread uses; as many exist as ever ran at once."""
         try:
             return self._idle.get_nowait()
         except Empty:

@@ -1,4 +1,4 @@
-"""The GPU's memory and streams, through the binding asked for or whichever is installed."""
+"""Reach the memory and streams of the GPU through cuda-python or PyCUDA."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _ALREADY_ORDERED = -1
 
 
 class DeviceArray:
-    """A contiguous array on the GPU, for libraries that know `__cuda_array_interface__` or DLPack.
+    """Share a contiguous array on the GPU with libraries that know `__cuda_array_interface__` or DLPack.
 
     `cupy.asarray(y)`, `torch.as_tensor(y, device="cuda")` and `torch.from_dlpack(y)` see it without
     a copy. Its memory is used again once nothing refers to it: work on it in streams other than
@@ -52,7 +52,7 @@ class DeviceArray:
 
     @property
     def nbytes(self) -> int:
-        """Its size in bytes."""
+        """Return the size in bytes."""
         return prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -95,7 +95,7 @@ class DeviceArray:
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
-    """Where an array lies on the GPU.
+    """Describe the place of an array on the GPU.
 
     Attributes:
         address: of its first element.
@@ -114,7 +114,7 @@ class DeviceView:
 
 
 def is_on_device(array: Any) -> bool:
-    """Whether an array lies on a GPU; looks at no memory."""
+    """Return True if an array lies on a GPU; reads no memory."""
     if isinstance(array, np.ndarray):
         return False
     if hasattr(array, "__cuda_array_interface__"):
@@ -124,7 +124,7 @@ def is_on_device(array: Any) -> bool:
 
 
 def view_of(array: Any) -> DeviceView:
-    """Return where an array lies.
+    """Return the place of an array on the GPU, without a copy.
 
     Raises:
         BadInput: it does not lie on a GPU, or has a mask.
@@ -190,7 +190,7 @@ def _must_be_contiguous(
 def stream_handle(stream: object) -> int:
     """Return the handle of a stream: an integer, or an object with `__cuda_stream__`.
 
-    PyCUDA's Stream has a `handle`, CuPy's a `ptr`, torch's a `cuda_stream`; so do they come in too.
+    PyCUDA's Stream has a `handle`, CuPy's a `ptr`, torch's a `cuda_stream`; these are taken too.
     The protocol: https://nvidia.github.io/cuda-python/cuda-core/latest/interoperability.html
 
     Raises:

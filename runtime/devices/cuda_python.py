@@ -1,4 +1,4 @@
-"""The device layer over cuda-python's bindings of the CUDA runtime."""
+"""Reach the GPU through cuda-python's bindings of the CUDA runtime."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine asks of a GPU binding."""
+"""Define what an engine asks of a GPU binding."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ LEGACY_STREAM = 1
 
 
 class Device(Protocol):
-    """One GPU. Addresses, streams, events and graphs are integers, CUDA's own handles.
+    """Drive one GPU; addresses, streams, events and graphs are integers, CUDA's own handles.
 
     All but `current` is called with `current()` held, by any thread.
     """
 
     @property
     def name(self) -> str:
-        """The GPU's name."""
+        """Return the GPU's name."""
 
     @property
     def layer(self) -> str:
-        """The binding and its version."""
+        """Return the binding and its version."""
 
     def current(self) -> AbstractContextManager[object]:
-        """Make this GPU the calling thread's own, as CUDA and TensorRT want, and undo it after."""
+        """Make this GPU current in the calling thread, as CUDA and TensorRT want, and undo it after."""
 
     def memory(self) -> tuple[int, int]:
-        """Return the bytes that are free, and all there are."""
+        """Return free and total memory in bytes."""
 
     def allocate(self, nbytes: int) -> int:
         """Return the address of new device memory; raises OutOfMemory."""
 
     def free(self, address: int) -> None:
-        """Give device memory back."""
+        """Free device memory."""
 
     def allocate_pinned(self, nbytes: int) -> NDArray[np.uint8]:
         """Return host memory that the GPU copies from and to by itself; raises OutOfMemory."""
 
     def free_pinned(self, array: NDArray[np.uint8]) -> None:
-        """Give back what `allocate_pinned` returned."""
+        """Free what `allocate_pinned` returned."""
 
     def pins(self, address: int) -> bool:
-        """Whether an address is pinned host memory, which the GPU copies from by itself."""
+        """Return True for an address in pinned host memory, which the GPU copies from by itself."""
 
     def holds(self, address: int) -> bool:
-        """Whether an address is memory of this GPU."""
+        """Return True for an address in the memory of this GPU."""
 
     def open_stream(self) -> int:
         """Return a new stream, which the default stream does not wait for."""
 
     def close_stream(self, stream: int) -> None:
-        """Give a stream back."""
+        """Destroy a stream."""
 
     def copy_in(self, address: int, array: NDArray[Any], stream: int) -> None:
         """Copy a contiguous host array to the device, in stream order."""
@@ -67,34 +67,34 @@ class Device(Protocol):
         """Copy device memory into a contiguous host array, in stream order."""
 
     def synchronize(self, stream: int) -> None:
-        """Wait until the stream has done all it was given."""
+        """Wait until the stream has done all work that was enqueued."""
 
     def follow(self, stream: int, other: int) -> None:
-        """Let what comes next on `stream` wait for what `other` was given until now."""
+        """Make later work on `stream` wait for what was enqueued on `other` until now."""
 
     def open_event(self) -> int:
-        """Return a new event, which keeps time."""
+        """Return a new event with timing."""
 
     def close_event(self, event: int) -> None:
-        """Give an event back."""
+        """Destroy an event."""
 
     def record(self, event: int, stream: int) -> None:
-        """Let the event happen when the stream gets there."""
+        """Record the event on the stream."""
 
     def elapsed_ns(self, start: int, end: int) -> int:
-        """Return the time between two events that have happened."""
+        """Return the nanoseconds between two events that have happened."""
 
     def begin_capture(self, stream: int) -> None:
-        """Keep what this thread gives the stream from now on, instead of doing it."""
+        """Capture what this thread enqueues on the stream from now on, instead of running it."""
 
     def end_capture(self, stream: int) -> int:
-        """Return what was kept as a graph; raises NoDevice where something cannot be kept."""
+        """Return what was captured as a graph; raises NoDevice where something cannot be captured."""
 
     def launch(self, graph: int, stream: int) -> None:
-        """Do what a graph keeps, in stream order."""
+        """Launch a graph, in stream order."""
 
     def close_graph(self, graph: int) -> None:
-        """Give a graph back."""
+        """Destroy a graph."""
 
 
 def out_of_memory(nbytes: int, where: str, available: str) -> OutOfMemory:

@@ -26,7 +26,7 @@ _MOST_SPARE_BYTES = 256 << 20
 
 
 class SpareBlocks(Generic[T]):
-    """Blocks by their size: after the first ones of a size none are allocated.
+    """Keep spare blocks by their size: after the first ones of a size none are allocated.
 
     They are let go by the garbage collector, which may run inside any line of ours: no lock is
     held anywhere, and each step is one operation of a deque.
@@ -43,7 +43,7 @@ class SpareBlocks(Generic[T]):
         self._closed = False
 
     def take(self, nbytes: int) -> T:
-        """Return a block, which somebody may have held before.
+        """Return a block, new or used before.
 
         Raises:
             OutOfMemory: also without what was spare there is no room.
@@ -61,7 +61,7 @@ class SpareBlocks(Generic[T]):
             return self._allocate(nbytes)
 
     def let_go(self, nbytes: int, block: T) -> None:
-        """Take a block back; from now on, where the blocks are closed, free it."""
+        """Take a block back; free it where the blocks are closed."""
         self._spare[nbytes].append(block)
         if self._closed:
             with self._current():
@@ -90,7 +90,7 @@ _MOST_HELD_BYTES, _MOST_HELD = 256 << 20, 64
 
 
 class PinnedResults:
-    """Gives out NumPy arrays in pinned memory, which comes back once nothing refers to them."""
+    """Lend NumPy arrays in pinned memory, which comes back once nothing refers to them."""
 
     def __init__(self, device: Device) -> None:
         self._blocks = SpareBlocks(device.allocate_pinned, device.free_pinned, device.current)
@@ -123,7 +123,7 @@ class PinnedResults:
 
 
 class _Holder:
-    """What an array and all views of it refer to; NumPy would leave out an array in between."""
+    """Own the memory of an array and all its views: NumPy's `base` skips arrays in between."""
 
     __slots__ = ("__array_interface__", "__weakref__")
 
@@ -139,7 +139,7 @@ class _Holder:
 
 
 class ResultMemory:
-    """Gives out DeviceArrays, whose memory comes back once nothing refers to them."""
+    """Lend DeviceArrays, whose memory comes back once nothing refers to them."""
 
     def __init__(self, device: Device) -> None:
         self._device = device

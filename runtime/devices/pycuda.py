@@ -26,7 +26,7 @@ _PINNED_MEMORY, _MEMORY_OF_A_DEVICE = 1, 2
 
 
 class Driver:
-    """What a binding lacks; every function works in the calling thread's current context.
+    """Call functions of the driver that PyCUDA lacks, in the calling thread's current context.
 
     Args:
         library: the loaded driver; None loads this machine's.
@@ -65,29 +65,29 @@ class Driver:
         return self._made("cuEventCreate", ctypes.c_uint(0 if timed else _DISABLE_TIMING))
 
     def close_event(self, event: int) -> None:
-        """Give an event back; it lives on until it happened."""
+        """Destroy an event; it lives on until it has happened."""
         self._call("cuEventDestroy_v2", _at(event))
 
     def record(self, event: int, stream: int) -> None:
-        """Let an event happen when a stream gets there."""
+        """Record an event on a stream."""
         self._call("cuEventRecord", _at(event), _at(stream))
 
     def wait(self, stream: int, event: int) -> None:
-        """Let a stream wait for an event."""
+        """Make a stream wait for an event."""
         self._call("cuStreamWaitEvent", _at(stream), _at(event), ctypes.c_uint(0))
 
     def elapsed_ms(self, start: int, end: int) -> float:
-        """Return the time between two events that have happened."""
+        """Return the milliseconds between two events that have happened."""
         elapsed = ctypes.c_float()
         self._call("cuEventElapsedTime", ctypes.byref(elapsed), _at(start), _at(end))
         return elapsed.value
 
     def begin_capture(self, stream: int) -> None:
-        """Keep what this thread gives a stream, instead of doing it."""
+        """Capture what this thread enqueues on a stream, instead of running it."""
         self._call("cuStreamBeginCapture_v2", _at(stream), ctypes.c_int(_THREAD_LOCAL))
 
     def end_capture(self, stream: int) -> int:
-        """Return what was kept, ready to launch."""
+        """Return what was captured, ready to launch."""
         graph = ctypes.c_void_p()
         self._call("cuStreamEndCapture", _at(stream), ctypes.byref(graph))
         try:
@@ -96,28 +96,28 @@ class Driver:
             self._call("cuGraphDestroy", graph)
 
     def launch(self, graph: int, stream: int) -> None:
-        """Do what a graph keeps."""
+        """Launch a graph."""
         self._call("cuGraphLaunch", _at(graph), _at(stream))
 
     def close_graph(self, graph: int) -> None:
-        """Give a graph back."""
+        """Destroy a graph."""
         self._call("cuGraphExecDestroy", _at(graph))
 
     def pins(self, address: int) -> bool:
-        """Whether an address is pinned host memory."""
+        """Return True for an address in pinned host memory."""
         return self._asked(_POINTER_MEMORY_TYPE, address) == _PINNED_MEMORY
 
     def ordinal_of(self, address: int) -> int | None:
-        """Return the number of the GPU whose memory this is, or None where it is none's."""
+        """Return the number of the GPU that owns an address, or None."""
         if self._asked(_POINTER_MEMORY_TYPE, address) != _MEMORY_OF_A_DEVICE:
             return None
         return self._asked(_POINTER_ORDINAL, address)
 
     def _asked(self, attribute: int, address: int) -> int | None:
-        answer, where = ctypes.c_int(), ctypes.c_int(attribute)
+        value, kind = ctypes.c_int(), ctypes.c_int(attribute)
         get = self._library.cuPointerGetAttribute
-        status = get(ctypes.byref(answer), where, _word(address))
-        return None if status else answer.value
+        status = get(ctypes.byref(value), kind, _word(address))
+        return None if status else value.value
 
     def _made(self, name: str, *arguments: Any) -> int:
         handle = ctypes.c_void_p()

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX, which share one Python API: one engine, several contexts."""
+"""Run engines of TensorRT and TensorRT-RTX, which share one Python API."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class BoundEngine(Closing):
             return self._context.fetched()
 
     def close(self) -> None:
-        """Give back the context."""
+        """Return the context to the pool."""
         if not self.closed:
             self.closed = True
             with self._device.current():
@@ -85,7 +85,7 @@ _ALIGNMENT = 256
 
 
 class EngineBackend:
-    """An engine on the GPU; several threads run in contexts of their own.
+    """Run an engine on the GPU; each of several threads runs in a context of its own.
 
     In a stream that was given runs follow each other, so that there is one context.
     """
@@ -111,7 +111,7 @@ class EngineBackend:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The library, the device and its layer, the graphs, the contexts, the receipt."""
+        """Return the library, the device and its layer, the CUDA graphs, the contexts, the receipt."""
         return {**self._said, **self._graphs.info, "contexts": self._pool.made}
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:
@@ -147,7 +147,7 @@ class EngineBackend:
         return bound
 
     def close(self) -> None:
-        """Give back contexts, then the engine; results that callers hold stay until they let go."""
+        """Free the contexts, then the engine; results that callers hold stay until released."""
         with self._device.current():
             while self._runs:
                 self._runs.pop().close()

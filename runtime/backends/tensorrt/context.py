@@ -55,7 +55,7 @@ class Buffers:
         return True
 
     def free(self) -> None:
-        """Give all of it back."""
+        """Free all of it."""
         while self.hosts:
             self._device.free_pinned(self.hosts.pop())
         while self.addresses:
@@ -96,7 +96,7 @@ class Graphs:
 
     @property
     def info(self) -> dict[str, str]:
-        """What a session's info says of them."""
+        """Return the entry of `Session.info` about CUDA graphs."""
         said = {"cuda_graph": self.strategy}
         return said if self.refused is None else {**said, "cuda_graph_refused": self.refused}
 
@@ -105,7 +105,7 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 class ExecutionContext:
-    """For one thread at a time, with the device current.
+    """Run an engine for one thread at a time, with the device current.
 
     A graph holds for the shapes that are set: what the library keeps on the GPU for them may change
     with the next ones. It is captured on the second run of the same shapes, since the first one
@@ -246,7 +246,7 @@ class ExecutionContext:
         return tuple(fetched.copy() for fetched in self._fetched)
 
     def close(self) -> None:
-        """Give back all but the engine; the graph goes before the context that it runs."""
+        """Free all but the engine; the graph goes before the context that it runs."""
         self._forget()
         self._device.synchronize(self.stream)
         del self._context
@@ -293,7 +293,7 @@ class ExecutionContext:
 
 
 class ContextPool:
-    """Makes a context when all are at work, up to `most`, or up to what the memory holds.
+    """Make a context when all are at work, up to `most`, or up to what the memory holds.
 
     Attributes:
         made: how many there are.

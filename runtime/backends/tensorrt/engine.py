@@ -17,7 +17,7 @@ __all__ = ["OpenedEngine"]
 
 
 class RunSettings:
-    """The config of an engine's contexts, which share one cache of compiled kernels."""
+    """Configure the contexts of a TensorRT-RTX engine, which share a cache of compiled kernels."""
 
     def __init__(self, trt: Any, engine: Engine, gpu: Gpu, opened: Any) -> None:
         self._trt, self._opened, self._cache = trt, opened, None
@@ -32,7 +32,7 @@ class RunSettings:
 
     @property
     def library_captures(self) -> bool:
-        """Whether the library makes CUDA graphs by itself."""
+        """Return True if the library captures CUDA graphs by itself."""
         return self._cache is not None
 
     def create_context(self, *, fixed: bool) -> Any:
@@ -52,7 +52,7 @@ class RunSettings:
         return self._opened.create_execution_context(config)
 
     def close(self) -> None:
-        """Keep what was compiled for the next time; call it after the contexts are gone."""
+        """Store the compiled kernels for the next time; call it after the contexts are gone."""
         learnt = None if self._cache is None else self._cache.serialize()
         if learnt is not None:
             _warn(write_cache(self._file, bytes(memoryview(learnt))))
@@ -73,7 +73,7 @@ _TYPES = {
 
 
 class OpenedEngine:
-    """What was deserialised, and held against its sidecar.
+    """Hold a deserialised engine whose tensors agree with its sidecar.
 
     Attributes:
         inputs, outputs: as the sidecar says.
@@ -135,13 +135,13 @@ class OpenedEngine:
         return context
 
     def close(self) -> None:
-        """Keep what was compiled, then let go, the engine before its runtime."""
+        """Store the compiled kernels, then free the engine before its runtime."""
         self._settings.close()
         del self._settings, self._opened, self._runtime
 
 
 def _deserialized(trt: Any, engine: Engine, gpu: Gpu) -> tuple[Any, Any]:
-    """Open the file, its header looked at first where the library can."""
+    """Deserialise the file; where the library can, check its header first."""
     runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
     plan = engine.path.read_bytes()
     if hasattr(runtime, "get_engine_validity"):
