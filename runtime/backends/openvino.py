@@ -68,7 +68,7 @@ _CONVOLUTIONS = ("Convolution", "Deconvolution")
 
 
 def obstacle(model: OnnxModel, spec: SessionSpec) -> str | None:
-    """Return what is missing, told without opening anything; of int8, what it takes liberties in.
+    """Return the reason not to run the file here, or None; opens nothing.
 
     On the test's network ONNX Runtime is within 0.012 of what the file's nodes say one by one,
     OpenVINO within 0.12, and ten times as far from float32 on average.
@@ -139,9 +139,9 @@ class _OpenVino:
         feeds = dict(zip(self._inputs, arrays, strict=True))
         results = request.infer(feeds, share_inputs=True, share_outputs=True)
         # A result's memory is the request's own; the next run would overwrite it.
-        answers = tuple(results[name].copy() for name in self._outputs)
+        outputs = tuple(results[name].copy() for name in self._outputs)
         self._idle.put(request)
-        return answers
+        return outputs
 
     def bind(self, arrays: tuple[NDArray[Any], ...]) -> OpenVinoBound:
         """Return a run on `arrays`, which were checked, with its tensors set."""
@@ -150,7 +150,7 @@ class _OpenVino:
         return OpenVinoBound(self._ov, request, feeds, self._outputs)
 
     def _taken(self) -> Any:
-        """Yield a request that no other thread uses; as many exist as ever ran at once."""
+        """Return a request that no other thread uses; as many exist as ever ran at once."""
         try:
             return self._idle.get_nowait()
         except Empty:
@@ -161,7 +161,7 @@ class _OpenVino:
 
 
 def _computed_in(compiled: Any) -> str:
-    """Return what the compiled convolutions take, most of them first; "" where there are none.
+    """Return the types that the compiled convolutions compute in, most frequent first, or "".
 
     Not the hint: a file in bfloat16 is computed in that, whatever the hint says of float32.
     """

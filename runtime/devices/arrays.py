@@ -21,7 +21,7 @@ _ALREADY_ORDERED = -1
 
 
 class DeviceArray:
-    """Share a contiguous array on the GPU with libraries that know `__cuda_array_interface__` or DLPack.
+    """Share a contiguous array on the GPU by `__cuda_array_interface__` and DLPack.
 
     `cupy.asarray(y)`, `torch.as_tensor(y, device="cuda")` and `torch.from_dlpack(y)` see it without
     a copy. Its memory is used again once nothing refers to it: work on it in streams other than

@@ -31,7 +31,7 @@ class Device(Protocol):
         """Return the binding and its version."""
 
     def current(self) -> AbstractContextManager[object]:
-        """Make this GPU current in the calling thread, as CUDA and TensorRT want, and undo it after."""
+        """Make this GPU current in the calling thread, as CUDA and TensorRT want, for a block."""
 
     def memory(self) -> tuple[int, int]:
         """Return free and total memory in bytes."""
@@ -88,7 +88,7 @@ class Device(Protocol):
         """Capture what this thread enqueues on the stream from now on, instead of running it."""
 
     def end_capture(self, stream: int) -> int:
-        """Return what was captured as a graph; raises NoDevice where something cannot be captured."""
+        """Return the captured graph; raises NoDevice where something cannot be captured."""
 
     def launch(self, graph: int, stream: int) -> None:
         """Launch a graph, in stream order."""

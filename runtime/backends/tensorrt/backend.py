@@ -111,7 +111,7 @@ class EngineBackend:
 
     @property
     def info(self) -> dict[str, Any]:
-        """Return the library, the device and its layer, the CUDA graphs, the contexts, the receipt."""
+        """Return the library, the device, its layer, the CUDA graphs, the contexts, the receipt."""
         return {**self._said, **self._graphs.info, "contexts": self._pool.made}
 
     def check(self, shapes: tuple[tuple[int, ...], ...]) -> None:

@@ -22,7 +22,7 @@ __all__ = ["Buffers", "ContextPool", "ExecutionContext", "Graphs"]
 
 
 class Buffers:
-    """One block on the GPU and one of pinned host memory for each tensor; they only grow.
+    """Hold a block on the GPU and one of pinned host memory for each tensor; both only grow.
 
     Attributes:
         addresses: of the blocks on the GPU.
@@ -35,7 +35,7 @@ class Buffers:
         self.hosts: list[NDArray[np.uint8]] = []
 
     def fit(self, sizes: Sequence[int]) -> bool:
-        """Have room for `sizes` bytes of each tensor; return whether anything has moved.
+        """Make room for `sizes` bytes of each tensor; return True if a block has moved.
 
         Raises:
             OutOfMemory: there are no buffers then.
@@ -63,7 +63,7 @@ class Buffers:
 
 
 class Graphs:
-    """Captures launches of an engine's contexts; gives it up for all once one is refused.
+    """Capture launches of an engine's contexts; stop for all once one cannot be captured.
 
     Attributes:
         strategy: how launches are made, for people.
@@ -181,7 +181,7 @@ class ExecutionContext:
         return results
 
     def set_up(self, shapes: Shapes) -> None:
-        """Be ready to run host arrays of `shapes`; allocates only where they are the largest yet.
+        """Prepare to run host arrays of `shapes`; allocates only where they are the largest yet.
 
         Raises:
             ShapeError: the engine does not take them.
