@@ -222,7 +222,7 @@ def to_precision(
         typed = passes.ToHalf(half, keep)
         typed(graph)
         if half == ir.DataType.FLOAT16 and feeds:
-            check_float16(model.path, feeds, typed.read, typed.fillers)
+            check_float16(model.path, feeds, typed.users, typed.fillers)
     passes.Quantize({node: ranges[value] for node, value in targets.items()})(graph)
     RemoveUnusedNodesPass()(graph)
     kept = _kept(model, graph.graph, half, targets, spec)

@@ -16,6 +16,15 @@ class BindWeights(ir.passes.InPlacePass):  # type: ignore[misc]
 
     Tracing with the weights as inputs spares the exporter from copying them between protobufs,
     which is where most of the time of `keras.Model.export(format="onnx")` goes.
+
+    >>> import numpy as np
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[3] x, float[3] weight) => (float[3] y) { y = Add(x, weight) }''')
+    >>> BindWeights({"weight": np.zeros(3, np.float32)})(model).modified
+    True
+    >>> [value.name for value in model.graph.inputs], list(model.graph.initializers)
+    (['x'], ['weight'])
     """
 
     def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:

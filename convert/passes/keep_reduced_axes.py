@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .nodes import constant_of, replace_node, sizes_of
+from .nodes import (
+    REDUCTIONS,
+    TO_NCHW,
+    axes_of,
+    constant_of,
+    integer_of,
+    replace_node,
+    sizes_of,
+    transposed,
+)
 
 __all__ = ["KeepReducedAxes"]
 
-_REDUCE = {"ReduceMax", "ReduceMean", "ReduceSum"}
-_TO_NCHW = (0, 3, 1, 2)
-
 
 class KeepReducedAxes(ir.passes.InPlacePass):  # type: ignore[misc]
-    """ReduceMean [N, H, W, C] -> [N, C], Reshape -> [N, C, 1, 1] become ReduceMean, Transpose.
+    """Turn ReduceMean [N, H, W, C] -> [N, C], Reshape -> [N, C, 1, 1] into ReduceMean, Transpose.
 
     So a squeeze-and-excitation block is written. With its axes kept, SinkTranspose can bring it to
     NCHW like the convolutions around it.
+
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[1,4,6,3] x) => (float[1,3,1,1] y) <int64[4] shape = {-1, 3, 1, 1}> {
+    ...         mean = ReduceMean <axes = [1, 2], keepdims = 0> (x)
+    ...         y = Reshape (mean, shape) }''')
+    >>> KeepReducedAxes()(model).modified
+    True
+    >>> [node.op_type for node in model.graph]
+    ['ReduceMean', 'Transpose']
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -30,13 +46,9 @@ class KeepReducedAxes(ir.passes.InPlacePass):  # type: ignore[misc]
 
 def _drops_sides(node: ir.Node) -> bool:
     out = node.outputs[0]
-    if node.op_type not in _REDUCE or len(out.uses()) != 1 or out.is_graph_output():
+    if node.op_type not in REDUCTIONS or len(out.uses()) != 1 or out.is_graph_output():
         return False
-    attribute = node.attributes.get("axes")
-    given = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
-    axes = attribute.as_ints() if attribute is not None else (() if given is None else given)
-    kept = node.attributes.get("keepdims")
-    return sorted(axes) == [1, 2] and kept is not None and kept.as_int() == 0
+    return sorted(axes_of(node) or ()) == [1, 2] and not integer_of(node, "keepdims", 1)
 
 
 def _keep(reduce: ir.Node, reshape: ir.Node) -> bool:
@@ -47,9 +59,9 @@ def _keep(reduce: ir.Node, reshape: ir.Node) -> bool:
         return False
     channels, after = before[3], tuple(target[1:].tolist())
     if after == (channels, 1, 1):
-        new = ir.Node("", "Transpose", [reduce.outputs[0]], [ir.AttrInt64s("perm", _TO_NCHW)])
+        new = transposed(reduce.outputs[0], TO_NCHW)
     elif after == (1, 1, channels):
-        new = ir.Node("", "Identity", [reduce.outputs[0]])
+        new = ir.node("Identity", [reduce.outputs[0]])
     else:
         return False
     reduce.attributes["keepdims"] = ir.AttrInt64("keepdims", 1)

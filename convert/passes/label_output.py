@@ -1,6 +1,8 @@
-"""Give the answer itself: each pixel's class as one byte."""
+"""Put out labels: each pixel's class as one byte."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -8,20 +10,42 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from unetrt.errors import UnsupportedModel
 
-from .nodes import add_node, perm_of, unused_name
+from .nodes import (
+    TO_NHWC,
+    integer_of,
+    is_image,
+    new_node,
+    perm_of,
+    replace_output,
+    set_constant,
+    unused_name,
+)
 
 __all__ = ["LabelOutput"]
 
-_TO_NHWC = (0, 2, 3, 1)
 _MOST = 256
 
 
 class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
     """Add a uint8 label map [batch, height, width] for each image of class probabilities.
 
-    With `only`, it replaces the probabilities, and the softmax goes: the largest score is the
-    largest probability. One channel must be a sigmoid's: it is 1 where what the sigmoid reads is
-    positive.
+    One channel must be a sigmoid's: its label is 1 where the sigmoid's input is positive.
+
+    Args:
+        only: let the labels replace the probabilities; the softmax goes too, since the largest
+            score is the largest probability.
+
+    Raises:
+        UnsupportedModel: no output is an image of probabilities, or it has more than 256 classes;
+            raised by the call.
+
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[1,4,4,3] x) => (float[1,4,4,3] y) { y = Softmax (x) }''')
+    >>> LabelOutput(only=True)(model).modified
+    True
+    >>> [node.op_type for node in model.graph], model.graph.outputs[0].shape
+    (['ArgMax', 'Cast'], Shape([1, 4, 4]))
     """
 
     def __init__(self, *, only: bool) -> None:
@@ -30,7 +54,7 @@ class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        maps = [v for v in graph.outputs if v.dtype == ir.DataType.FLOAT and len(v.shape) == 4]  # noqa: PLR2004
+        maps = [v for v in graph.outputs if v.dtype == ir.DataType.FLOAT and is_image(v)]
         if not maps:
             raise UnsupportedModel(
                 f"Cannot make a label map of the model {graph.name!r}",
@@ -42,7 +66,7 @@ class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
             wanted = "labels" if len(maps) == 1 else f"{value.name}_labels"
             labels = _labels(value, unused_name(graph, wanted))
             if self._only:
-                graph.outputs[list(graph.outputs).index(value)] = labels
+                replace_output(graph, value, labels)
             else:
                 graph.outputs.append(labels)
         RemoveUnusedNodesPass()(model)
@@ -57,23 +81,24 @@ def _labels(value: ir.Value, name: str) -> ir.Value:
             got=f"{channels} classes",
             expected=f"at most {_MOST}",
         )
+    byte = ir.DataType.UINT8
     if channels == 1:
-        zero = ir.tensor(np.float32(0))
-        above = add_node(_logits(value), "Greater", constants=[zero], dtype=ir.DataType.BOOL)
-        number = add_node(above, "Cast", to=ir.DataType.UINT8)
-        axes = ir.tensor(np.array([_single_axis(value)], np.int64))
-        labels = add_node(number, "Squeeze", constants=[axes], dtype=ir.DataType.UINT8)
+        zero = np.zeros((), np.float32)
+        above = _append(_logits(value), "Greater", ir.DataType.BOOL, constants=[zero])
+        number = _append(above, "Cast", byte, to=int(byte))
+        axes = np.array([_single_axis(value)], np.int64)
+        labels = _append(number, "Squeeze", byte, constants=[axes])
     else:
         scores, axis = _scores(value)
-        best = add_node(scores, "ArgMax", axis=axis, keepdims=0, dtype=ir.DataType.INT64)
-        labels = add_node(best, "Cast", to=ir.DataType.UINT8)
+        best = _append(scores, "ArgMax", ir.DataType.INT64, axis=axis, keepdims=0)
+        labels = _append(best, "Cast", byte, to=int(byte))
     labels.name = name
     labels.shape = ir.Shape(list(value.shape)[:3])
     return labels
 
 
 def _logits(value: ir.Value) -> ir.Value:
-    """Return what the sigmoid reads that makes `value`, in whatever layout it is."""
+    """Return the input of the sigmoid that makes `value`, in whatever layout it is."""
     last = value.producer()
     while last is not None and last.op_type == "Transpose":
         last = last.inputs[0].producer()
@@ -88,24 +113,41 @@ def _logits(value: ir.Value) -> ir.Value:
 
 
 def _single_axis(value: ir.Value) -> int:
-    """Return the axis of the one channel where the sigmoid is: NCHW behind a Transpose."""
+    """Return the axis of the one channel at the sigmoid: NCHW behind a Transpose."""
     last = value.producer()
     return 1 if last is not None and last.op_type == "Transpose" else 3
 
 
 def _scores(value: ir.Value) -> tuple[ir.Value, int]:
-    """Return what grows with the probabilities, as early as it can be had, and its class axis."""
+    """Return the earliest value that grows with the probabilities, and its class axis."""
     last = value.producer()
-    if last is not None and last.op_type == "Softmax" and _axis(last) == 3:  # noqa: PLR2004
+    if _is_softmax(last, 3):
         value, last = last.inputs[0], last.inputs[0].producer()
-    if last is not None and last.op_type == "Transpose" and perm_of(last) == _TO_NHWC:
+    if last is not None and last.op_type == "Transpose" and perm_of(last) == TO_NHWC:
         value, last = last.inputs[0], last.inputs[0].producer()
-        if last is not None and last.op_type == "Softmax" and _axis(last) == 1:
-            value = last.inputs[0]
-        return value, 1
+        return (last.inputs[0] if _is_softmax(last, 1) else value), 1
     return value, 3
 
 
-def _axis(softmax: ir.Node) -> int:
-    axis = softmax.attributes.get("axis")
-    return (axis.as_int() if axis is not None else -1) % 4
+def _is_softmax(node: ir.Node | None, axis: int) -> bool:
+    softmax = node is not None and node.op_type == "Softmax"
+    return softmax and integer_of(node, "axis", -1) % 4 == axis
+
+
+def _append(
+    value: ir.Value,
+    operator: str,
+    dtype: ir.DataType,
+    *,
+    constants: Sequence[np.ndarray] = (),
+    **attributes: int,
+) -> ir.Value:
+    """Append a node that reads `value` and constants, and return its output."""
+    graph = value.graph
+    name = unused_name(graph, f"{value.name}/{operator.lower()}")
+    node = new_node(operator, [value], attributes, name=name, dtype=dtype)
+    graph.append(node)
+    node.resize_inputs(1 + len(constants))
+    for index, array in enumerate(constants, start=1):
+        set_constant(node, index, array, f"{name}_constant")
+    return node.outputs[0]

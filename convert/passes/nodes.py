@@ -1,29 +1,54 @@
-"""What several passes ask of a graph's nodes."""
+"""Read and edit the nodes of a graph, as several passes do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 __all__ = [
-    "add_node",
+    "REDUCTIONS",
+    "TO_NCHW",
+    "TO_NHWC",
     "append_output",
+    "axes_of",
+    "constant",
     "constant_of",
-    "insert_after",
+    "integer_of",
+    "is_image",
+    "new_node",
     "perm_of",
     "prepend_input",
     "replace_node",
+    "replace_output",
     "set_constant",
     "sizes_of",
+    "transposed",
+    "unused",
     "unused_name",
 ]
 
+TO_NCHW = (0, 3, 1, 2)
+"""The permutation from [batch, height, width, channels]."""
+
+TO_NHWC = (0, 2, 3, 1)
+"""The permutation back."""
+
+REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
+"""Reductions that networks have between their convolutions."""
+
+_IMAGE_RANK = 4
+
+
+def is_image(value: ir.Value) -> bool:
+    """Return whether a value is a batch of images or feature maps, in either layout."""
+    return value.shape is not None and len(value.shape) == _IMAGE_RANK
+
 
 def constant_of(value: ir.Value | None) -> NDArray[Any] | None:
-    """Return the array a value always has, or None."""
+    """Return the array that a value always has, or None."""
     if value is None or value.const_value is None:
         return None
     array: NDArray[Any] = value.const_value.numpy()
@@ -44,44 +69,75 @@ def perm_of(node: ir.Node) -> tuple[int, ...]:
     return tuple(reversed(range(len(node.inputs[0].shape))))
 
 
+def integer_of(node: ir.Node, name: str, default: int) -> int:
+    """Return an attribute that is one integer."""
+    return int(node.attributes[name].as_int()) if name in node.attributes else default
+
+
+def axes_of(node: ir.Node) -> list[int] | None:
+    """Return the axes of a reduction, as given; None where it names none, or computes them."""
+    if "axes" in node.attributes:
+        return list(node.attributes["axes"].as_ints())
+    axes = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
+    return None if axes is None else [int(axis) for axis in axes]
+
+
+def transposed(value: ir.Value, perm: Sequence[int]) -> ir.Node:
+    """Return a Transpose of `value` that is in no graph yet."""
+    return ir.node("Transpose", [value], {"perm": list(perm)})
+
+
+def new_node(
+    operator: str,
+    inputs: Sequence[ir.Value | None],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    name: str,
+    dtype: ir.DataType,
+    shape: ir.Shape | None = None,
+) -> ir.Node:
+    """Return a node that is in no graph yet; its one output bears its name."""
+    node = ir.node(operator, inputs, attributes, name=name)
+    output = node.outputs[0]
+    output.name, output.type, output.shape = name, ir.TensorType(dtype), shape
+    return node
+
+
+def constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    """Return the initialiser of that name, which is made of `array` where there is none yet."""
+    if name not in graph.initializers:
+        tensor = ir.tensor(array, name=name)
+        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
+        value.const_value = tensor
+        graph.register_initializer(value)
+    return graph.initializers[name]
+
+
 def set_constant(node: ir.Node, index: int, array: NDArray[Any], name: str) -> None:
     """Give a node a constant of its own as input `index`; others may read the old one."""
-    number, wanted = 1, name
-    while name in node.graph.initializers:
-        number += 1
-        name = f"{wanted}_{number}"
-    value = ir.Value(
-        name=name, shape=ir.Shape(array.shape), type=ir.TensorType(ir.tensor(array).dtype)
-    )
-    value.const_value = ir.tensor(array, name=name)
-    node.graph.register_initializer(value)
-    node.replace_input_with(index, value)
-
-
-def insert_after(node: ir.Node, new: ir.Node, *, like: ir.Value) -> None:
-    """Insert `new` behind `node`, its output named and typed after `like`."""
-    new.name = f"{node.name}/{new.op_type.lower()}"
-    new.outputs[0].name = f"{like.name}/{new.op_type.lower()}"
-    new.outputs[0].type = like.type
-    node.graph.insert_after(node, new)
+    own = unused(name, node.graph.initializers)
+    node.replace_input_with(index, constant(node.graph, own, array))
 
 
 def replace_node(node: ir.Node, new: ir.Node) -> None:
-    """Put `new` in the place of `node`; what it makes keeps the name, type and shape."""
-    graph, old, made = node.graph, node.outputs[0], new.outputs[0]
+    """Put `new` in the place of `node`; its output keeps the name, type and shape."""
+    graph, old, output = node.graph, node.outputs[0], new.outputs[0]
     new.name = f"{node.name}/{new.op_type.lower()}"
-    made.name, made.type, made.shape = old.name, old.type, old.shape
+    output.name, output.type, output.shape = old.name, old.type, old.shape
     graph.insert_after(node, new)
     if old.is_graph_output():
-        graph.outputs[list(graph.outputs).index(old)] = made
-    old.replace_all_uses_with(made)
+        replace_output(graph, old, output)
+    old.replace_all_uses_with(output)
     graph.remove(node, safe=True)
 
 
-def unused_name(graph: ir.Graph, wanted: str) -> str:
-    """Return `wanted`, or with a number behind it where a value bears that name."""
-    taken = {value.name for node in graph for value in node.outputs}
-    taken |= {value.name for value in graph.inputs} | set(graph.initializers)
+def replace_output(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
+    """Let the graph put out `new` instead of `old`, in the same place."""
+    graph.outputs[list(graph.outputs).index(old)] = new
+
+
+def unused(wanted: str, taken: Container[str]) -> str:
+    """Return `wanted`, or with the first number from 2 behind it that makes it a new name."""
     name, number = wanted, 1
     while name in taken:
         number += 1
@@ -89,66 +145,49 @@ def unused_name(graph: ir.Graph, wanted: str) -> str:
     return name
 
 
+def unused_name(graph: ir.Graph, wanted: str) -> str:
+    """Return `wanted`, or with a number behind it where a value of the graph bears that name."""
+    taken = {value.name for node in graph for value in node.outputs}
+    return unused(wanted, taken | {value.name for value in graph.inputs} | set(graph.initializers))
+
+
 def prepend_input(
     graph: ir.Graph,
     value: ir.Value,
-    operation: tuple[str, list[ir.Attr]],
+    operator: str,
+    attributes: Mapping[str, Any],
     *,
     shape: ir.Shape,
     dtype: ir.DataType,
 ) -> None:
-    """Let the graph input `value` be computed from a new one of its name, `shape` and `dtype`."""
-    operator, attributes = operation
+    """Compute the graph input `value` from a new one of its name, `shape` and `dtype`."""
     new = ir.Value(name=value.name, shape=shape, type=ir.TensorType(dtype))
-    node = ir.Node("", operator, [new], attributes, name=f"{value.name}/{operator.lower()}")
-    made = node.outputs[0]
-    made.name, made.type, made.shape = node.name, value.type, value.shape
+    name = f"{value.name}/{operator.lower()}"
+    node = new_node(operator, [new], attributes, name=name, dtype=value.dtype, shape=value.shape)
     graph.inputs[list(graph.inputs).index(value)] = new
-    value.replace_all_uses_with(made)
+    value.replace_all_uses_with(node.outputs[0])
     graph.insert_before(graph[0], node)
 
 
 def append_output(
     graph: ir.Graph,
     value: ir.Value,
-    operation: tuple[str, list[ir.Attr]],
+    operator: str,
+    attributes: Mapping[str, Any],
     *,
     shape: ir.Shape,
 ) -> None:
-    """Let the graph give what `operation` makes of its output `value`: same name, same type."""
-    operator, attributes = operation
+    """Apply an operator to the graph output `value`; the new output has its name and type."""
     name = value.name
-    node = ir.Node("", operator, [value], attributes, name=f"{name}/{operator.lower()}")
-    made = node.outputs[0]
-    made.name, made.type, made.shape = name, value.type, shape
     value.name = unused_name(graph, f"{name}/before_{operator.lower()}")
+    node = new_node(
+        operator,
+        [value],
+        attributes,
+        name=f"{name}/{operator.lower()}",
+        dtype=value.dtype,
+        shape=shape,
+    )
+    node.outputs[0].name = name
     graph.append(node)
-    graph.outputs[list(graph.outputs).index(value)] = made
-
-
-def add_node(
-    value: ir.Value,
-    operator: str,
-    *,
-    constants: Sequence[ir.TensorProtocol] = (),
-    to: ir.DataType | None = None,
-    dtype: ir.DataType | None = None,
-    **integers: int,
-) -> ir.Value:
-    """Append a node that reads `value` and constants, and return what it makes.
-
-    `to` is the type of a Cast, `dtype` that of any other; `integers` are its attributes.
-    """
-    graph = value.graph
-    attributes = [ir.AttrInt64(name, number) for name, number in integers.items()]
-    if to is not None:
-        attributes.append(ir.AttrInt64("to", int(to)))
-    node = ir.Node("", operator, [value], attributes)
-    node.name = unused_name(graph, f"{value.name}/{operator.lower()}")
-    node.outputs[0].name = node.name
-    node.outputs[0].type = ir.TensorType(to or dtype)
-    graph.append(node)
-    node.resize_inputs(1 + len(constants))
-    for index, constant in enumerate(constants, start=1):
-        set_constant(node, index, constant.numpy(), f"{node.name}_constant")
-    return node.outputs[0]
+    replace_output(graph, value, node.outputs[0])

@@ -15,6 +15,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from .nodes import constant, new_node
+
 __all__ = ["LARGEST", "Quantize", "quantized_weights"]
 
 LARGEST = 127
@@ -29,10 +31,22 @@ class Quantize(ir.passes.InPlacePass):  # type: ignore[misc]
     which several convolutions of one input share. Biases and outputs stay as they are, so that
     the builder can fuse what follows. Scales have the type of what they scale: float16 ones need
     opset 19.
+
+    Args:
+        largest: by the node's name, the largest magnitude that its input is to represent.
+
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[1,2,4,4] x) => (float[1,2,4,4] y)
+    ...     <float[2,2,1,1] kernel = {1, 0, 0, 1}> { y = Conv (x, kernel) }''')
+    >>> model.graph.node(0).name = "conv1"
+    >>> Quantize({"conv1": 4.0})(model).modified
+    True
+    >>> [node.op_type for node in model.graph]
+    ['QuantizeLinear', 'DequantizeLinear', 'DequantizeLinear', 'Conv']
     """
 
     def __init__(self, largest: Mapping[str, float]) -> None:
-        """Take, by the node's name, the largest magnitude that its input is to represent."""
         super().__init__()
         self._largest = largest
         self._pairs: dict[ir.Value, ir.Value] = {}
@@ -51,7 +65,13 @@ class Quantize(ir.passes.InPlacePass):  # type: ignore[misc]
 def quantized_weights(
     kernel: NDArray[Any], axis: int
 ) -> tuple[NDArray[np.int8], NDArray[np.floating[Any]]]:
-    """Return the kernel as int8 and a scale for each channel along `axis`, in the kernel's type."""
+    """Return the kernel as int8 and a scale for each channel along `axis`, in the kernel's type.
+
+    >>> import numpy as np
+    >>> steps, scale = quantized_weights(np.array([[127.0, -64.0], [0.5, 1.0]]), axis=0)
+    >>> steps.tolist(), scale.tolist()
+    ([[127, -64], [64, 127]], [1.0, 0.007874015748031496])
+    """
     others = tuple(k for k in range(kernel.ndim) if k != axis)
     scale = _scale(np.abs(kernel.astype(np.float64)).max(axis=others), kernel.dtype)
     along = scale.astype(np.float64).reshape([-1 if k == axis else 1 for k in range(kernel.ndim)])
@@ -71,12 +91,12 @@ def _scale(largest: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[np.flo
 
 def _pair(node: ir.Node, value: ir.Value, largest: float) -> ir.Value:
     scale = _scale(np.array([largest]), value.dtype.numpy())[0]
-    constants = [
-        _constant(node.graph, f"{value.name}/scale", np.array(scale)),
-        _constant(node.graph, f"{value.name}/zero", np.array(0, np.int8)),
+    scale_and_zero = [
+        constant(node.graph, f"{value.name}/scale", np.array(scale)),
+        constant(node.graph, f"{value.name}/zero", np.array(0, np.int8)),
     ]
-    steps = _before(node, "QuantizeLinear", [value, *constants], ir.DataType.INT8, value)
-    return _before(node, "DequantizeLinear", [steps, *constants], value.dtype, value)
+    steps = _before(node, "QuantizeLinear", [value, *scale_and_zero], ir.DataType.INT8, value)
+    return _before(node, "DequantizeLinear", [steps, *scale_and_zero], value.dtype, value)
 
 
 def _dequantized_kernel(node: ir.Node) -> ir.Value:
@@ -84,9 +104,9 @@ def _dequantized_kernel(node: ir.Node) -> ir.Value:
     axis = 0 if node.op_type == "Conv" else 1
     steps, scale = quantized_weights(kernel.const_value.numpy(), axis)
     inputs = [
-        _constant(node.graph, f"{kernel.name}/int8", steps),
-        _constant(node.graph, f"{kernel.name}/scale", scale),
-        _constant(node.graph, f"{kernel.name}/zero", np.zeros(scale.shape, np.int8)),
+        constant(node.graph, f"{kernel.name}/int8", steps),
+        constant(node.graph, f"{kernel.name}/scale", scale),
+        constant(node.graph, f"{kernel.name}/zero", np.zeros(scale.shape, np.int8)),
     ]
     return _before(node, "DequantizeLinear", inputs, kernel.dtype, kernel, axis=axis)
 
@@ -99,18 +119,7 @@ def _before(
     like: ir.Value,
     **attributes: int,
 ) -> ir.Value:
-    new = ir.node(operator, inputs, attributes, name=f"{like.name}/{operator}")
-    new.outputs[0].name = f"{like.name}/{operator}"
-    new.outputs[0].shape = like.shape
-    new.outputs[0].type = ir.TensorType(dtype)
+    name = f"{like.name}/{operator}"
+    new = new_node(operator, inputs, attributes, name=name, dtype=dtype, shape=like.shape)
     node.graph.insert_before(node, new)
     return new.outputs[0]
-
-
-def _constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    if name not in graph.initializers:
-        tensor = ir.tensor(array, name=name)
-        value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
-        value.const_value = tensor
-        graph.register_initializer(value)
-    return graph.initializers[name]

@@ -12,7 +12,15 @@ from onnxscript.optimizer import remove_unused_nodes
 from onnxscript.rewriter import rewrite
 from onnxscript.rewriter.rules.common import no_op_transpose_rule, transpose_transpose_rule
 
-from .nodes import constant_of, insert_after, perm_of, set_constant
+from .nodes import (
+    REDUCTIONS,
+    axes_of,
+    constant_of,
+    integer_of,
+    perm_of,
+    set_constant,
+    transposed,
+)
 
 __all__ = ["SinkTranspose"]
 
@@ -21,100 +29,26 @@ _UNARY = {
     "Reciprocal", "Relu", "Selu", "Sigmoid", "Softplus", "Sqrt", "Tanh",
 }  # fmt: skip
 _BROADCAST = {"Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"}
-_REDUCE = {"ReduceMax", "ReduceMean", "ReduceSum"}
 _ALONG_AXIS = {"LogSoftmax", "Softmax"}
 
 
-def data_inputs(node: ir.Node) -> list[int] | None:
-    """Return which inputs are tensors that share the output's axes; None where it is not known."""
-    if node.op_type in _BROADCAST or node.op_type == "Concat":
-        return list(range(len(node.inputs)))
-    if node.op_type in _UNARY | _REDUCE | _ALONG_AXIS or node.op_type == "Pad":
-        return [0]
-    return None
-
-
-def permute(node: ir.Node, perm: tuple[int, ...]) -> bool:
-    """Change attributes and constants for a node that will read what a Transpose by `perm` reads.
-
-    Returns False, with nothing changed, where it cannot be done, or gains nothing.
-    """
-    if node.op_type in _BROADCAST:
-        return _permute_constants(node, perm)
-    if node.op_type in _ALONG_AXIS:
-        return _permute_softmax(node, perm)
-    if node.op_type in _REDUCE:
-        return _permute_axes(node, perm)
-    if node.op_type == "Pad":
-        return _permute_pads(node, perm)
-    if node.op_type == "Concat":
-        _set_axis(node, perm)
-    return True
-
-
-def _permute_constants(node: ir.Node, perm: tuple[int, ...]) -> bool:
-    constants = {
-        k: array for k, v in enumerate(node.inputs) if (array := constant_of(v)) is not None
-    }
-    if any(array.ndim > len(perm) for array in constants.values()):
-        return False
-    for index, array in constants.items():
-        if array.ndim:
-            moved = _before(perm, array)
-            set_constant(node, index, moved, f"{node.name}/{node.op_type.lower()}_constant")
-    return True
-
-
-def _permute_softmax(node: ir.Node, perm: tuple[int, ...]) -> bool:
-    if not all(user.op_type == "Transpose" for user, _ in node.outputs[0].uses()):
-        return False  # nothing would cancel, and the last axis is the fastest to sum over
-    _set_axis(node, perm)
-    return True
-
-
-def _permute_axes(node: ir.Node, perm: tuple[int, ...]) -> bool:
-    kept = node.attributes.get("keepdims")
-    if kept is not None and kept.as_int() == 0:
-        return False
-    if "axes" in node.attributes:
-        axes = node.attributes["axes"].as_ints()
-        node.attributes["axes"] = ir.AttrInt64s("axes", sorted(perm[axis] for axis in axes))
-        return True
-    given = constant_of(node.inputs[1]) if len(node.inputs) > 1 else None
-    if given is None:
-        return False
-    moved = np.array(sorted(perm[axis] for axis in given.tolist()), np.int64)
-    set_constant(node, 1, moved, f"{node.name}/axes")
-    return True
-
-
-def _permute_pads(node: ir.Node, perm: tuple[int, ...]) -> bool:
-    pads = constant_of(node.inputs[1])
-    if pads is None or pads.size != 2 * len(perm):
-        return False
-    ends = pads.reshape(2, len(perm))
-    moved = np.empty_like(ends)
-    moved[:, list(perm)] = ends
-    set_constant(node, 1, moved.ravel(), f"{node.name}/pads")
-    return True
-
-
-def _set_axis(node: ir.Node, perm: tuple[int, ...]) -> None:
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
-    node.attributes["axis"] = ir.AttrInt64("axis", perm[axis])
-
-
-def _before(perm: tuple[int, ...], constant: NDArray[Any]) -> NDArray[Any]:
-    """Return the constant as it must be to broadcast against what the Transpose reads."""
-    full = constant.reshape((1,) * (len(perm) - constant.ndim) + constant.shape)
-    return np.ascontiguousarray(full.transpose(np.argsort(perm)))
-
-
 class SinkTranspose(ir.passes.InPlacePass):  # type: ignore[misc]
-    """Transpose -> elementwise becomes elementwise -> Transpose; inverse neighbours vanish.
+    """Turn Transpose -> elementwise into elementwise -> Transpose; inverse neighbours vanish.
 
     While it traces, tf2onnx cannot see that a batch normalisation's factors are constants, so it
     leaves them between an NHWC pair of Transposes that cost two passes over memory each.
+
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[1,2,4,6] x) => (float[1,2,4,6] y) <float[2] scale = {2, 3}> {
+    ...         nhwc = Transpose <perm = [0, 2, 3, 1]> (x)
+    ...         scaled = Mul (nhwc, scale)
+    ...         nchw = Transpose <perm = [0, 3, 1, 2]> (scaled)
+    ...         y = Relu (nchw) }''')
+    >>> SinkTranspose()(model).modified
+    True
+    >>> [node.op_type for node in model.graph]
+    ['Mul', 'Relu']
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -135,7 +69,7 @@ def _follows_transpose(node: ir.Node) -> bool:
 
 
 def _sink_through(node: ir.Node) -> bool:
-    indices = data_inputs(node)
+    indices = _data_inputs(node)
     if indices is None or node.outputs[0].is_graph_output():
         return False
     transposes = {}
@@ -150,15 +84,97 @@ def _sink_through(node: ir.Node) -> bool:
     if len(perms) != 1:
         return False
     perm = perms.pop()
-    if not permute(node, perm):
+    if not _permute(node, perm):
         return False
     for index, transpose in transposes.items():
         node.replace_input_with(index, transpose.inputs[0])
     out = node.outputs[0]
     out.shape = None
     uses = list(out.uses())
-    sunk = ir.Node("", "Transpose", [out], [ir.AttrInt64s("perm", perm)])
-    insert_after(node, sunk, like=out)
+    sunk = transposed(out, perm)
+    sunk.name = f"{node.name}/transpose"
+    sunk.outputs[0].name, sunk.outputs[0].type = f"{out.name}/transpose", out.type
+    node.graph.insert_after(node, sunk)
     for user, position in uses:
         user.replace_input_with(position, sunk.outputs[0])
     return True
+
+
+def _data_inputs(node: ir.Node) -> list[int] | None:
+    """Return the inputs that share the output's axes, by number; None for an unknown operator."""
+    if node.op_type in _BROADCAST or node.op_type == "Concat":
+        return list(range(len(node.inputs)))
+    if node.op_type in _UNARY | REDUCTIONS | _ALONG_AXIS or node.op_type == "Pad":
+        return [0]
+    return None
+
+
+def _permute(node: ir.Node, perm: tuple[int, ...]) -> bool:
+    """Change attributes and constants of a node that will read the input of a Transpose by `perm`.
+
+    Return False, with nothing changed, where it cannot be done, or gains nothing.
+    """
+    if node.op_type in _BROADCAST:
+        return _permute_constants(node, perm)
+    if node.op_type in _ALONG_AXIS:
+        return _permute_softmax(node, perm)
+    if node.op_type in REDUCTIONS:
+        return _permute_axes(node, perm)
+    if node.op_type == "Pad":
+        return _permute_pads(node, perm)
+    if node.op_type == "Concat":
+        _set_axis(node, perm)
+    return True
+
+
+def _permute_constants(node: ir.Node, perm: tuple[int, ...]) -> bool:
+    constants = {
+        k: array for k, v in enumerate(node.inputs) if (array := constant_of(v)) is not None
+    }
+    if any(array.ndim > len(perm) for array in constants.values()):
+        return False
+    for index, array in constants.items():
+        if array.ndim:
+            moved = _in_axes_before(perm, array)
+            set_constant(node, index, moved, f"{node.name}/{node.op_type.lower()}_constant")
+    return True
+
+
+def _permute_softmax(node: ir.Node, perm: tuple[int, ...]) -> bool:
+    if not all(user.op_type == "Transpose" for user, _ in node.outputs[0].uses()):
+        return False  # nothing would cancel, and the last axis is the fastest to sum over
+    _set_axis(node, perm)
+    return True
+
+
+def _permute_axes(node: ir.Node, perm: tuple[int, ...]) -> bool:
+    axes = axes_of(node)
+    if axes is None or not integer_of(node, "keepdims", 1):
+        return False
+    moved = sorted(perm[axis] for axis in axes)
+    if "axes" in node.attributes:
+        node.attributes["axes"] = ir.AttrInt64s("axes", moved)
+    else:
+        set_constant(node, 1, np.array(moved, np.int64), f"{node.name}/axes")
+    return True
+
+
+def _permute_pads(node: ir.Node, perm: tuple[int, ...]) -> bool:
+    pads = constant_of(node.inputs[1])
+    if pads is None or pads.size != 2 * len(perm):
+        return False
+    ends = pads.reshape(2, len(perm))
+    moved = np.empty_like(ends)
+    moved[:, list(perm)] = ends
+    set_constant(node, 1, moved.ravel(), f"{node.name}/pads")
+    return True
+
+
+def _set_axis(node: ir.Node, perm: tuple[int, ...]) -> None:
+    node.attributes["axis"] = ir.AttrInt64("axis", perm[integer_of(node, "axis", -1)])
+
+
+def _in_axes_before(perm: tuple[int, ...], constant: NDArray[Any]) -> NDArray[Any]:
+    """Return the constant in the axes in which it broadcasts against the Transpose's input."""
+    full = constant.reshape((1,) * (len(perm) - constant.ndim) + constant.shape)
+    return np.ascontiguousarray(full.transpose(np.argsort(perm)))

@@ -1,4 +1,4 @@
-"""Give weights and activations a half type, but for the nodes that need float32."""
+"""Give weights and activations float16 or bfloat16, except at the nodes that need float32."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from onnx import defs
 
 from unetrt.errors import UnsupportedModel
 
+from .nodes import constant, new_node, replace_output
+
 __all__ = ["COMPUTES", "ToHalf"]
 
 COMPUTES = {"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"}
-"""Where half precision pays, and so where it begins."""
+"""Operators that half precision makes faster, and so those that it begins at."""
 
 _LAYOUT = {
     "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
     "Unsqueeze",
 }  # fmt: skip
-"""Nodes that compute nothing: they take the type of what they move, so that no Cast is needed."""
+"""Operators that compute nothing: they take their input's type, so that no Cast is needed."""
 
 _PRECISE = {
     "CumSum", "Exp", "InstanceNormalization", "LogSoftmax", "Pow", "ReduceL2", "ReduceLogSumExp",
@@ -29,7 +31,7 @@ _PRECISE = {
 """Exponentials, powers and sums over many values, such as a variance, leave float16's range."""
 
 _SATURATES = {"Clip", "Pad", "Where"}
-"""Nodes whose constants are bounds and fillers, which may be as large as the type has them."""
+"""Operators whose constants are bounds and fillers: beyond the type's largest, they become it."""
 
 _STAYS_FLOAT32 = {"Resize": (1, 2)}
 """Inputs that are sizes, not values."""
@@ -43,33 +45,51 @@ _FLOATING = frozenset(_NAMES)
 
 
 class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
-    """Type the graph for float16 or bfloat16; its inputs and outputs stay as they are.
+    """Retype the graph to float16 or bfloat16; its inputs and outputs keep their types.
 
-    Half precision begins at a convolution or matrix product and goes on through every node that
-    reads a half value. Float32 stay: the nodes named; all before the first convolution, since the
-    pixels of a 16-bit camera exceed float16; the softmax and what else leaves float16's range;
-    nodes with a graph inside; and what the operator set or the builders do not have in the type,
-    such as bfloat16's ConvTranspose. What follows a float32 node alone stays float32 too, up to
-    the next convolution: the epsilon under a variance's root would be zero in float16.
+    Half precision begins at a convolution or matrix product and continues through every node that
+    reads a half value. These stay in float32: the nodes named; all before the first convolution,
+    since the pixels of a 16-bit camera exceed float16; the softmax and others that leave float16's
+    range; nodes with a graph inside; and nodes that the operator set or the builders do not have
+    in the type, such as bfloat16's ConvTranspose. A node that reads only float32 nodes stays in
+    float32 too, up to the next convolution: the epsilon under a variance's root would be zero in
+    float16.
 
     A Cast stands only where a half node meets a float32 one. Weights below the type's smallest are
-    rounded to zero, as hardware does; one above its largest is an error.
+    rounded to zero, as hardware does.
+
+    Args:
+        half: FLOAT16 or BFLOAT16.
+        keep: names of nodes that stay in float32.
 
     Attributes:
-        read: after the call, for each float32 value of old that a half node reads or makes, the
-            names of these nodes.
+        users: after the call, the names of the half nodes that read or make each value, by the
+            value's name in the float32 graph.
         fillers: magnitudes of constants beyond the type's largest that became the largest, as
             bounds and fillers may.
+
+    Raises:
+        UnsupportedModel: weights exceed the type's largest; names their layers; raised by the call.
+
+    >>> import onnx_ir as ir
+    >>> model = ir.from_onnx_text('''<ir_version: 8, opset_import: ["" : 17]>
+    ...     g (float[1,2,4,4] x) => (float[1,2,4,4] y)
+    ...     <float[2,2,1,1] kernel = {1, 0, 0, 1}, float[1,2,4,4] logits> {
+    ...         logits = Conv (x, kernel)
+    ...         y = Softmax <axis = 1> (logits) }''')
+    >>> ToHalf(ir.DataType.FLOAT16)(model).modified
+    True
+    >>> [node.op_type for node in model.graph]
+    ['Cast', 'Conv', 'Cast', 'Softmax']
     """
 
     def __init__(self, half: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = ()) -> None:
-        """Take the type and the names of nodes that stay in float32."""
         super().__init__()
         self._half = half
         self._keep = frozenset(keep)
         self._cast: dict[tuple[ir.Value, ir.DataType, bool], ir.Value] = {}
         self._too_large: dict[str, tuple[str, float]] = {}
-        self.read: dict[str, list[str]] = defaultdict(list)
+        self.users: dict[str, list[str]] = defaultdict(list)
         self.fillers: set[float] = set()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -83,12 +103,12 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
                 for value, allowed in zip(node.outputs, _outputs(schema, node), strict=True):
                     if value.dtype == ir.DataType.FLOAT and self._half in allowed:
                         value.dtype = self._half
-                        self.read[value.name].append(node.name)
+                        self.users[value.name].append(node.name)
         if self._too_large:
             raise self._refusal()
         for value in outputs:
             _cast_output(model, value)
-        return ir.passes.PassResult(model, modified=bool(self.read))
+        return ir.passes.PassResult(model, modified=bool(self.users))
 
     def _is_half(self, node: ir.Node, schema: defs.OpSchema) -> bool:
         if node.name in self._keep or node.op_type in _PRECISE | _NO_KERNEL[self._half]:
@@ -102,7 +122,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
         return any(value is not None and value.dtype == self._half for value in moved)
 
     def _type_inputs(self, node: ir.Node, schema: defs.OpSchema | None) -> None:
-        """Cast what a node reads; `schema` is None for a node that stays in float32."""
+        """Cast the inputs of a node; `schema` is None for a node that stays in float32."""
         for reader in ir.traversal.RecursiveGraphIterator([node]):
             for index, value in enumerate(reader.inputs):
                 if value is None or value.graph is not node.graph or value.dtype not in _FLOATING:
@@ -115,19 +135,15 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
                 if value.dtype != wanted:
                     reader.replace_input_with(index, self._as(value, wanted, node))
                 if wanted == self._half and not value.is_initializer():
-                    self.read[value.name].append(node.name)
+                    self.users[value.name].append(node.name)
 
     def _as(self, value: ir.Value, wanted: ir.DataType, user: ir.Node) -> ir.Value:
-        constant = value.is_initializer() and not value.is_graph_input()
-        bound = constant and user.op_type in _SATURATES
-        if (value, wanted, bound) not in self._cast:
-            new = (
-                self._rounded(value, wanted, user)
-                if constant
-                else _cast_before(user, value, wanted)
-            )
-            self._cast[value, wanted, bound] = new
-        return self._cast[value, wanted, bound]
+        is_constant = value.is_initializer() and not value.is_graph_input()
+        key = value, wanted, is_constant and user.op_type in _SATURATES
+        if key not in self._cast:
+            make = self._rounded if is_constant else _cast_before
+            self._cast[key] = make(value, wanted, user)
+        return self._cast[key]
 
     def _rounded(self, value: ir.Value, half: ir.DataType, user: ir.Node) -> ir.Value:
         full = value.const_value.numpy()
@@ -140,10 +156,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
             rounded = full.astype(half.numpy())
         if np.isfinite(full).all() and not np.isfinite(rounded.astype(np.float32)).all():
             self._too_large[user.name] = (value.name, float(np.abs(full).max()))
-        new = ir.Value(name=name, shape=value.shape, type=ir.TensorType(half))
-        new.const_value = ir.tensor(rounded, name=name)
-        value.graph.register_initializer(new)
-        return new
+        return constant(value.graph, name, rounded)
 
     def _refusal(self) -> UnsupportedModel:
         found = ", ".join(f"{name} up to {most:g}" for name, most in self._too_large.values())
@@ -157,7 +170,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
 
 
 def _schema(node: ir.Node, opset: int) -> defs.OpSchema | None:
-    """Return what ONNX says about the operator; None for one of another domain or with a graph."""
+    """Return ONNX' schema of the operator; None for one of another domain or with a graph."""
     inner = any(
         a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
         for a in node.attributes.values()
@@ -191,12 +204,8 @@ def _outputs(schema: defs.OpSchema, node: ir.Node) -> list[set[ir.DataType]]:
     return [_types(schema, name) if name in read else set() for name in formals]
 
 
-def _cast_before(user: ir.Node, value: ir.Value, wanted: ir.DataType) -> ir.Value:
-    name = f"{value.name}/to_{_NAMES[wanted]}"
-    cast = ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(wanted))], name=name)
-    cast.outputs[0].name = name
-    cast.outputs[0].shape = value.shape
-    cast.outputs[0].type = ir.TensorType(wanted)
+def _cast_before(value: ir.Value, wanted: ir.DataType, user: ir.Node) -> ir.Value:
+    cast = _cast(value, wanted, f"{value.name}/to_{_NAMES[wanted]}")
     user.graph.insert_before(user, cast)
     return cast.outputs[0]
 
@@ -207,10 +216,11 @@ def _cast_output(model: ir.Model, value: ir.Value) -> None:
         return
     name = value.name
     value.name = f"{name}/{_NAMES[value.dtype]}"
-    cast = ir.Node("", "Cast", [value], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
-    cast.name = f"{name}/to_fp32"
+    cast = _cast(value, ir.DataType.FLOAT, f"{name}/to_fp32")
     cast.outputs[0].name = name
-    cast.outputs[0].shape = value.shape
-    cast.outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
     model.graph.append(cast)
-    model.graph.outputs[list(model.graph.outputs).index(value)] = cast.outputs[0]
+    replace_output(model.graph, value, cast.outputs[0])
+
+
+def _cast(value: ir.Value, to: ir.DataType, name: str) -> ir.Node:
+    return new_node("Cast", [value], {"to": int(to)}, name=name, dtype=to, shape=value.shape)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.convert.engine_graphs import chain
+from tests.convert.graphs import chain
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.cli.build import _heartbeat as heartbeat
 from unetrt.gpu import find_gpu

@@ -1,35 +1,15 @@
-"""Every value of a graph on real inputs, as whole runs give them."""
+"""Run a graph slice by slice: every value, as a whole run gives it."""
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from tests.convert.graphs import rand
+from tests.convert.graphs import make, rand, save
 from unetrt.convert import activations
 from unetrt.convert.activations import Activations
 from unetrt.errors import ArtifactError, BadInput, UnsupportedModel
-
-
-def save(path, nodes, inputs, outputs, constants=None, opset=17):
-    """Write a graph; `inputs` and `outputs` map names to (type, shape)."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(n, t, s) for n, (t, s) in inputs.items()],
-        [helper.make_tensor_value_info(n, t, s) for n, (t, s) in outputs.items()],
-        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
-    )
-    proto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8 if opset < 21 else 10
-    )
-    checker.check_model(proto, full_check=True)
-    onnx.save(proto, path)
-    return path
-
-
-make = helper.make_node
 
 
 @pytest.fixture
@@ -50,15 +30,15 @@ def two_inputs(tmp_path):
         tmp_path / "two.onnx",
         nodes,
         {
-            "pixels": (TensorProto.UINT8, ["batch", "height", "width", 3]),
-            "other": (TensorProto.FLOAT, ["batch", 2, "height", "width"]),
+            "pixels": ("uint8", ["batch", "height", "width", 3]),
+            "other": ("float32", ["batch", 2, "height", "width"]),
         },
         {
-            "probabilities": (TensorProto.FLOAT, ["batch", 6, "height", "width"]),
-            "labels": (TensorProto.UINT8, ["batch", "height", "width"]),
+            "probabilities": ("float32", ["batch", 6, "height", "width"]),
+            "labels": ("uint8", ["batch", "height", "width"]),
         },
         {"w": rand(4, 3, 3, 3) / 100},
-    )
+    ).path
 
 
 def feeds_of_two():
@@ -104,8 +84,7 @@ def test_no_more_than_a_slice_and_the_skip_connections_are_held_at_once(tmp_path
     monkeypatch.setattr(activations, "_SLICE", 4)
     nodes = [make("Relu", ["x" if k == 0 else f"r{k - 1}"], [f"r{k}"]) for k in range(40)]
     nodes.append(make("Add", ["r39", "r0"], ["y"]))
-    shape = (TensorProto.FLOAT, [1, 64])
-    path = save(tmp_path / "long.onnx", nodes, {"x": shape}, {"y": shape})
+    path = save(tmp_path / "long.onnx", nodes, {"x": [1, 64]}, {"y": [1, 64]}).path
     held, most = [], 0
     for _, array in Activations(path).run({"x": rand(1, 64)}):
         held.append(weakref.ref(array))
@@ -133,14 +112,7 @@ def test_what_a_subgraph_reads_from_outside_is_there(tmp_path, monkeypatch):
         make("If", ["yes"], ["c"], then_branch=branches["twice"], else_branch=branches["nothing"]),
         make("Add", ["b", "c"], ["y"]),
     ]
-    shape = (TensorProto.FLOAT, [4])
-    path = save(
-        tmp_path / "if.onnx",
-        nodes,
-        {"x": shape},
-        {"y": shape},
-        {"yes": np.array(True)},
-    )
+    path = save(tmp_path / "if.onnx", nodes, {"x": [4]}, {"y": [4]}, {"yes": np.array(True)}).path
     found = dict(Activations(path).run({"x": np.ones(4, np.float32)}))
     np.testing.assert_array_equal(found["y"], np.full(4, 3, np.float32))
 
@@ -163,10 +135,10 @@ def half_overflowing(path):
         make("Conv", ["c", "small"], ["d"], name="second"),
         make("Cast", ["d"], ["y"], to=TensorProto.FLOAT),
     ]
-    shape = (TensorProto.FLOAT, [1, 1, 2, 2])
+    shape = [1, 1, 2, 2]
     weights = {"big": np.full((1, 1, 1, 1), 300, np.float16)}
     weights["small"] = np.full((1, 1, 1, 1), 0.01, np.float16)
-    return save(path, nodes, {"x": shape}, {"y": shape}, weights)
+    return save(path, nodes, {"x": shape}, {"y": shape}, weights).path
 
 
 def test_a_float16_overflow_shows_though_a_whole_run_on_the_cpu_hides_it(tmp_path):
@@ -193,15 +165,8 @@ def test_what_cannot_be_run_is_refused_in_words(two_inputs, tmp_path):
 
 
 def test_a_bfloat16_convolution_is_refused_since_no_cpu_kernel_has_it(tmp_path):
-    weight = helper.make_tensor("w", TensorProto.BFLOAT16, [1, 1, 1, 1], [0.5])
-    graph = helper.make_graph(
-        [make("Conv", ["x", "w"], ["y"], name="conv")],
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.BFLOAT16, [1, 1, 2, 2])],
-        [helper.make_tensor_value_info("y", TensorProto.BFLOAT16, [1, 1, 2, 2])],
-        [weight],
-    )
-    path = tmp_path / "bf16.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)]), path)
+    nodes, shape = [make("Conv", ["x", "w"], ["y"], name="conv")], ("bfloat16", [1, 1, 2, 2])
+    weights = {"w": rand(1, 1, 1, 1).astype("bfloat16")}
+    half = save(tmp_path / "bf16.onnx", nodes, {"x": shape}, {"y": shape}, weights, opset=22)
     with pytest.raises(UnsupportedModel, match=r"ONNX Runtime's CPU cannot run .*bf16.onnx"):
-        Activations(path)
+        Activations(half.path)

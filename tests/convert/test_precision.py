@@ -1,4 +1,4 @@
-"""A float32 file in, the same network in another precision out, or the reason why not."""
+"""Convert a float32 file to another precision, or refuse with the reason."""
 
 import json
 import subprocess
@@ -9,19 +9,16 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker
 
-from tests.convert.oddities import ODDITIES, PICTURE
-from tests.convert.test_quantize import small_unet
+from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, rand, small_unet
 from unetrt.artifacts import OnnxModel
 from unetrt.convert.activations import Activations
 from unetrt.convert.onnx_file import write_onnx
-from unetrt.convert.precision import PRECISIONS, PrecisionSpec, to_precision
+from unetrt.convert.precision import PRECISIONS, PrecisionSpec, quantizable, to_precision
 from unetrt.convert.simulate import simulate_bfloat16
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.sizes import SizeRule
-
-make = helper.make_node
 
 
 def written(graph, path, **fields):
@@ -45,7 +42,7 @@ def images(count=4, shape=(16, 16, 1)):
     return [np.random.default_rng(k).normal(size=shape).astype(np.float32) for k in range(count)]
 
 
-def answers(path, name="y"):
+def outputs_of(path, name="y"):
     """Run the file node by node, as its types say; four pictures."""
     activations = Activations(path, [name])
     feeds = [np.moveaxis(image, -1, 0)[np.newaxis] for image in images()]
@@ -84,7 +81,7 @@ def test_each_precision_is_a_whole_file_that_says_what_it_is(unet, tmp_path, spe
     assert set(kernel_types(made.path).values()) == types
     if spec.precision == "bf16":
         made = simulate_bfloat16(made, tmp_path / "simulated.onnx")
-    expected, found = answers(unet.path), answers(made.path)
+    expected, found = outputs_of(unet.path), outputs_of(made.path)
     difference = np.abs(found - expected).max()
     assert difference < {"fp32": 1e-6, "fp16": 5e-3, "bf16": 0.05, "int8": 0.15}[spec.precision]
     assert (difference > 0) == (spec.precision != "fp32")
@@ -164,18 +161,12 @@ def overflowing(path):
         make("Conv", ["r", "small"], ["d"], name="second"),
         make("Conv", ["d", "one"], ["y"], name="third"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, "h", "w"])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1, "h", "w"])],
-        [
-            numpy_helper.from_array(np.full((1, 1, 1, 1), value, np.float32), name)
-            for name, value in (("big", 300), ("small", 0.01), ("one", 1))
-        ],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return written(ir.from_proto(proto), path, layout="NCHW")
+    weights = {
+        name: np.full((1, 1, 1, 1), value, np.float32)
+        for name, value in (("big", 300), ("small", 0.01), ("one", 1))
+    }
+    shape = ["n", 1, "h", "w"]
+    return written(model_of(nodes, {"x": shape}, {"y": shape}, weights), path, layout="NCHW")
 
 
 def test_float16_overflow_is_found_on_the_images_and_named_by_layer(tmp_path):
@@ -243,28 +234,15 @@ def test_bytes_in_and_labels_out_survive_with_several_inputs(tmp_path, precision
         make("ArgMax", ["l"], ["i"], axis=1, keepdims=0, name="argmax"),
         make("Cast", ["i"], ["labels"], to=TensorProto.UINT8, name="to_uint8"),
     ]
-    info, free = helper.make_tensor_value_info, ["batch", "height", "width"]
-    random = np.random.default_rng(0)
+    free, random = ["batch", "height", "width"], np.random.default_rng(0)
     weights = {
         "scale": np.float32(1 / 65535),
         "w1": random.normal(size=(4, 3, 3, 3)).astype("f4"),
         "w2": random.normal(size=(3, 5, 1, 1)).astype("f4"),
     }
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [
-            info("pixels", TensorProto.UINT16, [*free, 3]),
-            info("depth", TensorProto.FLOAT, [*free, 1]),
-        ],
-        [
-            info("probabilities", TensorProto.FLOAT, [*free, 3]),
-            info("labels", TensorProto.UINT8, free),
-        ],
-        [numpy_helper.from_array(np.asarray(a), n) for n, a in weights.items()],
-    )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    model = written(ir.from_proto(proto), tmp_path / "model.onnx")
+    inputs = {"pixels": ("uint16", [*free, 3]), "depth": [*free, 1]}
+    outputs = {"probabilities": [*free, 3], "labels": ("uint8", free)}
+    model = written(model_of(nodes, inputs, outputs, weights), tmp_path / "model.onnx")
     feed = {
         "pixels": random.integers(0, 65536, (1, 8, 8, 3), dtype=np.uint16),
         "depth": random.normal(size=(1, 8, 8, 1)).astype("f4"),
@@ -303,3 +281,19 @@ print(*sys.modules)
     loaded = set(done.stdout.split())
     assert "unetrt.convert.precision" in loaded
     assert not loaded & {"tensorflow", "keras", "tf2onnx", "onnxscript.optimizer", "onnxruntime"}
+
+
+def test_the_first_the_transposed_and_the_kept_convolutions_are_not_quantised():
+    graph = small_unet().graph
+    assert quantizable(graph) == {"deep": "p", "side": "p", "logits": "k"}
+    assert quantizable(graph, {"deep", "logits"}) == {"side": "p"}
+
+
+def test_a_convolution_with_a_computed_kernel_is_not_quantised():
+    nodes = [
+        make("Conv", ["x", "w"], ["a"], name="first"),
+        make("Conv", ["a", "x"], ["y"], name="computed"),
+    ]
+    shape = [1, 1, 1, 1]
+    model = model_of(nodes, {"x": shape}, {"y": shape}, {"w": rand(1, 1, 1, 1)})
+    assert quantizable(model.graph) == {}

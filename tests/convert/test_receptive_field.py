@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx_ir.passes.common import ShapeInferencePass
 
-from unetrt.convert.receptive_field import receptive_field
+from tests.convert.graphs import make, model_of, rand, run
+from unetrt.convert.receptive_field import bytes_per_pixel, receptive_field
 from unetrt.sizes import ReceptiveField
-
-from .graphs import model_of, rand, run
 
 
 def _convolution(name, x, y, kernel=3, **attributes):
-    return helper.make_node("Conv", [x, f"{name}_w"], [y], name=name, **attributes)
+    return make("Conv", [x, f"{name}_w"], [y], name=name, **attributes)
 
 
 def _weights(*shape):
@@ -51,9 +50,9 @@ CHAINS = {
     "pooled and scaled up": (
         [
             _convolution("a", "x", "p", pads=[1] * 4),
-            helper.make_node("MaxPool", ["p"], ["q"], kernel_shape=[2, 2], strides=[2, 2]),
+            make("MaxPool", ["p"], ["q"], kernel_shape=[2, 2], strides=[2, 2]),
             _convolution("b", "q", "r", pads=[1] * 4),
-            helper.make_node(
+            make(
                 "ConvTranspose", ["r", "c_w"], ["y"], strides=[2, 2], pads=[0, 0, 1, 1]
             ),
         ],
@@ -62,7 +61,7 @@ CHAINS = {
     "strided and resized": (
         [
             _convolution("a", "x", "p", pads=[0, 0, 1, 1], strides=[2, 2]),
-            helper.make_node("Resize", ["p", "", "scales"], ["y"], mode="linear",
+            make("Resize", ["p", "", "scales"], ["y"], mode="linear",
                              coordinate_transformation_mode="half_pixel"),
         ],
         {"a_w": (1, 1, 3, 3), "scales": [1.0, 1.0, 2.0, 2.0]}, None, None,
@@ -70,7 +69,7 @@ CHAINS = {
     "depth to space": (
         [
             _convolution("a", "x", "p", pads=[0, 0, 0, 0], strides=[2, 2]),
-            helper.make_node("DepthToSpace", ["p"], ["y"], blocksize=2),
+            make("DepthToSpace", ["p"], ["y"], blocksize=2),
         ],
         {"a_w": (4, 1, 2, 2)}, 1, 1,
     ),
@@ -98,9 +97,9 @@ def test_a_chain_looks_no_further_than_it_says(name):
 def test_a_network_without_padding_looks_ahead_only():
     nodes = [
         _convolution("a", "x", "p"),
-        helper.make_node("Slice", ["p", "starts", "ends", "axes"], ["q"]),
+        make("Slice", ["p", "starts", "ends", "axes"], ["q"]),
         _convolution("b", "p", "r"),
-        helper.make_node("Add", ["q", "r"], ["y"]),
+        make("Add", ["q", "r"], ["y"]),
     ]
     constants = {
         "a_w": _weights(1, 1, 3, 3),
@@ -118,8 +117,8 @@ def test_what_sees_the_whole_image_is_named(kind):
     more = {"InstanceNormalization": ["scale", "bias"]}.get(kind, [])
     attributes = {"axes": [2, 3]} if kind == "ReduceMean" else {}
     nodes = [
-        helper.make_node(kind, ["x", *more], ["p"], name="everything", **attributes),
-        helper.make_node("Mul", ["x", "p"], ["y"]),
+        make(kind, ["x", *more], ["p"], name="everything", **attributes),
+        make("Mul", ["x", "p"], ["y"]),
     ]
     constants = {name: np.ones(1, np.float32) for name in more}
     found = receptive_field(_graph(nodes, constants), "NCHW")
@@ -128,6 +127,35 @@ def test_what_sees_the_whole_image_is_named(kind):
 
 
 def test_an_unknown_kind_of_node_is_taken_to_see_everything():
-    nodes = [helper.make_node("CumSum", ["x", "axis"], ["y"], name="sum")]
+    nodes = [make("CumSum", ["x", "axis"], ["y"], name="sum")]
     found = receptive_field(_graph(nodes, {"axis": np.array(2, np.int64)}), "NCHW")
     assert found.unbounded_by == "sum"
+
+
+def test_the_most_that_is_alive_at_once():
+    """x (1 channel) and a (8) while a is made; a and p (8 at a quarter); p alone and y."""
+    nodes = [
+        make("Conv", ["x", "w"], ["a"], pads=[1] * 4),
+        make("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        make("Relu", ["p"], ["y"]),
+    ]
+    model = model_of(
+        nodes,
+        {"x": (1, 1, 32, 32)},
+        {"y": (1, 8, 16, 16)},
+        {"w": np.zeros((8, 1, 3, 3), np.float32)},
+    )
+    ShapeInferencePass()(model)
+    assert bytes_per_pixel(model, "NCHW") == 4 * (8 + 8 / 4)
+
+
+def test_a_skip_stays_alive_until_it_is_read():
+    nodes = [
+        make("Relu", ["x"], ["skip"]),
+        make("Relu", ["skip"], ["a"]),
+        make("Relu", ["a"], ["b"]),
+        make("Add", ["b", "skip"], ["y"]),
+    ]
+    model = model_of(nodes, {"x": (1, 3, 8, 8)}, {"y": (1, 3, 8, 8)})
+    ShapeInferencePass()(model)
+    assert bytes_per_pixel(model, "NCHW") == 4 * 3 * 3

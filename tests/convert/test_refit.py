@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.convert.engine_graphs import chain
+from tests.convert.graphs import chain
 from tests.fakes.tensorrt_builder import (
     RTX,
     SURFACES,

@@ -6,7 +6,7 @@ well touched nothing that is not in that version; tests/tensorrt_surface.py is t
 
 import pytest
 
-from tests.convert.engine_graphs import chain
+from tests.convert.graphs import chain
 from tests.fakes.tensorrt_builder import RTX, SURFACES, TENSORRT, FakeInspector, library
 from tests.fakes.tensorrt_surface import dressed
 from unetrt.convert.to_engine import EngineSpec, build_engine

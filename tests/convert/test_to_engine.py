@@ -7,13 +7,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from onnx import TensorProto
 
-from tests.convert.engine_graphs import chain, make, rand, save
+from tests.convert.graphs import chain, make, rand, save
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
+from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend, with_byte_pairs
 from unetrt.errors import (
     ArtifactError,
     BadInput,
@@ -127,8 +132,6 @@ def test_weights_in_a_file_beside_it_are_found(tmp_path):
 
 @pytest.mark.parametrize("place", ["../m.onnx.data", "/etc/hostname", "gone.data"])
 def test_weights_in_a_file_that_is_not_its_own_are_refused(tmp_path, place):
-    import onnx
-
     folder = tmp_path / "own"
     folder.mkdir()
     model = chain(folder / "m.onnx", "fp32", external=True)
@@ -293,3 +296,37 @@ def test_warnings_of_the_builder_are_kept(tmp_path):
     engine = build(save(tmp_path / "m.onnx", nodes, *ends, {"w": rand(4, 3, 1, 1)}))
     assert any("twice already exists" in warning for warning in engine.made_with["warnings"])
     assert dataclasses.asdict(Engine.load(engine.path))["made_with"]["warnings"]
+
+
+@pytest.fixture(scope="module")
+def byte_pair_sessions(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "m.onnx"
+    original = onnx.load(chain(path, "fp32", input_dtype="uint16").path)
+    before = original.SerializeToString()
+    paired = with_byte_pairs(original)
+    assert original.SerializeToString() == before
+    onnx.checker.check_model(paired, full_check=True)
+    providers = ["CPUExecutionProvider"]
+    return [
+        ort.InferenceSession(m.SerializeToString(), providers=providers) for m in (original, paired)
+    ]
+
+
+@settings(max_examples=30, deadline=None)
+@given(hnp.arrays(np.uint16, (1, 3, 4, 4), elements=st.integers(0, 2**16 - 1)))
+def test_pixels_and_their_bytes_give_the_same(byte_pair_sessions, pixels):
+    original, paired = byte_pair_sessions
+    octets = pixels.astype("<u2").view(np.uint8).reshape(*pixels.shape, 2)
+    expected = original.run(None, {"image": pixels})[0]
+    np.testing.assert_array_equal(paired.run(None, {"image": octets})[0], expected)
+
+
+def test_other_inputs_are_left_as_they_are(tmp_path):
+    assert with_byte_pairs(onnx.load(chain(tmp_path / "m.onnx", "fp32").path)) is None
+
+
+def test_sixteen_bits_that_the_network_computes_with_are_refused(tmp_path):
+    ends = {"x": ("uint16", (1, 4))}, {"y": ("uint16", (1, 4))}
+    model = save(tmp_path / "m.onnx", [make("Identity", ["x"], ["y"], name="same")], *ends)
+    with pytest.raises(UnsupportedModel, match=r"input 'x' is used as such: got node 'same' \(Id"):
+        with_byte_pairs(onnx.load(model.path))

@@ -1,20 +1,12 @@
-"""Every kind of Keras model, traced: what goes in and comes out by name, and the same answer."""
+"""Trace every kind of Keras model: its inputs and outputs by name, and the same outputs."""
 
 import numpy as np
 import pytest
 
-from tests.convert.test_to_onnx import agree, nodes_of, pixels
+from tests.convert.graphs import agree, nodes_of, pixels
 from unetrt.errors import UnsupportedModel
 
 pytestmark = pytest.mark.tf
-
-
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow")
-    from unetrt import vendor
-
-    return vendor.keras()
 
 
 def export(model, folder):
@@ -27,38 +19,18 @@ def names(tensors):
     return [tensor.name for tensor in tensors]
 
 
-def two_headed(keras):
-    image, mask = keras.Input((None, None, 1), name="image"), keras.Input((None, None, 2), name="m")
-    x = keras.layers.Concatenate()([image, mask])
-    encoder = keras.Sequential(
-        [
-            keras.layers.Conv2D(3, 3, padding="same", name="conv"),
-            keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-        ],
-        name="encoder",
-    )
-    x = encoder(x)
-    heads = {
-        "seg": keras.layers.Conv2D(2, 1, activation="softmax", name="seg_head")(x),
-        "edge": keras.layers.Conv2D(1, 1, name="edge_head")(x),
-    }
-    return keras.Model({"image": image, "m": mask}, heads, name="two_headed")
-
-
-def test_several_inputs_and_outputs_by_name(keras, tmp_path):
-    model = two_headed(keras)
-    made = export(model, tmp_path)
+def test_several_inputs_and_outputs_by_name(two_headed, tmp_path):
+    made = export(two_headed, tmp_path)
     assert set(names(made.inputs)) == {"image", "m"}
     assert names(made.outputs) == ["edge", "seg"]
     assert made.inputs[0].shape[1:3] == ("height", "width")
-    agree(model, made, {"image": pixels(2, 9, 12, 1), "m": pixels(2, 9, 12, 2)}, atol=1e-3)
+    agree(two_headed, made, {"image": pixels(2, 9, 12, 1), "m": pixels(2, 9, 12, 2)}, atol=1e-3)
 
 
-def test_a_layer_inside_a_model_is_named_by_its_path(keras, tmp_path):
+def test_a_layer_inside_a_model_is_named_by_its_path(two_headed, tmp_path):
     import onnx
 
-    made = export(two_headed(keras), tmp_path)
+    made = export(two_headed, tmp_path)
     nodes = {node.name for node in onnx.load(made.path).graph.node}
     assert {"encoder/conv", "seg_head", "edge_head"} <= nodes
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.convert.engine_graphs import chain
+from tests.convert.graphs import chain
 from unetrt.convert.receipt import read_inspection
 from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.errors import ReceiptError

@@ -1,30 +1,19 @@
-"""TensorFlow's SavedModels: the same answer as the Keras model they were exported from."""
+"""Convert SavedModels: the same outputs as of the Keras model they were exported from."""
 
 import numpy as np
 import pytest
 
-from tests.convert.test_to_onnx import agree, nodes_of, pixels
-from tests.convert.tracing.test_keras_source import two_headed
+from tests.convert.graphs import agree, nodes_of, pixels
 from unetrt.errors import ArtifactError, UnsupportedModel
 
 pytestmark = pytest.mark.tf
 
 
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow")
-    from unetrt import vendor
-
-    return vendor.keras()
-
-
-@pytest.fixture(scope="module")
-def exported(keras, tmp_path_factory):
+@pytest.fixture
+def exported(two_headed, tmp_path):
     """A Keras model and the folder it was exported to."""
-    folder = tmp_path_factory.mktemp("saved") / "two_headed"
-    model = two_headed(keras)
-    model.export(str(folder), verbose=False)
-    return model, folder
+    two_headed.export(str(tmp_path / "two_headed"), verbose=False)
+    return two_headed, tmp_path / "two_headed"
 
 
 def test_a_saved_model_converts_like_the_model_it_came_from(exported, tmp_path):

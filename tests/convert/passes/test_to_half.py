@@ -1,21 +1,19 @@
-"""Half precision as a pass: where it casts, what it keeps, which operators it survives."""
+"""Retype graphs to half precision: the casts, the nodes kept, the operators it survives."""
 
 import numpy as np
 import onnx_ir as ir
 import pytest
-from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker
 from onnx_ir.passes.common import (
     LiftConstantsToInitializersPass,
     RemoveUnusedNodesPass,
     ShapeInferencePass,
 )
 
-from tests.convert.graphs import model_of, operators, rand, run
-from tests.convert.oddities import ODDITIES, PICTURE
+from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, operators, rand, run
 from unetrt.convert import passes
 from unetrt.errors import UnsupportedModel
 
-make = helper.make_node
 HALF, BF16 = ir.DataType.FLOAT16, ir.DataType.BFLOAT16
 
 
@@ -34,15 +32,8 @@ def test_a_cast_that_is_there_is_respected():
         make("Cast", ["x"], ["f"], to=TensorProto.FLOAT, name="cast"),
         make("Conv", ["f", "w"], ["y"], name="conv"),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 1, 4, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [numpy_helper.from_array(rand(1, 1, 1, 1), "w")],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    model = ir.from_proto(helper.make_model(graph, opset_imports=opset, ir_version=8))
+    ends = {"x": ("uint8", [1, 1, 4, 4])}, {"y": [1, 1, 4, 4]}
+    model = model_of(nodes, *ends, {"w": rand(1, 1, 1, 1)})
     x = {"x": np.full((1, 1, 4, 4), 200, np.uint8)}
     before = run(model, x)
     typed(model)
@@ -108,7 +99,7 @@ def test_what_follows_a_kept_layer_alone_stays_float32_up_to_the_next_convolutio
 
 
 def test_it_tells_which_nodes_read_and_make_each_half_value():
-    assert typed(conv_then_sigmoid()).read == {
+    assert typed(conv_then_sigmoid()).users == {
         "x": ["logits"], "c": ["logits", "out"], "y": ["out"],
     }  # fmt: skip
 
@@ -222,15 +213,8 @@ def test_labels_are_taken_from_half_values_as_they_are():
         make("ArgMax", ["c"], ["l"], axis=1, keepdims=0),
         make("Cast", ["l"], ["y"], to=TensorProto.UINT8),
     ]
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 4, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.UINT8, [1, 4, 4])],
-        [numpy_helper.from_array(rand(3, 2, 1, 1), "w")],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    model = ir.from_proto(helper.make_model(graph, opset_imports=opset, ir_version=8))
+    ends = {"x": [1, 2, 4, 4]}, {"y": ("uint8", [1, 4, 4])}
+    model = model_of(nodes, *ends, {"w": rand(3, 2, 1, 1)})
     typed(model)
     assert operators(model) == ["Cast", "Conv", "ArgMax", "Cast"]
     assert run(model, {"x": rand(1, 2, 4, 4)}).dtype == np.uint8

@@ -1,13 +1,18 @@
-"""Which images a network can be calibrated with, and how they are brought to its size."""
+"""Calibrate: images brought to a network's size, histograms that grow, the clips they give."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
+from tests.convert.graphs import make, save
 from unetrt.artifacts import OnnxModel
 from unetrt.convert import calibration
-from unetrt.convert.calibration import clips, feeds_of
+from unetrt.convert.calibration import Histogram, clips, feeds_of
+from unetrt.convert.passes.quantize import LARGEST
 from unetrt.errors import DataError, ShapeError
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
@@ -97,12 +102,55 @@ def test_a_network_of_several_inputs_wants_mappings_that_fit():
 
 
 def test_values_that_are_no_numbers_inside_the_network_are_named(tmp_path):
-    from onnx import TensorProto, helper
-
-    from tests.convert.test_activations import save
-
-    nodes = [helper.make_node("Log", ["x"], ["y"], name="log")]
-    shape = (TensorProto.FLOAT, [2])
-    path = save(tmp_path / "log.onnx", nodes, {"x": shape}, {"y": shape})
+    nodes = [make("Log", ["x"], ["y"], name="log")]
+    path = save(tmp_path / "log.onnx", nodes, {"x": [2]}, {"y": [2]}).path
     with pytest.raises(DataError, match="NaN or infinite values at 'y', inside the network"):
         clips(path, [{"x": np.array([1, -1], np.float32)}], ["y"])
+
+
+arrays = hnp.arrays(
+    np.float32, st.integers(1, 50), elements=st.floats(-(2.0**40), 2.0**40, width=32)
+)
+
+
+@given(st.lists(arrays, min_size=1, max_size=5))
+def test_every_value_but_zero_is_counted_and_lies_within_the_bins(batches):
+    histogram = Histogram()
+    for batch in batches:
+        histogram.add(batch)
+    everything = np.abs(np.concatenate(batches).astype(np.float64))
+    assert histogram.counts.sum() == np.count_nonzero(everything)
+    reach = histogram.width * histogram.counts.size
+    assert everything.max() <= reach * (1 + 1e-9)
+    assert 0 <= histogram.clip() <= reach * (1 + 1e-9)
+
+
+def test_what_is_zero_everywhere_has_a_clip_of_zero():
+    histogram = Histogram()
+    histogram.add(np.zeros((2, 3), np.float32))
+    assert histogram.clip() == 0
+
+
+def test_a_lone_outlier_is_cut_off_and_an_even_spread_is_not():
+    random = np.random.default_rng(0)
+    tailed, even = Histogram(), Histogram()
+    tailed.add(np.append(random.normal(size=1_000_000), 100))
+    even.add(random.uniform(-1, 1, 100_000))
+    assert 3 < tailed.clip() < 50
+    assert even.clip() == pytest.approx(1, rel=0.02)
+
+
+def error_at(values, clip):
+    step = clip / LARGEST
+    quantised = np.clip(np.rint(values / step), -LARGEST, LARGEST) * step
+    return np.mean((values - quantised) ** 2)
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace", "standard_cauchy", "exponential"])
+def test_the_clip_is_near_the_best_there_is(draw):
+    values = getattr(np.random.default_rng(1), draw)(size=200_000).clip(-1000, 1000)
+    histogram = Histogram()
+    for part in np.split(values, 10):
+        histogram.add(part)
+    best = min(error_at(values, clip) for clip in np.geomspace(0.5, np.abs(values).max(), 60))
+    assert error_at(values, histogram.clip()) <= 1.05 * best

@@ -1,15 +1,13 @@
-"""The first layer at which two files part."""
+"""Find the first layer whose values differ."""
 
 import numpy as np
 import pytest
-from onnx import helper
 
-from tests.convert.graphs import model_of, rand
+from tests.convert.graphs import make, model_of, rand
 from unetrt.convert.divergence import first_difference
 from unetrt.convert.onnx_file import write_onnx
 
-make = helper.make_node
-WEIGHTS = {f"w{k}": rand(3, 3, 1, 1) for k in range(4)}
+WEIGHTS = {f"w{k}": rand(3, 3, 1, 1, seed=k) for k in range(4)}
 
 
 def network(path, constants, *, extra=False, reorder=False):
@@ -48,7 +46,7 @@ def test_files_that_agree_have_no_difference(right, tmp_path):
     assert first_difference(right, other, (x, x), 1e-6) is None
 
 
-def test_not_a_number_parts(right, tmp_path):
+def test_not_a_number_is_a_difference(right, tmp_path):
     broken = WEIGHTS | {"w1": np.full((3, 3, 1, 1), np.nan, np.float32)}
     x = {"x": rand(1, 3, 4, 4)}
     found = first_difference(right, network(tmp_path / "nan.onnx", broken), (x, x), 0.5)
