@@ -33,9 +33,12 @@ class ReshapeToTranspose(ir.passes.InPlacePass):  # type: ignore[misc]
         for node in list(model.graph):
             perm = _permutation(node) if node.op_type == "Reshape" else None
             if perm is not None:
-                same = ir.node("Identity", [node.inputs[0]])
-                # Not removed here: its output may be one of the graph.
-                replace_node(node, same if perm == _SAME else transposed(node.inputs[0], perm))
+                image = node.inputs[0]
+                # An Identity first, since the output may be one of the graph.
+                same = perm == _SAME
+                replace_node(
+                    node, ir.node("Identity", [image]) if same else transposed(image, perm)
+                )
                 modified = True
         if modified:
             IdentityEliminationPass()(model)
