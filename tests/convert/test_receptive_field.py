@@ -1,4 +1,4 @@
-"""A graph looks no further than it says: changing a pixel further off changes nothing."""
+"""Bound receptive fields and memory: changing a pixel further off changes nothing."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def _graph(nodes, constants, *, sides=(32, 32), out="y", out_sides=None):
 
 
 def _measured(model, side=32):
-    """Return how far around its own place some element of the answer really looks."""
+    """Return how far around its own place some output really depends on pixels."""
     base = rand(1, 1, side, side)
     whole = run(model, {"x": base})
     before = after = 0
@@ -32,7 +32,7 @@ def _measured(model, side=32):
         changed[..., place, :] += 1
         differs = np.flatnonzero(np.any(run(model, {"x": changed}) != whole, axis=(0, 1, 3)))
         if differs.size:
-            before = max(before, differs.max() - place)  # the answer looks back so far
+            before = max(before, differs.max() - place)
             after = max(after, place - differs.min())
     return before, after
 
@@ -77,7 +77,7 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_a_chain_looks_no_further_than_it_says(name):
+def test_a_chain_depends_on_no_pixel_outside_its_receptive_field(name):
     nodes, shapes, before, after = CHAINS[name]
     constants = {
         key: np.asarray(shape, np.float32) if key == "scales" else _weights(*shape)
@@ -86,15 +86,15 @@ def test_a_chain_looks_no_further_than_it_says(name):
     model = _graph(nodes, constants)
     found = receptive_field(model, "NCHW")
     assert found.is_bounded
-    seen = _measured(model)
-    assert found.before[0] >= seen[0]
-    assert found.after[0] >= seen[1]
-    assert found.before[0] + found.after[0] <= sum(seen) + 4  # and says not much more
+    measured = _measured(model)
+    assert found.before[0] >= measured[0]
+    assert found.after[0] >= measured[1]
+    assert found.before[0] + found.after[0] <= sum(measured) + 4  # and not much more
     if before is not None:
         assert (found.before, found.after) == ((before,) * 2, (after,) * 2)
 
 
-def test_a_network_without_padding_looks_ahead_only():
+def test_a_network_without_padding_depends_on_what_comes_after_only():
     nodes = [
         _convolution("a", "x", "p"),
         make("Slice", ["p", "starts", "ends", "axes"], ["q"]),
@@ -113,7 +113,7 @@ def test_a_network_without_padding_looks_ahead_only():
 
 
 @pytest.mark.parametrize("kind", ["GlobalAveragePool", "InstanceNormalization", "ReduceMean"])
-def test_what_sees_the_whole_image_is_named(kind):
+def test_the_layer_through_which_every_pixel_counts_is_named(kind):
     more = {"InstanceNormalization": ["scale", "bias"]}.get(kind, [])
     attributes = {"axes": [2, 3]} if kind == "ReduceMean" else {}
     nodes = [
@@ -126,7 +126,7 @@ def test_what_sees_the_whole_image_is_named(kind):
     assert found.unbounded_by == "everything"
 
 
-def test_an_unknown_kind_of_node_is_taken_to_see_everything():
+def test_behind_an_unknown_operator_every_pixel_counts():
     nodes = [make("CumSum", ["x", "axis"], ["y"], name="sum")]
     found = receptive_field(_graph(nodes, {"axis": np.array(2, np.int64)}), "NCHW")
     assert found.unbounded_by == "sum"
