@@ -230,27 +230,25 @@ def _convolved(node: ir.Node, field: _Field) -> _Field | None:
         return None
     strides, dilations = _pair_of(node, "strides"), _pair_of(node, "dilations")
     pads = _pads_of(node, kernels, strides, dilations)
-    windows = list(zip(kernels, strides, dilations, pads, strict=True))
+    rows, columns = zip(kernels, strides, dilations, pads, strict=True)
     if node.op_type == "ConvTranspose":
-        up = [_transposed(kernel, *steps, pad[0]) for kernel, *steps, pad in windows]
-        return field.mapped(up[0], up[1])
+        return field.mapped(_transposed(*rows), _transposed(*columns))
     return field.mapped(
-        lambda along: along.through_window(*windows[0]),
-        lambda along: along.through_window(*windows[1]),
+        lambda along: along.through_window(*rows), lambda along: along.through_window(*columns)
     )
 
 
 def _transposed(
-    kernel: int, stride: int, dilation: int, pad: int
+    kernel: int, stride: int, dilation: int, pads: tuple[int, int]
 ) -> Callable[[_AxisField], _AxisField]:
     """Return the step of a transposed convolution along one axis.
 
-    Element i is made of those j for which i + pad - stride * j is in the kernel.
+    Element i is made of those j for which i + pads[0] - stride * j is in the kernel.
     """
     return lambda along: along.upsampled(
         stride,
-        lambda i: -((dilation * (kernel - 1) - i - pad) // stride),
-        lambda i: (i + pad) // stride,
+        lambda i: -((dilation * (kernel - 1) - i - pads[0]) // stride),
+        lambda i: (i + pads[0]) // stride,
     )
 
 
@@ -357,7 +355,7 @@ def _image_normalized(node: ir.Node, field: _Field) -> _Field:
 
 def _depth_to_space(node: ir.Node, field: _Field) -> _Field | None:
     factor = integer_of(node, "blocksize", 1)
-    up = _transposed(factor, factor, 1, 0)
+    up = _transposed(factor, factor, 1, (0, 0))
     return field.mapped(up, up) if field.axes == (2, 3) else None
 
 
