@@ -21,6 +21,7 @@ from .telemetry import Window
 __all__ = [
     "KIND",
     "MODES",
+    "PRECISIONS",
     "SCHEMA",
     "SCOPES",
     "Comparison",
@@ -35,6 +36,7 @@ KIND = "unetrt-benchmark"
 SCHEMA = 1
 """Raised when a field changes its meaning or goes."""
 
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 SCOPES = ("core", "end_to_end")
 MODES = ("serialised", "pipelined", "paced", "open_loop")
 _LATENCIES = {"n", "p50", "mean", "min", "max"}
@@ -200,10 +202,11 @@ class Row:
         )
         if row.id != stored["id"]:
             raise ValueError(f"row {stored['id']!r} says of itself {row.id!r}")
-        if not row.host_ns or row.scope not in SCOPES or row.mode not in MODES:
-            raise ValueError(f"row {row.id!r} has no host samples, or another scope or mode")
-        if not row.latency_ms.keys() >= _LATENCIES:
-            raise ValueError(f"row {row.id!r} has no median, mean, minimum or maximum")
+        for name, known in (("precision", PRECISIONS), ("scope", SCOPES), ("mode", MODES)):
+            if getattr(row, name) not in known:
+                raise ValueError(f"row {row.id!r} has another {name}: {getattr(row, name)!r}")
+        if not row.host_ns or not row.latency_ms.keys() >= _LATENCIES:
+            raise ValueError(f"row {row.id!r} has no host samples, or no median of them")
         return row
 
 

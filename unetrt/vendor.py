@@ -28,7 +28,7 @@ __all__ = [
     "installed",
     "jinja2",
     "keras",
-    "matplotlib_figure",
+    "matplotlib",
     "need",
     "need_exporter",
     "need_rewriter",
@@ -100,7 +100,7 @@ def need_rewriter() -> None:
 
 def jinja2() -> Any:
     """Import Jinja."""
-    return _module("jinja2", extra="demo", purpose="Writing the report")
+    return _module("jinja2", extra="report", purpose="Writing the report")
 
 
 def onnx() -> Any:
@@ -184,9 +184,11 @@ def zarr() -> Any:
     return _module("zarr", extra="zarr", purpose="A Zarr array, or a part of a compressed TIFF,")
 
 
-def matplotlib_figure() -> Any:
-    """Import matplotlib's Figure, which draws without a display or global state."""
-    return _module("matplotlib.figure", extra="demo", purpose="Drawing the report").Figure
+def matplotlib() -> Any:
+    """Import matplotlib with its figures, styles and tickers, which draw without a display."""
+    for part in ("figure", "style", "ticker"):
+        _module(f"matplotlib.{part}", extra="report", purpose="Drawing the report")
+    return _module("matplotlib", extra="report", purpose="Drawing the report")
 
 
 def installed(module: str) -> bool:

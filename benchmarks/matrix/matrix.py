@@ -81,11 +81,12 @@ def bench_matrix(
             keep=lambda grown: keep_record(grown, path),
             say=progress.say,
         )
+    whole = Record.from_json(record)
     try:
-        write_report(record, out)
+        write_report(whole, out)
     except MissingDependency as error:
         progress.say(f"{error} The record is whole; make the page of it elsewhere.")
-    return Record.from_json(record)
+    return whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,138 +1,171 @@
-"""All that the report shows, made once from a record; the page and the Markdown file lay it out."""
+"""Collect all that a report shows, once; the page and the Markdown file lay it out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-from .blocks import LIMITS, attained_panels, share_panels
-from .distributions import distribution_panels
+from ..record import PRECISIONS, Record, Row
+from .charts import (
+    MARKERS,
+    Chart,
+    attained_charts,
+    batch_charts,
+    comparison_charts,
+    distribution_charts,
+    markers_of,
+    roofline_charts,
+    share_charts,
+    size_charts,
+)
 from .findings import Tile, findings, tiles
-from .network import networks_of
-from .pairs import pair_panels, pairs_of, precision_pairs
-from .panel import Legend, Panel
-from .roofline import roofline_panels
-from .row import Row, rows_of
-from .scaling import batch_panels, size_panels
-from .style import key, libraries
 from .tables import (
     Table,
     all_rows,
+    attainable_times,
     comparisons,
     failures,
-    least_times,
     machine,
     stages,
+    throttled,
     warnings,
-    windows,
 )
+from .views import networks_of, pairs_of, precision_pairs
 
-__all__ = ["Configuration", "Content", "Section"]
+__all__ = ["Content", "Key", "Section", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Explain a colour or a marker.
+
+    Attributes:
+        sign: letter that looks like it.
+        colour: name of a variable of the style sheet.
+    """
+
+    sign: str
+    colour: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, what is to be known of it, its figures and its table; what is empty is left out.
+    """Hold a heading, a note, charts and a table; one without charts and rows is left out.
 
     Attributes:
-        shown: how many figures stand open; the others fold out.
+        anchor: id of the heading.
+        keys: of the charts' colours and markers.
+        unfolded: number of charts that stand open; the others fold out.
     """
 
     anchor: str
     title: str
     note: str
-    panels: Sequence[Panel] = ()
-    keys: Sequence[Legend] = ()
+    charts: Sequence[Chart] = ()
+    keys: Sequence[Key] = ()
     table: Table | None = None
-    shown: int = 6
+    unfolded: int = 6
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to show."""
-        return not self.panels and (self.table is None or not self.table.rows)
+        """Tell whether there is nothing to show."""
+        return not self.charts and (self.table is None or not self.table.rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """What a library was set to, and the rows that it ran so."""
+class Settings:
+    """Hold the settings of a library, and the number of rows that it ran with them."""
 
-    name: str
+    library: str
     peer: bool
-    settings: tuple[tuple[str, str], ...]
+    values: tuple[tuple[str, str], ...]
     rows: int
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the page and the Markdown file show."""
+    """Hold the content of a report.
+
+    Attributes:
+        findings: sentences.
+        tiles: figures to be seen first.
+        rows: the table of all rows.
+    """
 
     title: str
     subtitle: str
-    words: list[str]
+    findings: list[str]
     tiles: list[Tile]
     sections: list[Section]
-    configurations: list[Configuration]
+    settings: list[Settings]
     rows: Table
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Self:
-        """Draw, count and word a record."""
-        rows, networks = rows_of(record), networks_of(record)
-        pairs = pairs_of(record, rows)
+    def of(cls, record: Record) -> Self:
+        """Draw, count and word a record.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+        """
+        rows, networks, pairs = record.rows, networks_of(record), pairs_of(record)
         precise = precision_pairs(pairs)
-        markers = libraries(rows)
+        known = [{pair.a.id, pair.b.id} for pair in precise]
+        others = [pair for pair in pairs if {pair.a.id, pair.b.id} not in known]
+        compared = [*precise, *others]
+        colours, markers = _colour_keys(rows), _marker_keys(markers_of(rows))
         sections = [
-            Section("distributions", "Every run", _RUNS, distribution_panels(rows), key(rows, {})),
-            Section("precision", "Precisions side by side", _PAIRS, pair_panels(precise), (),
-                    comparisons(precise)),
-            Section("batch", "Latency against batch", _MEDIANS, batch_panels(rows),
-                    key(rows, markers)),
-            Section("size", "Latency against size", _MEDIANS, size_panels(rows),
-                    key(rows, markers)),
-            Section("roofline", "Under the roofline", _ROOF,
-                    roofline_panels(record, networks, rows), key(rows, markers),
-                    least_times(networks)),
-            Section("shares", "What the least time goes to", _SHARES, share_panels(networks),
-                    LIMITS),
-            Section("attained", "How near each block comes", _ATTAINED, attained_panels(networks),
-                    key(rows, {})),
-            Section("stages", "Where the time goes", _STAGES, table=stages(rows)),
-            Section("others", "Other comparisons", _PAIRS,
-                    table=comparisons([pair for pair in pairs if pair not in precise])),
-            Section("throttled", "Throttled windows", _THROTTLED, table=windows(rows)),
+            Section("latency", "Latency distributions", _DISTRIBUTIONS,
+                    distribution_charts(rows), colours),
+            Section("comparisons", "Comparisons", _COMPARISONS, comparison_charts(compared),
+                    (*colours, *_VERDICTS), comparisons(compared)),
+            Section("batch", "Latency by batch", _MEDIANS, batch_charts(rows),
+                    (*colours, *markers)),
+            Section("size", "Latency by image size", _MEDIANS, size_charts(rows),
+                    (*colours, *markers)),
+            Section("roofline", "Roofline", _ROOFLINE, roofline_charts(record, networks),
+                    (*colours, _BLOCK, *markers), attainable_times(networks)),
+            Section("shares", "Attainable time by block", _SHARES, share_charts(networks),
+                    _LIMITS),
+            Section("attained", "Convolutions timed alone, by block", _ATTAINED,
+                    attained_charts(networks), colours),
+            Section("stages", "Stages of a run", _STAGES, table=stages(rows)),
+            Section("throttled", "Throttled windows", _THROTTLED, table=throttled(rows)),
             Section("warnings", "Warnings", "", table=warnings(rows)),
-            Section("missing", "What is missing, and why", "", table=failures(record)),
-            Section("machine", "The machine", "", table=machine(record)),
+            Section("missing", "Missing rows", "", table=failures(record)),
+            Section("machine", "Machine", "", table=machine(record)),
         ]  # fmt: skip
-        gpu = record["machine"].get("gpu")
-        device = record["machine"]["cpu"] if gpu is None else gpu["name"]
+        gpu = record.machine.get("gpu")
+        device = record.machine["cpu"] if gpu is None else gpu["name"]
         return cls(
-            title=record["title"],
-            subtitle=f"{device} · {record['made']}",
-            words=findings(record, rows, precise, networks),
-            tiles=tiles(rows, precise),
+            title=record.title,
+            subtitle=f"{device} · {record.made}",
+            findings=findings(record, precise, networks),
+            tiles=tiles(record, precise),
             sections=[section for section in sections if not section.empty],
-            configurations=_configurations(rows),
+            settings=_settings(rows),
             rows=all_rows(rows),
         )
 
 
-_RUNS = (
-    "Each bar is one pixel of time; its height is the square root of how many runs fell there, so "
-    "that one slow run among thousands is seen. The long tick is the median, the short ones the "
-    "percentiles that the number of runs carries. No run is left out. Unless a title says "
-    "otherwise, a run begins when the one before it is done."
+_DISTRIBUTIONS = (
+    "A histogram of every sample: the height of a bar is the square root of its count, so that one "
+    "slow sample among thousands is seen. The long tick is the median, the short ones are the "
+    "percentiles that the number of samples is enough for. No sample is left out. Unless a title "
+    "says otherwise, a run begins when the one before it is done."
 )
-_PAIRS = (
-    "Ratio of medians b / a with its 95 % bootstrap interval, from interleaved runs. The A/A run "
-    "is a against itself: what this machine shows where there is no difference."
+_COMPARISONS = (
+    "Ratio of medians b / a with its 95 % bootstrap interval, from interleaved runs. The grey band "
+    "is the A/A test: the same interval of a against itself, which is what this machine shows "
+    "where there is no difference. Verdicts clear both."
 )
 _MEDIANS = (
     "Medians, both axes logarithmic. Colour is the precision, the marker the library; one with a "
     "rim was throttled."
 )
-_ROOF = (
+_ROOFLINE = (
     "Lines are the ceilings that this machine reached in a matrix product and a copy. Rings are "
     "the network's Keras blocks, at the speed that the ceilings allow them. Filled markers are the "
     "whole network as timed."
@@ -147,17 +180,35 @@ _ATTAINED = (
 _STAGES = (
     "Medians, each by the clock that sees it. They overlap, so they do not add up to the first."
 )
-_THROTTLED = "The device slowed itself down; rows measured then are marked."
+_THROTTLED = "The device held its clocks back; rows measured then are marked."
+
+_LIMITS = (
+    Key("■", "fp32", "limited by arithmetic"),
+    Key("■", "fp16", "limited by memory traffic"),
+)
+_BLOCK = Key("○", "soft", "a Keras block, attainable")
+_VERDICTS = (
+    Key("●", "other", "faster or slower"),
+    Key("○", "other", "cannot be told apart"),
+)
 
 
-def _configurations(rows: Sequence[Row]) -> list[Configuration]:
-    found: dict[tuple[bool, str, tuple[tuple[str, str], ...]], int] = {}
-    for row in rows:
-        settings = tuple((name, str(value)) for name, value in row.fields["configuration"].items())
-        named = (row.peer, row.backend, settings)
-        found[named] = found.get(named, 0) + 1
+def _colour_keys(rows: Sequence[Row]) -> tuple[Key, ...]:
+    used = {row.precision for row in rows}
+    return tuple(Key("■", name, name) for name in PRECISIONS if name in used)
+
+
+def _marker_keys(markers: Mapping[str, str]) -> tuple[Key, ...]:
+    return tuple(Key(MARKERS[marker], "other", library) for library, marker in markers.items())
+
+
+def _settings(rows: Sequence[Row]) -> list[Settings]:
+    found = Counter(
+        (row.peer, row.backend, tuple((name, str(v)) for name, v in row.configuration.items()))
+        for row in rows
+    )
     return [
-        Configuration(name, peer, settings, rows)
-        for (peer, name, settings), rows in sorted(found.items())
-        if settings
+        Settings(library, peer, values, count)
+        for (peer, library, values), count in sorted(found.items())
+        if values
     ]

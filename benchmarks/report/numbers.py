@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Format numbers for people."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ __all__ = [
     "compact",
     "count",
     "figure",
+    "interval",
     "milliseconds",
     "ratio",
     "rounded",
@@ -24,7 +25,7 @@ _SMALLEST_PLAIN = 1e-4
 
 
 def figure(value: float, digits: int = 3) -> str:
-    """Return `value` to so many significant digits, thousands parted; tiny ones as 1.2e-06."""
+    """Return `value` to so many significant digits, thousands apart; tiny ones as 1.2e-06."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
@@ -38,6 +39,11 @@ def figure(value: float, digits: int = 3) -> str:
 def ratio(value: float) -> str:
     """Return a ratio of two latencies: three decimals, for most lie near one."""
     return f"{value:.3f}" if 0.1 <= value < 10 else figure(value)  # noqa: PLR2004
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """Return the interval of a ratio; a dash where it has no bounds."""
+    return MISSING if ends is None else f"{ratio(ends[0])} to {ratio(ends[1])}"
 
 
 def rounded(value: float) -> str:

@@ -1,21 +1,27 @@
-"""The tables, made once, for the page and for the Markdown file."""
+"""The report's tables, made once, for the page and for the Markdown file."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .network import Network
-from .numbers import MISSING, compact, figure, ratio, share
-from .pairs import Pair
-from .row import Row
+from ..record import Record, Row
+from .numbers import MISSING, compact, figure, interval, ratio, share, sizes
+from .views import Network, Pair, case_of, ordered, scope_of, title_of
 
 __all__ = [
-    "Table", "all_rows", "comparisons", "failures", "least_times", "machine", "stages",
-    "warnings", "windows",
-]  # fmt: skip
+    "Table",
+    "all_rows",
+    "attainable_times",
+    "comparisons",
+    "failures",
+    "machine",
+    "stages",
+    "throttled",
+    "warnings",
+]
 
 _STAGES = {
     "host": "host to host", "enqueue": "enqueue", "copy_in": "copy in", "compute": "compute",
@@ -27,7 +33,13 @@ _MOST_IDS = 8
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns and rows of text; the first column names the row, the next `words` are text too."""
+    """Hold columns and rows of text.
+
+    Attributes:
+        columns: their heads.
+        rows: of as many cells; the first names the row.
+        words: how many of the next columns are text too; the others are numbers.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -35,39 +47,39 @@ class Table:
 
 
 def all_rows(rows: Sequence[Row]) -> Table:
-    """Every row, with the percentiles that its samples carry."""
+    """List every row, with the percentiles that its samples are enough for."""
     columns = (
-        "network", "input", "library", "precision", "computes in", "what", "runs",
-        "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "min ms", "max ms", "images/s", "of ceilings",
-        "marks",
+        "network", "input", "library", "precision", "computes in", "scope", "samples",
+        "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "min ms", "max ms", "images/s", "of ceiling",
+        "notes",
     )  # fmt: skip
-    return Table(columns, tuple(map(_cells, rows)), words=5)
+    return Table(columns, tuple(map(_cells, ordered(rows))), words=5)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     latency = row.latency_ms
-    attained = row.attained
+    notes = ["throttled"] * bool(row.throttled_windows) + ["warning"] * bool(row.warnings)
     return (
         row.network,
-        row.shape,
+        sizes(*row.shape),
         row.backend + (" (peer)" if row.peer else ""),
         row.precision + (f", rebuild {row.rebuild}" if row.rebuild else ""),
         row.arithmetic,
-        row.how,
+        scope_of(row),
         f"{latency['n']:,}",
         *(figure(latency[name]) if name in latency else MISSING for name in _PERCENTILES),
         figure(latency["min"]),
         figure(latency["max"]),
-        figure(row.fields["images_per_s"]),
-        MISSING if attained is None else share(attained),
-        ", ".join(["throttled"] * bool(row.throttled) + ["warned"] * bool(row.warnings)),
+        figure(row.images_per_s),
+        MISSING if row.roofline is None else share(row.roofline["share"]),
+        ", ".join(notes),
     )
 
 
 def comparisons(pairs: Sequence[Pair]) -> Table:
-    """Every comparison, with interval, A/A run and verdict."""
+    """List every comparison, with its interval, the A/A test's, and the verdict."""
     columns = (
-        "case", "a", "b", "b is", "a, p50 ms", "b, p50 ms", "b / a", "95 % interval", "A/A run",
+        "case", "a", "b", "b is", "a, p50 ms", "b, p50 ms", "b / a", "95 % interval", "A/A test",
         "rebuilds",
     )  # fmt: skip
     return Table(columns, tuple(map(_pair_cells, pairs)), words=3)
@@ -75,45 +87,40 @@ def comparisons(pairs: Sequence[Pair]) -> Table:
 
 def _pair_cells(pair: Pair) -> tuple[str, ...]:
     a, b = pair.a, pair.b
-    same = a.case == b.case
     return (
-        a.case if same else f"{a.case} / {b.case}",
-        a.runner,
-        b.runner,
-        pair.verdict,
-        figure(a.p50_ms),
-        figure(b.p50_ms),
-        ratio(pair.ratio),
-        pair.interval,
-        pair.null,
-        str(pair.rebuilds),
+        case_of(a) if pair.same_case else f"{case_of(a)} / {case_of(b)}",
+        a.label,
+        b.label,
+        pair.comparison.verdict,
+        figure(a.median_ms),
+        figure(b.median_ms),
+        ratio(pair.comparison.ratio),
+        interval(pair.interval),
+        interval(pair.null),
+        str(pair.comparison.rebuilds),
     )
 
 
 def stages(rows: Sequence[Row]) -> Table:
-    """Medians by each clock, of rows that more than one saw."""
-    seen = [row for row in rows if len(row.stages_ns) > 1]
-    names = [name for name in _STAGES if any(name in row.stages_ns for row in seen)]
+    """List the medians by each clock, of rows that more than one saw."""
+    seen = [row for row in ordered(rows) if len(list(filter(None, row.samples_ns.values()))) > 1]
+    names = [name for name in _STAGES if any(row.samples_ns.get(name) for row in seen)]
     return Table(
         ("row", *(f"{_STAGES[name]}, p50 ms" for name in names)),
-        tuple(
-            (
-                row.title,
-                *(
-                    figure(statistics.median(row.stages_ns[name]) / 1e6)
-                    if name in row.stages_ns
-                    else MISSING
-                    for name in names
-                ),
-            )
-            for row in seen
-        ),
+        tuple((title_of(row), *(_median(row, name) for name in names)) for row in seen),
     )
 
 
-def least_times(networks: Sequence[Network]) -> Table:
-    """What each network takes at least, by the ceilings, and what limits that."""
-    columns = ("network", "FLOP", "bytes", "FLOP a byte", "least ms", "of it limited by memory")
+def _median(row: Row, stage: str) -> str:
+    taken = row.samples_ns.get(stage)
+    return figure(statistics.median(taken) / 1e6) if taken else MISSING
+
+
+def attainable_times(networks: Sequence[Network]) -> Table:
+    """List the least time that the ceilings allow each network, and what limits it."""
+    columns = (
+        "network", "FLOP", "bytes", "FLOP a byte", "attainable ms", "of it limited by memory",
+    )  # fmt: skip
     return Table(
         columns,
         tuple(
@@ -121,7 +128,7 @@ def least_times(networks: Sequence[Network]) -> Table:
                 network.title,
                 compact(network.flops, "FLOP"),
                 compact(network.bytes, "B"),
-                figure(network.flops / network.bytes),
+                figure(network.intensity),
                 MISSING if network.attainable_ns is None else figure(network.attainable_ns / 1e6),
                 MISSING if network.by_memory is None else share(network.by_memory),
             )
@@ -130,73 +137,78 @@ def least_times(networks: Sequence[Network]) -> Table:
     )
 
 
-def machine(record: dict[str, Any]) -> Table:
-    """What the figures belong to, one fact a row; versions of packages in one."""
-    facts: list[tuple[str, str]] = []
-    for name, value in record["machine"].items():
-        if isinstance(value, dict):
-            said = ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
-        elif isinstance(value, list):
-            said = ", ".join(map(str, value))
-        else:
-            said = "none" if value is None else str(value)
-        facts.append((name.replace("_", " "), said))
-    if record["ceilings"] is not None:
-        facts.append(("ceilings", _ceilings(record["ceilings"])))
-    facts += [("made", record["made"]), ("command", record["command"])]
-    return Table(("fact", ""), tuple(facts), words=1)
+def machine(record: Record) -> Table:
+    """List the facts of the machine and of the run, versions of packages in one row."""
+    facts = [(name.replace("_", " "), _fact(value)) for name, value in record.machine.items()]
+    if record.ceilings is not None:
+        facts.append(("ceilings", _ceilings(record.ceilings)))
+    facts += [("made", record.made), ("command", record.command)]
+    return Table(("fact", "value"), tuple(facts), words=1)
 
 
-def _ceilings(ceilings: dict[str, Any]) -> str:
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _ceilings(ceilings: Mapping[str, Any]) -> str:
     peaks = [f"{kind} {compact(peak, 'FLOP/s')}" for kind, peak in ceilings["flops_per_s"].items()]
     copied = compact(ceilings["bytes_per_s"], "B/s")
     return f"{', '.join(peaks)}, copy {copied}; {ceilings['how']} ({ceilings['device']})"
 
 
-def windows(rows: Sequence[Row]) -> Table:
-    """Every window in which the device slowed itself down."""
-    columns = ("row", "why", "window s", "SM MHz", "memory MHz", "W", "°C")
+def throttled(rows: Sequence[Row]) -> Table:
+    """List every window in which the device held its clocks back."""
+    columns = ("row", "reason", "seconds", "SM MHz", "memory MHz", "W", "°C")
     return Table(
         columns,
         tuple(
             (
-                row.title,
-                ", ".join(window["throttle"]) or "not said",
-                f"{window['began_s']:.1f} to {window['ended_s']:.1f}",
+                title_of(row),
+                ", ".join(window.throttle) or "not known",
+                f"{window.began_s:.1f} to {window.ended_s:.1f}",
                 *(
-                    MISSING if window[name] is None else figure(window[name])
-                    for name in ("sm_clock_mhz", "memory_clock_mhz", "power_w", "temperature_c")
+                    MISSING if seen is None else figure(seen)
+                    for seen in (
+                        window.sm_clock_mhz,
+                        window.memory_clock_mhz,
+                        window.power_w,
+                        window.temperature_c,
+                    )
                 ),
             )
-            for row in rows
-            for window in row.throttled
+            for row in ordered(rows)
+            for window in row.throttled_windows
         ),
         words=1,
     )
 
 
 def warnings(rows: Sequence[Row]) -> Table:
-    """Why some rows should not be trusted."""
+    """List the reasons not to trust some rows."""
     return Table(
         ("row", "warning"),
-        tuple((row.title, warning) for row in rows for warning in row.warnings),
+        tuple((title_of(row), warning) for row in ordered(rows) for warning in row.warnings),
         words=1,
     )
 
 
-def failures(record: dict[str, Any]) -> Table:
-    """What is missing and why; those of one reason together."""
+def failures(record: Record) -> Table:
+    """List the rows that are missing, those of one reason together."""
     reasons: dict[str, list[str]] = {}
-    for failure in record["failures"]:
-        reasons.setdefault(failure["reason"], []).append(failure["id"])
+    for failure in record.failures:
+        reasons.setdefault(failure.reason, []).append(failure.id)
     return Table(
-        ("reason", "how many", "which"),
-        tuple((reason, str(len(ids)), _some(ids)) for reason, ids in reasons.items()),
+        ("reason", "rows", "ids"),
+        tuple((reason, str(len(ids)), _first(ids)) for reason, ids in reasons.items()),
         words=2,
     )
 
 
-def _some(ids: Sequence[str]) -> str:
+def _first(ids: Sequence[str]) -> str:
     """Return the first ids; the record has them all."""
     shown, others = ids[:_MOST_IDS], len(ids) - _MOST_IDS
     return ", ".join(shown) + (f" and {others} more, in the record" if others > 0 else "")

@@ -1,10 +1,13 @@
 """The report in a real browser; skipped, visibly, where there is none."""
 
+import io
 import json
 import shutil
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.test_repository import ROOT
 from unetrt.report import latency_chart, learning_curve, render_html, segmentation_sheet
@@ -48,12 +51,14 @@ def page():
     pytest.importorskip("jinja2")
     history = [{"elapsed_s": 1.0, "loss": 1.0, "val_dice": 0.5}]
     facts = summary()
-    pictures = {
-        "segmentation": latency_chart(facts["latency_ms"]),
+    sheet = io.BytesIO()
+    rows = [(np.zeros((40, 40, 1), np.uint8), np.zeros((40, 40)), np.ones((40, 40)))]
+    Image.fromarray(segmentation_sheet(rows)).save(sheet, format="PNG")
+    charts = {
         "learning": learning_curve(history),
         "latency": latency_chart(facts["latency_ms"]),
     }
-    return render_html(facts, pictures)
+    return render_html(facts, sheet.getvalue(), charts)
 
 
 def test_the_example_follows_the_schema():
@@ -73,6 +78,14 @@ def test_rows_of_different_widths_share_a_sheet():
     assert sheet.shape == (32, 3 * 20 + 8, 3)
 
 
+def test_a_chart_is_a_file_of_its_own_too_and_says_what_it_shows():
+    pytest.importorskip("matplotlib")
+    root = ET.fromstring(latency_chart({"keras": {"p50": 17.7}, "onnx": {"p50": 9.0, "p90": 9.5}}))  # noqa: S314
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert root.attrib["aria-label"] == "Median milliseconds an image: onnx 9.0, keras 17.7."
+    assert {"keras", "onnx", "17.7 ms", "9.0 ms"} <= {one.text for one in root.iter()}
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_it_renders_without_errors_or_overflow_and_shows_its_pictures(tmp_path, width):
@@ -88,7 +101,11 @@ def test_it_renders_without_errors_or_overflow_and_shows_its_pictures(tmp_path, 
         tab.goto(path.as_uri())
         assert tab.locator("h2").count() == 6
         loaded = tab.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 100)")
-        assert loaded == [True] * 3
+        assert loaded == [True]
+        drawn = tab.evaluate("[...document.querySelectorAll('svg[role=img]')].map("
+                             "s => s.getBoundingClientRect().width)")  # fmt: skip
+        assert len(drawn) == 2
+        assert min(drawn) > 300
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert not complaints
         assert len(tab.pdf()) > 10_000

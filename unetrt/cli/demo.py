@@ -75,7 +75,7 @@ def _need_everything() -> None:
     vendor.need("tensorflow", extra="train", purpose="Training")
     vendor.need_exporter()
     vendor.jinja2()
-    vendor.matplotlib_figure()
+    vendor.matplotlib()
     vendor.onnxruntime()
     vendor.tensorrt(choose_backend("auto"))
 
@@ -225,15 +225,15 @@ def _report(
             history = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
         with open_session(model) as session:
             sheet = _segmentation(data, session.segment)
-        pictures = {
-            "segmentation": sheet,
+        write_bytes(out / "pictures" / "segmentation.png", sheet)
+        charts = {
             "learning": learning_curve(history),
             "latency": latency_chart(summary["latency_ms"]),
         }
-        for name, png in pictures.items():
-            write_bytes(out / "pictures" / f"{name}.png", png)
+        for name, svg in charts.items():
+            write_text(out / "pictures" / f"{name}.svg", svg)
         summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()}
-        page = render_html(summary, pictures)
+        page = render_html(summary, sheet, charts)
     summary["seconds"]["report"] = round(progress.seconds["report"], 2)
     write_text(out / "report.html", page)
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")

@@ -36,7 +36,8 @@ _ABILITIES = (
         gpu=True,
     ),
     _Ability("run engines through PyCUDA", ("pycuda",), "pycuda", gpu=True),
-    _Ability("demo data and report", ("nilearn", "matplotlib", "jinja2"), "demo"),
+    _Ability("write reports", ("matplotlib", "jinja2"), "report"),
+    _Ability("demo", ("nilearn", "nibabel", "matplotlib", "jinja2"), "demo"),
 )
 
 

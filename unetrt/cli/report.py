@@ -21,6 +21,6 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the page of a benchmark's record."""
-    write_report(read_record(record).to_json(), output_folder(out))
+    write_report(read_record(record), output_folder(out))
     files = {"html": str(out / "report.html"), "markdown": str(out / "report.md")}
     emit(files, as_json=as_json, shown=[f"Wrote {file}" for file in files.values()])

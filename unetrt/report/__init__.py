@@ -1,14 +1,19 @@
-"""What a run found, for people (HTML) and for programs (JSON)."""
+"""Pages and charts in one style, and the report of the demo."""
 
 from __future__ import annotations
 
 from .figures import latency_chart, learning_curve, segmentation_sheet
 from .html import render_html, render_template
+from .svg import colours, set_tip, styled_figure, to_svg
 
 __all__ = [
+    "colours",
     "latency_chart",
     "learning_curve",
     "render_html",
     "render_template",
     "segmentation_sheet",
+    "set_tip",
+    "styled_figure",
+    "to_svg",
 ]

@@ -1,25 +1,30 @@
-"""The report's pictures, drawn by matplotlib and NumPy alone; no display needed."""
+"""The figures of the demo's report: predictions, the course of training, latency."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt import vendor
 from unetrt.data.writing import panels
+
+from .svg import colours, styled_figure, to_svg
 
 __all__ = ["latency_chart", "learning_curve", "segmentation_sheet"]
 
-_BLUE, _ORANGE = "#0072b2", "#d55e00"
+_WIDTH = 640
+"""Of a chart, in pixels."""
 
 
 def segmentation_sheet(
     rows: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]],
 ) -> NDArray[np.uint8]:
-    """Return (image, truth, prediction) rows stacked, uint8 RGB; narrower rows are centred."""
+    """Stack rows of image, truth and prediction into one uint8 RGB image; narrow rows are centred.
+
+    Args:
+        rows: of image [height, width, 1 or 3] and two label maps [height, width].
+    """
     drawn = [panels(*row) for row in rows]
     width = max(row.shape[1] for row in drawn)
     sheet = []
@@ -30,46 +35,68 @@ def segmentation_sheet(
     return np.vstack(sheet)
 
 
-def learning_curve(history: list[dict[str, float]]) -> bytes:
-    """Draw loss and validation Dice over the seconds of training; returns a PNG."""
+def learning_curve(history: list[dict[str, float]]) -> str:
+    """Draw loss and validation Dice over the seconds of training, as SVG.
+
+    Args:
+        history: an epoch each, with "elapsed_s", "loss" and "val_dice".
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+
+    Example:
+        >>> learning_curve([{"elapsed_s": 1.0, "loss": 0.7, "val_dice": 0.5}])[:4]
+        '<svg'
+    """
     seconds = [row["elapsed_s"] for row in history]
-    chart = vendor.matplotlib_figure()(figsize=(7, 3), layout="constrained")
-    loss = chart.add_subplot()
-    dice = loss.twinx()
-    loss.plot(seconds, [row["loss"] for row in history], color=_ORANGE, marker=".")
-    dice.plot(seconds, [row["val_dice"] for row in history], color=_BLUE, marker=".")
-    loss.set_xlabel("seconds of training")
-    loss.set_ylabel("training loss", color=_ORANGE)
-    loss.set_ylim(bottom=0)
-    dice.set_ylabel("validation Dice", color=_BLUE)
-    dice.set_ylim(0, 1)
-    loss.spines[["top"]].set_visible(False)
-    dice.spines[["top"]].set_visible(False)
-    return _png(chart)
-
-
-def latency_chart(latency_ms: dict[str, dict[str, float]]) -> bytes:
-    """Draw each candidate's median, with a line to its 90th percentile; returns a PNG."""
-    names = sorted(latency_ms, key=lambda name: -latency_ms[name]["p50"])
-    chart = vendor.matplotlib_figure()(figsize=(7, 0.5 * len(names) + 0.9), layout="constrained")
-    axes = chart.add_subplot()
-    for place, name in enumerate(names):
-        row = latency_ms[name]
-        axes.barh(place, row["p50"], height=0.55, color=_BLUE)
-        upper = row.get("p90", row["p50"])
-        axes.plot([row["p50"], upper], [place, place], color=_ORANGE, linewidth=3)
-        axes.annotate(
-            f"{row['p50']:.1f} ms", (upper, place), (6, 0), textcoords="offset points", va="center"
+    left, right = colours()["fp16"], colours()["fp32"]
+    with styled_figure(_WIDTH, 260) as figure:
+        loss = figure.add_axes((0.09, 0.17, 0.82, 0.78))
+        dice = loss.twinx()
+        loss.plot(seconds, [row["loss"] for row in history], color=left, marker=".")
+        dice.plot(seconds, [row["val_dice"] for row in history], color=right, marker=".")
+        loss.set_xlabel("seconds of training")
+        loss.set_ylabel("training loss", color=left)
+        loss.set_ylim(bottom=0)
+        dice.set_ylabel("validation Dice", color=right)
+        dice.set_ylim(0, 1)
+        loss.grid(axis="x")
+        last = history[-1]
+        return to_svg(
+            figure,
+            name="learning",
+            description=f"Training loss and validation Dice over time: after {seconds[-1]:.0f} "
+            f"seconds {last['loss']:.3g} and {last['val_dice']:.3f}.",
         )
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("milliseconds an image: median, and on to the 90th percentile")
-    axes.margins(x=0.15)
-    axes.set_xlim(left=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    return _png(chart)
 
 
-def _png(chart: Any) -> bytes:
-    drawn = io.BytesIO()
-    chart.savefig(drawn, format="png", dpi=130)
-    return drawn.getvalue()
+def latency_chart(latency_ms: dict[str, dict[str, float]]) -> str:
+    """Draw each candidate's median, with a line to its 90th percentile, as SVG.
+
+    Args:
+        latency_ms: by candidate: "p50" and, where there are samples enough, "p90", in milliseconds.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
+    names = sorted(latency_ms, key=lambda name: -latency_ms[name]["p50"])
+    height = 34 * len(names) + 44
+    with styled_figure(_WIDTH, height) as figure:
+        axes = figure.add_axes((0.25, 40 / height, 0.73, 1 - 44 / height))
+        for place, name in enumerate(names):
+            median = latency_ms[name]["p50"]
+            upper = latency_ms[name].get("p90", median)
+            axes.barh(place, median, height=0.55, color=colours()["fp32"])
+            axes.plot([median, upper], [place, place], color=colours()["fp16"], linewidth=3)
+            axes.annotate(
+                f"{median:.1f} ms", (upper, place), (6, 0), textcoords="offset points", va="center"
+            )
+        axes.set_yticks(range(len(names)), names, color=colours()["ink"])
+        axes.set_xlabel("milliseconds an image: median, and on to the 90th percentile")
+        axes.margins(x=0.15)
+        axes.set_xlim(left=0)
+        axes.grid(axis="x")
+        medians = ", ".join(f"{name} {latency_ms[name]['p50']:.1f}" for name in reversed(names))
+        return to_svg(
+            figure, name="latency", description=f"Median milliseconds an image: {medians}."
+        )

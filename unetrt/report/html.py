@@ -1,4 +1,4 @@
-"""HTML pages that hold all they show, in one style."""
+"""Render HTML pages that hold all they show, in one style."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ from unetrt.data.writing import COLOURS
 __all__ = ["render_html", "render_template"]
 
 
-def render_html(summary: dict[str, Any], pictures: dict[str, bytes]) -> str:
-    """Render the report of a summary (see summary.schema.json); `pictures` are PNG files.
+def render_html(summary: dict[str, Any], sheet: bytes, charts: dict[str, str]) -> str:
+    """Render the demo's report; names are escaped: a class or a folder may be called anything.
 
-    Names are escaped: a class or a folder may be called anything.
+    Args:
+        summary: as summary.schema.json describes it.
+        sheet: PNG file of images, truths and predictions.
+        charts: "learning" and "latency", as SVG.
+
+    Raises:
+        MissingDependency: Jinja is not installed.
     """
-    inlined = {
-        name: "data:image/png;base64," + base64.b64encode(png).decode()
-        for name, png in pictures.items()
-    }
-    colours = COLOURS[1:].astype(int).tolist()
-    return render_template(_file("report.html.j2"), pictures=inlined, colours=colours, **summary)
+    png = "data:image/png;base64," + base64.b64encode(sheet).decode()
+    classes = COLOURS[1:].astype(int).tolist()
+    return render_template(
+        _file("report.html.j2"), sheet=png, charts=charts, colours=classes, **summary
+    )
 
 
 def render_template(source: str, **shown: Any) -> str:
