@@ -67,4 +67,5 @@ def test_the_page_is_one_file_and_escapes_what_a_user_named(demo):
     assert "<i>" not in page
     links = re.findall(r'(?:src|href)="([^"]{0,30})', page)
     assert links
-    assert all(link.startswith("data:image/png;base64,") for link in links)
+    # Pixels within the page, and shapes that a chart draws more than once.
+    assert {link[:5] for link in links if not link.startswith("#")} == {"data:"}

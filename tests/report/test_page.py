@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.test_repository import ROOT
-from unetrt.report import latency_chart, learning_curve, render_html, segmentation_sheet
+from unetrt.report import as_file, latency_chart, learning_curve, render_html, segmentation_sheet
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking",
@@ -80,8 +80,10 @@ def test_rows_of_different_widths_share_a_sheet():
 
 def test_a_chart_is_a_file_of_its_own_too_and_says_what_it_shows():
     pytest.importorskip("matplotlib")
-    root = ET.fromstring(latency_chart({"keras": {"p50": 17.7}, "onnx": {"p50": 9.0, "p90": 9.5}}))  # noqa: S314
+    svg = latency_chart({"keras": {"p50": 17.7}, "onnx": {"p50": 9.0, "p90": 9.5}})
+    root = ET.fromstring(as_file(svg))  # noqa: S314
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "prefers-color-scheme: dark" in root[0].text
     assert root.attrib["aria-label"] == "Median milliseconds an image: onnx 9.0, keras 17.7."
     assert {"keras", "onnx", "17.7 ms", "9.0 ms"} <= {one.text for one in root.iter()}
 

@@ -217,7 +217,7 @@ def _report(
 ) -> None:
     """Draw the pictures, then write report.html and, last, summary.json with all the seconds."""
     from unetrt.files import write_bytes, write_text
-    from unetrt.report import latency_chart, learning_curve, render_html
+    from unetrt.report import as_file, latency_chart, learning_curve, render_html
     from unetrt.runtime import open_session
 
     with progress.step("report", "Writing the report"):
@@ -231,7 +231,7 @@ def _report(
             "latency": latency_chart(summary["latency_ms"]),
         }
         for name, svg in charts.items():
-            write_text(out / "pictures" / f"{name}.svg", svg)
+            write_text(out / "pictures" / f"{name}.svg", as_file(svg))
         summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()}
         page = render_html(summary, sheet, charts)
     summary["seconds"]["report"] = round(progress.seconds["report"], 2)

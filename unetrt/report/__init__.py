@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .figures import latency_chart, learning_curve, segmentation_sheet
 from .html import render_html, render_template
-from .svg import colours, set_tip, styled_figure, to_svg
+from .svg import as_file, colours, set_tip, styled_figure, to_svg
 
 __all__ = [
+    "as_file",
     "colours",
     "latency_chart",
     "learning_curve",

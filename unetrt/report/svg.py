@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from unetrt import vendor
 
-__all__ = ["colours", "set_tip", "styled_figure", "to_svg"]
+__all__ = ["as_file", "colours", "set_tip", "styled_figure", "to_svg"]
 
 _STYLE = {
     "axes.axisbelow": True,
@@ -47,8 +47,13 @@ _PIXELS_AN_INCH = 72
 @cache
 def colours() -> dict[str, str]:
     """Return the colours of style.css by their names there, as they are in its light scheme."""
+    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", _variables().partition("}")[0]))
+
+
+def _variables() -> str:
+    """Return the rules of style.css that name colours, of both schemes; they come first in it."""
     sheet = resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    return dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", sheet.partition("}")[0]))
+    return sheet.partition("* {")[0]
 
 
 @contextmanager
@@ -77,7 +82,7 @@ def set_tip(artist: Any, text: str) -> None:
 
 
 def to_svg(figure: Any, *, name: str, description: str) -> str:
-    """Return a figure as one `<svg>` element, for a page or as a file of its own.
+    """Return a figure as one `<svg>` element of a page.
 
     Colours refer to the page's variables and fall back to the light ones. Two figures of
     different names share no id; the same figure gives the same text each time.
@@ -109,6 +114,11 @@ def to_svg(figure: Any, *, name: str, description: str) -> str:
         "style": "font-family: var(--sans, sans-serif); stroke-linejoin: round",
     }
     return ET.tostring(root, encoding="unicode")
+
+
+def as_file(svg: str) -> str:
+    """Return a drawing of `to_svg` for a file of its own, light or dark as its reader prefers."""
+    return svg.replace(">", f"><style>{_variables()}</style>", 1)
 
 
 def _printable(text: str) -> str:
