@@ -1,33 +1,48 @@
-"""The U-Net and its training: the only home of Keras training."""
+"""The U-Net and its training: the only home of Keras training.
+
+TensorFlow is imported with the first name that needs it. `train`, `fit`, `plan` and `evaluate` are
+in modules of these names.
+"""
 
 from __future__ import annotations
 
-from unetrt.keras_models import in_full_precision, size_rule
+from typing import TYPE_CHECKING
 
-from .evaluate import evaluate
-from .history import Epoch
-from .run_folder import RunFolder
-from .saved import load_model, read_model, save_model
-from .spec import UNetSpec
-from .train import TrainResult, train
-from .train_spec import Augmentation, LossName, TrainSpec
-from .unet import build_unet, build_unet_model
+from unetrt.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .history import Epoch, TrainResult
+    from .plan import Plan
+    from .run_folder import RunFolder
+    from .spec import UNetSpec
+    from .train_spec import Augmentation, LossName, TrainSpec
+    from .unet import build_unet, build_unet_model
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Augmentation": "train_spec",
+            "Epoch": "history",
+            "LossName": "train_spec",
+            "Plan": "plan",
+            "RunFolder": "run_folder",
+            "TrainResult": "history",
+            "TrainSpec": "train_spec",
+            "UNetSpec": "spec",
+            "build_unet": "unet",
+            "build_unet_model": "unet",
+        },
+    )
 
 __all__ = [
     "Augmentation",
     "Epoch",
     "LossName",
+    "Plan",
     "RunFolder",
     "TrainResult",
     "TrainSpec",
     "UNetSpec",
     "build_unet",
     "build_unet_model",
-    "evaluate",
-    "in_full_precision",
-    "load_model",
-    "read_model",
-    "save_model",
-    "size_rule",
-    "train",
 ]

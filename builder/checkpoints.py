@@ -22,7 +22,16 @@ from unetrt.files import replacing
 from .history import Epoch
 from .train_spec import TrainSpec
 
-__all__ = ["Checkpoint", "changes", "identity", "load_checkpoint", "restore", "save_checkpoint"]
+__all__ = [
+    "Checkpoint",
+    "changes",
+    "identity",
+    "load_checkpoint",
+    "plain",
+    "restore",
+    "save_checkpoint",
+    "spec_changes",
+]
 
 _FORMAT = 1
 _STATE = "state.json"
@@ -153,7 +162,7 @@ class _refusing:  # noqa: N801  (reads as a clause)
                 f"Cannot resume from {self._path}",
                 got=error,
                 expected="a whole checkpoint of this version of unetrt",
-                hint="begin again with --restart (in Python, delete the file)",
+                hint="begin again with `restart=True`",
             ) from error
 
 
@@ -187,17 +196,17 @@ def identity(
         "network": network,
         "data": {"classes": list(data.classes), **parts},
     }
-    return dict(json.loads(json.dumps(own)))  # tuples become lists, as in what is compared
+    return plain(own)
+
+
+def plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as JSON gives them back: tuples become lists."""
+    return dict(json.loads(json.dumps(fields)))
 
 
 def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return what differs, as "spec: batch 8 -> 4"."""
-    said = []
-    for what in ("spec", "network"):
-        for name, (was, is_now) in _differing(before[what], now[what]):
-            said.append(
-                f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
-            )
+    said = spec_changes(before, now)
     if before["data"]["classes"] != now["data"]["classes"]:
         was, is_now = (", ".join(side["data"]["classes"]) for side in (before, now))
         said.append(f"data: classes {was} -> {is_now}")
@@ -208,6 +217,15 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         elif was["hash"] != is_now["hash"]:
             said.append(f"data: other {part} images or labels")
     return said
+
+
+def spec_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what differs of "spec" and "network", as `changes` does."""
+    return [
+        f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
+        for what in ("spec", "network")
+        for name, (was, is_now) in _differing(before[what], now[what])
+    ]
 
 
 def _differing(

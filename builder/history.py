@@ -1,16 +1,25 @@
-"""Keep the learning curve: one line an epoch."""
+"""Keep the learning curve, one line an epoch, and what training leaves."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from unetrt.artifacts import KerasFile
 from unetrt.files import write_text
 
-__all__ = ["Epoch", "best_epoch", "write_history"]
+from .train_spec import TrainSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from .evaluate import Metrics
+
+__all__ = ["Epoch", "TrainResult", "best_epoch", "read_history", "write_history"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,31 @@ class Epoch:
     remaining_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A trained model, holding the weights of its best epoch, and how it got there.
+
+    Attributes:
+        model: the Keras model.
+        spec: how it was trained, its crop rounded up to what the network takes.
+        history: one entry for each epoch.
+        file: model.keras and its sidecar; None where no folder was given.
+        metrics: of the images of each part: "train", "val", "test" and, where asked for,
+            "test_tta"; empty where nothing was evaluated.
+    """
+
+    model: keras.Model
+    spec: TrainSpec
+    history: tuple[Epoch, ...] = field(repr=False)
+    file: KerasFile | None = None
+    metrics: Mapping[str, Metrics] = field(default_factory=dict, repr=False)
+
+    @property
+    def best(self) -> Epoch:
+        """Return the epoch with the highest validation Dice."""
+        return best_epoch(self.history)
+
+
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
     """Return the first epoch with the highest validation Dice."""
     return max(history, key=lambda epoch: epoch.val_dice)
@@ -46,3 +80,13 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in history)
     write_text(path, text.getvalue())
+
+
+def read_history(path: Path) -> tuple[Epoch, ...]:
+    """Read the curve that `write_history` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(
+        Epoch(int(row.pop("epoch")), **{name: float(value) for name, value in row.items()})
+        for row in rows
+    )

@@ -1,12 +1,14 @@
-"""What network to train and how, chosen from what the data are like."""
+"""Choose a network and its training by what the data are like."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from unetrt.data.fingerprint import Fingerprint
+from unetrt.data import Dataset, load_dataset
+from unetrt.data.fingerprint import Fingerprint, fingerprint
 from unetrt.errors import BadInput
 
 from .spec import DtypePolicy, UNetSpec
@@ -38,28 +40,47 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A network, its training, and the reasons."""
+    """A network, its training, and the reasons.
 
+    Attributes:
+        found: the figures of the data that it was chosen by.
+        unet: the network.
+        training: how it is to be trained.
+        reasons: what was chosen, and why.
+    """
+
+    found: Fingerprint
     unet: UNetSpec
     training: TrainSpec
     reasons: tuple[Choice, ...]
 
 
 def plan(
-    found: Fingerprint,
+    data: Dataset | Fingerprint | str | Path,
     *,
     preset: Preset = "auto",
     dtype_policy: DtypePolicy = "float32",
     **training: Any,
 ) -> Plan:
-    """Choose normalisation, depth, crop and batch for data like `found`.
+    """Choose normalisation, depth, crop and batch by the data.
 
-    "auto" is the small network, as deep as the crops allow; the other presets keep their depth.
-    Fields of TrainSpec that are given win.
+    Args:
+        data: a data set, "brain", a folder of images/ and labels/, or a set's figures.
+        preset: "auto" is the small network, as deep as the crops allow; "small", "article" and
+            "paper" keep their depth.
+        dtype_policy: what the network's layers compute in while it is trained.
+        training: fields of `TrainSpec`, which win over what would be chosen; None leaves the
+            choice.
 
     Raises:
+        DataError: the folder or a file in it cannot be used.
         BadInput: no such preset, or a field that TrainSpec refuses.
+
+    >>> chosen = plan("cells", minutes=1)
+    >>> chosen.training.minutes, chosen.training.crop, chosen.unet.n_classes
+    (1, 128, 2)
     """
+    found = data if isinstance(data, Fingerprint) else fingerprint(load_dataset(data))
     if preset not in get_args(Preset):
         raise BadInput(
             "There is no such preset", got=preset, expected=f"one of {', '.join(get_args(Preset))}"
@@ -88,7 +109,7 @@ def plan(
         Choice("batch", str(batch), batch_why),
     ]
     spec = TrainSpec(**{**given, "crop": crop, "batch": batch})
-    return Plan(network, spec, tuple(reasons))
+    return Plan(found, network, spec, tuple(reasons))
 
 
 def _normalization(found: Fingerprint) -> tuple[dict[str, Any], Choice]:

@@ -11,16 +11,27 @@ import keras
 import tensorflow as tf
 
 from unetrt import vendor
+from unetrt.artifacts import KerasFile
 from unetrt.data import Dataset, Sample
 from unetrt.data.writing import panels
 from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import output_folder
+from unetrt.keras_models import save_model
 from unetrt.sizes import SizeRule, as_batch
 
-from .checkpoints import Checkpoint, changes, identity, load_checkpoint, restore, save_checkpoint
+from .checkpoints import (
+    Checkpoint,
+    changes,
+    identity,
+    load_checkpoint,
+    plain,
+    restore,
+    save_checkpoint,
+    spec_changes,
+)
 from .history import Epoch, best_epoch, write_history
 from .loop import Course
-from .saved import save_model
+from .spec import UNetSpec
 from .train_spec import TrainSpec
 
 __all__ = ["Record", "RunFolder", "record_in"]
@@ -72,8 +83,7 @@ class RunFolder:
             raise BadInput(
                 f"{self.path} holds an unfinished training",
                 expected="an empty folder, or a finished run",
-                hint="go on with it with --resume, or begin again with --restart (in Python, "
-                "resume=True, or delete the file checkpoint)",
+                hint="continue it with `resume=True`, or begin again with `restart=True`",
             )
         output_folder(self.path)
         for log in self.logs.glob("events.out.tfevents.*"):
@@ -95,16 +105,28 @@ class RunFolder:
                 f"Cannot resume {self.path}",
                 got="a finished training" if self.finished else "no training",
                 expected="one that was interrupted",
-                hint="train without --resume to begin one",
+                hint="train without `resume=True` to begin one",
             )
         found = load_checkpoint(self.checkpoint)
-        if changed := changes(found.identity, identity):
+        self._refuse(changes(found.identity, identity))
+        return found
+
+    def check_finished(self, file: KerasFile, spec: TrainSpec, network: UNetSpec) -> None:
+        """See that the training that came to its end here was of this spec and network.
+
+        Raises:
+            BadInput: it was of others.
+        """
+        now = plain({"spec": asdict(spec), "network": asdict(network)})
+        self._refuse(spec_changes({name: file.made_with.get(name, {}) for name in now}, now))
+
+    def _refuse(self, changed: list[str]) -> None:
+        if changed:
             raise BadInput(
                 f"Cannot resume {self.path} with something else than it began with",
                 got="; ".join(changed),
-                hint="resume with what it began with, or begin again with --restart",
+                hint="resume with what it began with, or begin again with `restart=True`",
             )
-        return found
 
 
 _SHOWN = 3

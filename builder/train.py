@@ -1,229 +1,180 @@
-"""Train a segmentation model on a data set, within a time one can plan with."""
+"""Train a network on a data set into a folder: the model, its learning curve, its metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
+from unetrt import vendor
+from unetrt.data import Dataset, Sample, load_dataset, write_image
+from unetrt.data.writing import panels
+from unetrt.errors import BadInput
+from unetrt.files import output_folder, write_text
+from unetrt.progress import Progress
+from unetrt.sizes import as_batch
 
-from unetrt.data import Dataset
-from unetrt.errors import BadInput, DataError, UnsupportedModel
-from unetrt.keras_models import size_rule
-from unetrt.sizes import SizeRule
-
-from .crops import CropStream
-from .history import Epoch, best_epoch
-from .loop import Course, Schedule, batches
-from .losses import check_loss
-from .run_folder import RunFolder, record_in
+from .history import Epoch, TrainResult, read_history
+from .plan import Plan, plan
 from .train_spec import TrainSpec
-from .training_model import copied_into, fused_normalization, scope_of, strategy_for, trained_model
 
-__all__ = ["TrainResult", "train"]
+if TYPE_CHECKING:
+    from .evaluate import Metrics
 
+__all__ = ["train"]
 
-def check_fit(model: keras.Model, data: Dataset) -> None:
-    """See that a model has the channels and the classes of the data.
-
-    Raises:
-        UnsupportedModel: it is not one image in and one map out.
-        BadInput: it has others.
-    """
-    if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.output_shape) != 4:  # noqa: PLR2004
-        raise UnsupportedModel(
-            f"Cannot train {model.name!r}",
-            got=f"inputs {model.input_shape} and outputs {model.output_shape}",
-            expected="one image [batch, height, width, channels] in, one map of classes out",
-        )
-    channels, n_classes = model.input_shape[-1], model.output_shape[-1]
-    if channels != data.channels:
-        raise BadInput(
-            f"The model does not fit the data {data.name!r}",
-            got=f"a model of {channels} channels",
-            expected=f"{data.channels}, as the images have",
-        )
-    if n_classes != len(data.classes):
-        raise BadInput(
-            f"The model does not fit the data {data.name!r}",
-            got=f"a model of {n_classes} classes",
-            expected=f"{len(data.classes)} ({', '.join(data.classes)})",
-        )
-
-
-def check_shown(data: Dataset) -> None:
-    """Refuse a class that nobody can learn; that there is no foreground at all, Dataset says.
-
-    Raises:
-        DataError: no training label shows it.
-    """
-    shown = {int(number) for sample in data.train for number in np.unique(sample.label)}
-    missing = [name for k, name in enumerate(data.classes) if k and k not in shown]
-    if missing:
-        raise DataError(
-            f"No training label of {data.name!r} shows {', '.join(missing)}",
-            expected="pixels of every class",
-            hint="number the classes without gaps, or put files that show it among those for "
-            "training, in index.csv",
-        )
-
-
-def check_sizes(model: keras.Model, data: Dataset, sizes: SizeRule) -> None:
-    """See that a model of one size can be validated.
-
-    Raises:
-        UnsupportedModel: an image to validate or test on has another size.
-    """
-    taken = model.input_shape[1:3]
-    for sample in (*data.val, *data.test):
-        needed = [sizes.covering(side) for side in sample.label.shape]
-        if any(own not in (None, side) for own, side in zip(taken, needed, strict=True)):
-            raise UnsupportedModel(
-                f"Cannot validate {model.name!r} on {sample.name!r}",
-                got=f"a model for images of {' x '.join(map(str, taken))}",
-                expected=f"one that takes {' x '.join(map(str, needed))}",
-                hint="build it with None for height and width; the weights fit any size",
-            )
-
-
-def with_fitting_crop(spec: TrainSpec, model: keras.Model, sizes: SizeRule) -> TrainSpec:
-    """Return the spec with the smallest crop that the network answers with, and not below its own.
-
-    Raises:
-        UnsupportedModel: the model takes images of one size, which is not square.
-    """
-    fixed = {side for side in model.input_shape[1:3] if side is not None}
-    if len(fixed) > 1:
-        raise UnsupportedModel(
-            f"Cannot train {model.name!r} on square crops",
-            got=f"a model for images of {' x '.join(map(str, model.input_shape[1:3]))}",
-            expected="height and width free, or alike",
-            hint="build it with None for both; the weights fit any size",
-        )
-    side = fixed.pop() if fixed else sizes.covering(spec.crop)
-    return replace(spec, crop=side - 2 * sizes.margin)
-
-
-_ENDLESS = 1_000_000
-"""Epochs of a training by minutes; the course ends it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """A trained model, holding the weights of its best epoch, and how it got there.
-
-    Attributes:
-        spec: as given, its crop rounded up to what the network takes.
-    """
-
-    model: keras.Model
-    spec: TrainSpec
-    history: tuple[Epoch, ...] = field(repr=False)
-
-    @property
-    def best(self) -> Epoch:
-        """The epoch with the highest validation Dice."""
-        return best_epoch(self.history)
+_METRICS = "metrics.json"
+_OVERLAYS = 6
+_TRAIN_IMAGES = 50
+"""Training images that are evaluated: enough to see overfitting by."""
 
 
 def train(
-    model: keras.Model,
-    data: Dataset,
-    spec: TrainSpec | None = None,
+    data: Dataset | str | Path,
+    out: str | Path,
+    spec: Plan | TrainSpec | None = None,
     *,
-    run: Path | None = None,
     resume: bool = False,
-    made_with: Mapping[str, Any] | None = None,
-    on_epoch: Callable[[Epoch, bool], None] = lambda _epoch, _best: None,
-    on_step: Callable[[str], None] = lambda _line: None,
+    restart: bool = False,
+    tta: bool = False,
+    progress: Progress | None = None,
 ) -> TrainResult:
-    """Train `model` in place.
+    """Train a U-Net on a data set and evaluate its best epoch.
 
-    On a CPU the same seed and epochs give the same weights to the last bit; on a GPU some sums
-    come in another order each time.
+    The folder gets model.keras and its sidecar, history.csv, metrics.json, overlays/ and logs/ for
+    TensorBoard. On a CPU the same seed and epochs give the same weights to the last bit.
 
     Args:
-        model: raw pixels [batch, height, width, channels] in, probabilities of classes out.
-        data: what to learn from and, after each epoch, to validate on.
-        spec: how.
-        run: folder for model.keras (the best epoch), history.csv, TensorBoard's logs/ and, until
-            the end, a checkpoint.
-        resume: go on with the training in `run` that was interrupted, from its last epoch: with
-            `epochs` it ends as it would have without.
-        made_with: what model.keras.json shall say besides the spec and the epoch.
-        on_epoch: gets each finished epoch and whether it is the best so far (the model then
-            holds its weights).
-        on_step: gets a line on how far the epoch is.
+        data: a data set, "brain", or a folder of images/ and labels/.
+        out: folder for all of it.
+        spec: network and training, as `plan` chooses them; with a `TrainSpec`, only the network is
+            chosen; with None, both.
+        resume: continue the interrupted training in `out`; it ends as it would have without.
+        restart: begin again over an interrupted one.
+        tta: evaluate flipped and turned test images too, as "test_tta".
+        progress: is told of every epoch.
 
     Raises:
-        BadInput: the model does not fit the data or the spec; an unfinished training lies in
-            `run`, or the one to resume was of another spec, network or data.
-        UnsupportedModel: no rule says which sizes the model takes.
+        MissingDependency: TensorFlow is not installed.
+        DataError: the data cannot be used, or the loss becomes NaN.
+        BadInput: an unfinished training lies in `out`, or the one to resume was of another spec,
+            network or data.
         ArtifactError: there is nothing to resume, or its checkpoint is damaged.
-        DataError: a class is never shown, or the loss becomes NaN.
+        OutputError: `out` cannot be written.
+
+    Example (minutes of work, so not run here):
+        result = unetrt.train("cells", "run", unetrt.plan("cells", minutes=10))
+        print(result.file.path, result.metrics["test"].per_class)
     """
-    if resume and run is None:
-        raise BadInput("Cannot resume a training", expected="the folder `run` that it left")
-    check_fit(model, data)
-    check_shown(data)
-    check_loss(spec or TrainSpec(), data, model.output_shape[-1])
-    sizes = size_rule(model)
-    check_sizes(model, data, sizes)
-    asked = spec or TrainSpec()
-    spec = with_fitting_crop(asked, model, sizes)
-    if spec.crop != asked.crop:
-        on_step(f"crops of {spec.crop} pixels, not {asked.crop}, which the network cannot take")
-    strategy = strategy_for(spec)
-    record = record_in(
-        run, model, data, spec, sizes, resume=resume, made_with=made_with or {}, on_step=on_step
-    )
-    keras.utils.set_random_seed(spec.seed)
-    stream = CropStream(
-        data.train,
-        crop=spec.crop,
-        batch=spec.batch,
-        sizes=sizes,
-        pixel_std=data.pixel_statistics()[1],
-        seed=spec.seed,
-        augmentation=spec.augmentation,
-        border=spec.loss == "border",
-    )
-    source = model if strategy is None else copied_into(model, strategy)
-    with scope_of(strategy):
-        trained, scales = trained_model(source, spec, stream)
-    schedule = Schedule(spec, stream.steps_per_epoch, spent_s=record.spent_s)
+    progress = progress or Progress()
+    if resume and restart:
+        raise BadInput("Cannot both resume and restart a training", expected="one of them")
+    vendor.need("tensorflow", extra="train", purpose="Training")
+    dataset = load_dataset(data)
+    run = output_folder(Path(out))
+    chosen = _planned(dataset, spec)
+    with progress.step("load", "Loading TensorFlow"):
+        vendor.keras()
+    result = _fitted(run, dataset, chosen, progress, resume=resume, restart=restart)
+    return replace(result, metrics=_evaluated(run, result, dataset, progress, tta=tta))
 
-    def keep(epoch: Epoch, best: bool) -> None:  # noqa: FBT001  (as on_epoch)
-        record.keep(course, epoch, best=best)
-        on_epoch(epoch, best)
 
-    course = Course(
-        model,
-        source,
-        spec,
-        data,
-        schedule,
-        stream.steps_per_epoch,
-        on_kept=keep,
-        on_finished=lambda: record.checkpoint(course, trained, schedule.elapsed_s),
-        on_step=on_step,
-        kept_in="" if run is None else str(RunFolder(run).model),
-    )
-    record.start(course, trained)
-    if not course.over:
-        with fused_normalization(trained):
-            trained.fit(
-                batches(stream, spec, first=course.step, scales=scales),
-                initial_epoch=len(course.history),
-                epochs=spec.epochs or _ENDLESS,
-                steps_per_epoch=stream.steps_per_epoch,
-                callbacks=[course],
-                shuffle=False,
-                verbose=0,
+def _planned(data: Dataset, spec: Plan | TrainSpec | None) -> Plan:
+    if isinstance(spec, Plan):
+        return spec
+    given = {} if spec is None else {f.name: getattr(spec, f.name) for f in fields(spec)}
+    return plan(data, **given)
+
+
+def _fitted(
+    run: Path, data: Dataset, chosen: Plan, progress: Progress, *, resume: bool, restart: bool
+) -> TrainResult:
+    """Train, keeping the folder up to date after every epoch."""
+    from unetrt.keras_models import load_model  # noqa: PLC0415  (TensorFlow takes seconds)
+
+    from .fit import fit  # noqa: PLC0415
+    from .run_folder import RunFolder  # noqa: PLC0415
+    from .unet import build_unet  # noqa: PLC0415
+
+    folder = RunFolder(run)
+    if resume and folder.finished and not (run / _METRICS).exists():
+        progress.say("The training was finished; what is left is to evaluate")
+        model, file = load_model(folder.model)
+        folder.check_finished(file, chosen.training, chosen.unet)
+        return TrainResult(model, chosen.training, read_history(folder.history), file)
+    if restart:
+        folder.forget()
+    if not resume:
+        folder.begin()
+        (run / _METRICS).unlink(missing_ok=True)  # it would describe another model
+    vendor.keras().utils.set_random_seed(chosen.training.seed)
+    model = build_unet(chosen.unet)
+
+    def say(epoch: Epoch, best: bool) -> None:  # noqa: FBT001  (as of `fit`)
+        progress.say(
+            f"epoch {epoch.epoch:3d}  loss {epoch.loss:.3f}  validation Dice {epoch.val_dice:.4f}"
+            f"{' *' if best else '  '}  elapsed {epoch.elapsed_s:.0f} s"
+            f"  remaining {epoch.remaining_s:.0f} s"
+        )
+
+    with progress.step("train", f"Training on {len(data.train)} images of {data.name}"):
+        result = fit(
+            model,
+            data,
+            chosen.training,
+            run=run,
+            resume=resume,
+            made_with={"network": asdict(chosen.unet)},
+            on_epoch=say,
+            on_step=progress.tick,
+        )
+    model, file = load_model(folder.model)
+    return replace(result, model=model, file=file)
+
+
+def _evaluated(
+    run: Path, result: TrainResult, data: Dataset, progress: Progress, *, tta: bool
+) -> dict[str, Metrics]:
+    """Write metrics.json and overlays/ of the best model; of the training images at most 50."""
+    from unetrt.keras_models import size_rule  # noqa: PLC0415
+
+    from .evaluate import evaluate  # noqa: PLC0415
+
+    model = result.model
+    splits = {"train": _some(data.train, _TRAIN_IMAGES), "val": data.val, "test": data.test}
+    if tta:
+        splits["test_tta"] = data.test
+    with progress.step("evaluate", "Evaluating the best epoch"):
+        metrics = {
+            name: evaluate(
+                model,
+                samples,
+                data.classes,
+                tta=name.endswith("_tta"),
+                thorough=True,
+                on_sample=_ticking(name, len(samples), progress),
             )
-    model.set_weights(course.best_weights)
-    record.finish()
-    return TrainResult(model, spec, tuple(course.history))
+            for name, samples in splits.items()
+        }
+        sizes = size_rule(model)
+        for sample in _some(data.test, _OVERLAYS):
+            height, width = sample.label.shape
+            classes = model.predict_on_batch(as_batch(sample.image, sizes))[0].argmax(axis=-1)
+            write_image(
+                run / "overlays" / f"{sample.name}.png",
+                panels(sample.image, sample.label, classes[:height, :width]),
+            )
+        found = {name: measured.to_json() for name, measured in metrics.items()}
+        write_text(run / _METRICS, json.dumps(found, indent=1) + "\n")
+    return metrics
+
+
+def _some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
+    """Return at most so many, evenly spread."""
+    return samples[:: -(-len(samples) // most)]
+
+
+def _ticking(name: str, count: int, progress: Progress) -> Callable[[int], None]:
+    return lambda done: progress.tick(f"{name} images, {done}/{count}")

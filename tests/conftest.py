@@ -43,6 +43,15 @@ def write_folder(folder: Path, sizes=((48, 56),) * 6, *, label_dtype=np.uint8, o
     return folder
 
 
+@pytest.fixture(scope="session")
+def keras():
+    """Keras on TensorFlow; the test is skipped, visibly, where it is not installed."""
+    pytest.importorskip("tensorflow")
+    from unetrt import vendor
+
+    return vendor.keras()
+
+
 @pytest.fixture
 def disc_folder(tmp_path: Path) -> Path:
     """A folder of six discs with masks."""
@@ -72,10 +81,12 @@ def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.builder import TrainSpec, UNetSpec, build_unet, save_model, train
+    from unetrt.builder import TrainSpec, UNetSpec, build_unet
+    from unetrt.builder.fit import fit
     from unetrt.convert.precision import to_precision
     from unetrt.convert.to_engine import EngineSpec, build_engine
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import save_model
     from unetrt.tensors import ShapeRange
 
     folder = tmp_path_factory.mktemp("road")
@@ -91,7 +102,7 @@ def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
         pixel_std=std,
     )
     model = build_unet(spec)
-    train(model, discs, TrainSpec(epochs=2, crop=32, batch=4))
+    fit(model, discs, TrainSpec(epochs=2, crop=32, batch=4))
     file = save_model(
         model,
         folder / "model.keras",

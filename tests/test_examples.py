@@ -62,7 +62,8 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def keras_file(tmp_path_factory):
     """Make the Keras model of the examples."""
-    from unetrt.builder import UNetSpec, build_unet, save_model
+    from unetrt.builder import UNetSpec, build_unet
+    from unetrt.keras_models import save_model
 
     spec = UNetSpec(shape=(None, None, 1), n_classes=2, filters=(4,), bottleneck=8)
     path = tmp_path_factory.mktemp("examples") / "model.keras"

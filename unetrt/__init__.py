@@ -2,48 +2,68 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from unetrt.lazy import lazy_names
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, KerasFile, OnnxModel
+    from unetrt.builder.history import TrainResult
+    from unetrt.builder.plan import Plan, plan
+    from unetrt.builder.spec import UNetSpec
+    from unetrt.builder.train import train
+    from unetrt.builder.train_spec import TrainSpec
+    from unetrt.data import Dataset, load_dataset, read_image
     from unetrt.errors import BadInput, CheckFailed, UnetrtError
+    from unetrt.progress import ConsoleProgress, Progress
     from unetrt.tensors import ShapeRange, TensorSpec
+else:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "BadInput": "errors",
+            "CheckFailed": "errors",
+            "ConsoleProgress": "progress",
+            "Dataset": "data",
+            "Engine": "artifacts",
+            "KerasFile": "artifacts",
+            "OnnxModel": "artifacts",
+            "Plan": "builder.plan",
+            "Progress": "progress",
+            "ShapeRange": "tensors",
+            "TensorSpec": "tensors",
+            "TrainResult": "builder.history",
+            "TrainSpec": "builder.train_spec",
+            "UNetSpec": "builder.spec",
+            "UnetrtError": "errors",
+            "load_dataset": "data",
+            "plan": "builder.plan",
+            "read_image": "data",
+            "train": "builder.train",
+        },
+    )
 
 __all__ = [
     "BadInput",
     "CheckFailed",
+    "ConsoleProgress",
+    "Dataset",
     "Engine",
     "KerasFile",
     "OnnxModel",
+    "Plan",
+    "Progress",
     "ShapeRange",
     "TensorSpec",
+    "TrainResult",
+    "TrainSpec",
+    "UNetSpec",
     "UnetrtError",
     "__version__",
+    "load_dataset",
+    "plan",
+    "read_image",
+    "train",
 ]
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "BadInput": "errors",
-    "CheckFailed": "errors",
-    "Engine": "artifacts",
-    "KerasFile": "artifacts",
-    "OnnxModel": "artifacts",
-    "ShapeRange": "tensors",
-    "TensorSpec": "tensors",
-    "UnetrtError": "errors",
-}
-"""The module of each name, imported when the name is first asked for: NumPy takes 0.1 s."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})

@@ -38,7 +38,8 @@ def train_a_little(data: Dataset, minutes: float, filters: list[int] | None, out
     `filters` makes a smaller network of the same build, for tests.
     """
     vendor.keras().utils.set_random_seed(0)
-    from unetrt.builder import TrainSpec, UNetSpec, build_unet, train  # noqa: PLC0415
+    from unetrt.builder import TrainSpec, UNetSpec, build_unet  # noqa: PLC0415
+    from unetrt.builder.fit import fit  # noqa: PLC0415
     from unetrt.convert.to_onnx import export_onnx  # noqa: PLC0415
 
     mean, std = data.pixel_statistics()
@@ -49,7 +50,7 @@ def train_a_little(data: Dataset, minutes: float, filters: list[int] | None, out
     model = build_unet(spec)
     # Small steps: it has no normalization layers to steady larger ones.
     training = TrainSpec(minutes=minutes, batch=4, learning_rate=2e-4)
-    result = train(model, data, training, run=out)
+    result = fit(model, data, training, run=out)
     export_onnx(result.model, out / "model.onnx")
     return {
         "parameters": int(model.count_params()),
@@ -60,7 +61,7 @@ def train_a_little(data: Dataset, minutes: float, filters: list[int] | None, out
 
 def _keras(stack: ExitStack, out: Path, _precision: str) -> tuple[Predict, SizeRule, Any]:
     keras = vendor.keras()
-    from unetrt.builder import load_model  # noqa: PLC0415
+    from unetrt.keras_models import load_model  # noqa: PLC0415
 
     model, file = load_model(out / "model.keras")
     stack.callback(keras.backend.clear_session)

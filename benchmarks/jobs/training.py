@@ -18,8 +18,9 @@ import keras
 import numpy as np
 
 from unetrt import vendor
-from unetrt.builder import Augmentation, TrainSpec, UNetSpec, build_unet, train
+from unetrt.builder import Augmentation, TrainSpec, UNetSpec, build_unet
 from unetrt.builder.crops import CropStream
+from unetrt.builder.fit import fit
 from unetrt.builder.loop import batches
 from unetrt.builder.losses import make_loss
 from unetrt.builder.plan import plan
@@ -121,7 +122,7 @@ def training_memory(run: Path, *, filters: tuple[int, ...], crop: int) -> dict[s
     before = rss_bytes()
     start_peak()
     # The clock ends the epoch with its first step; its validation and checkpoint count.
-    result = train(model, data, TrainSpec(minutes=0.01, batch=8, crop=crop), run=run)
+    result = fit(model, data, TrainSpec(minutes=0.01, batch=8, crop=crop), run=run)
     return {
         "parameters": model.count_params(),
         "crop": crop,

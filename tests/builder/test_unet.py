@@ -45,7 +45,8 @@ def test_the_article_s_network_has_its_parameters_and_shapes(keras):
 
 
 def test_the_paper_s_network_has_its_parameters_and_its_table_of_sizes(keras):
-    from unetrt.builder import build_unet, size_rule
+    from unetrt.builder import build_unet
+    from unetrt.keras_models import size_rule
 
     spec = UNetSpec.paper((572, 572, 1), 2)
     model = build_unet(spec)
@@ -80,7 +81,8 @@ def test_the_paper_s_network_has_its_parameters_and_its_table_of_sizes(keras):
     ],
 )
 def test_the_spec_knows_the_sizes_that_its_network_takes(keras, changes):
-    from unetrt.builder import build_unet, size_rule
+    from unetrt.builder import build_unet
+    from unetrt.keras_models import size_rule
 
     spec = UNetSpec(**(TINY | {"shape": (None, None, 1), "n_classes": 2} | changes))
     model = build_unet(spec)

@@ -179,7 +179,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.builder import load_model
+    from unetrt.keras_models import load_model
 
     assert load_model(tmp_path / "model.keras")[1].classes == ("background", "foreground")
 

@@ -24,7 +24,7 @@ def others(road, tmp_path_factory):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.builder import load_model
+    from unetrt.keras_models import load_model
 
     folder = tmp_path_factory.mktemp("others")
     model, _ = load_model(road / "model.keras")

@@ -7,7 +7,7 @@ from typer.main import get_command
 
 from unetrt.__main__ import COMMANDS, app
 from unetrt.cli import shell
-from unetrt.cli.shell import emit, interval
+from unetrt.cli.output import emit, interval
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -64,6 +64,9 @@ def test_an_unfinished_run_is_gone_on_with_or_begun_again_but_never_lost(
 
 def test_a_run_killed_while_it_was_evaluated_is_evaluated(unetrt, disc_folder, unfinished):
     (unfinished / "checkpoint").unlink()
+    changed = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--resume", "--loss", "ce")
+    assert changed.exit_code == 2
+    assert "spec: loss ce_dice -> ce" in plain(changed.stderr)
     done = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--resume")
     assert done.exit_code == 0, done.output
     assert "epoch 1" not in plain(done.stderr)
@@ -81,10 +84,19 @@ def test_restart_begins_again(unetrt, disc_folder, unfinished):
 def test_resume_and_restart_together_are_refused(unetrt, disc_folder, tmp_path):
     done = unetrt("train", disc_folder, "--out", tmp_path, "--resume", "--restart")
     assert done.exit_code == 2
-    assert "--resume or --restart" in plain(done.stderr)
+    assert "takes no --restart" in plain(done.stderr)
 
 
-def test_a_loss_that_does_not_exist_is_refused(unetrt, disc_folder, tmp_path):
-    done = unetrt("train", disc_folder, "--out", tmp_path, "--loss", "magic")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--loss", "magic"), "'--loss': 'magic' is not one of 'ce_dice'"),
+        (("--preset", "tiny"), "'--preset': 'tiny' is not one of 'auto'"),
+        (("--epochs", "1", "--minutes", "2"), "by --epochs takes no --minutes"),
+    ],
+)
+def test_what_there_is_not_or_does_not_apply_is_refused(unetrt, tmp_path, words, told):
+    done = unetrt("train", "brain", "--out", tmp_path / "run", *words)
     assert done.exit_code == 2
-    assert "expected one of ce_dice" in plain(done.stderr)
+    assert told in plain(done.stderr)
+    assert not (tmp_path / "run").exists()

@@ -55,7 +55,7 @@ def test_the_file_itself_says_its_classes_and_where_it_comes_from(road):
 
 @pytest.mark.parametrize("size", [(1, 64, 64), (3, 32, 96)])
 def test_onnx_agrees_with_keras_at_every_size(road, keras, size):
-    from unetrt.builder import load_model
+    from unetrt.keras_models import load_model
     from unetrt.runtime import open_session
 
     model, _ = load_model(road / "model.keras")
@@ -199,8 +199,8 @@ def test_the_exact_gelu_converts(tmp_path, keras):
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("answer", ["probabilities", "labels", "both"])
 def test_the_edges_are_as_asked(road, keras, tmp_path, layout, answer):
-    from unetrt.builder import load_model
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import load_model
     from unetrt.runtime import open_session
 
     model, file = load_model(road / "model.keras")
@@ -220,8 +220,8 @@ def test_the_edges_are_as_asked(road, keras, tmp_path, layout, answer):
 
 @pytest.mark.parametrize("opset", [17, 18, 20, 23])
 def test_every_opset_gives_the_same_answer(road, keras, tmp_path, opset):
-    from unetrt.builder import load_model
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import load_model
 
     model, file = load_model(road / "model.keras")
     made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(opset=opset), origin=file)

@@ -57,10 +57,11 @@ def keras():
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_survives_the_whole_road(keras, tmp_path, name):
-    from unetrt.builder import build_unet, in_full_precision
+    from unetrt.builder import build_unet
     from unetrt.convert.precision import to_precision
     from unetrt.convert.to_engine import EngineSpec, build_engine
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import in_full_precision
     from unetrt.runtime import open_session
     from unetrt.tensors import ShapeRange
 

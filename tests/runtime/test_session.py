@@ -148,9 +148,9 @@ def edges(road, tmp_path_factory):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.builder import load_model
     from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import load_model
 
     model, file = load_model(road / "model.keras")
     spec = ExportSpec(layout="NCHW", pixels="uint8", answer="both")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, figure, interval, table
+from unetrt.cli.output import emit, figure, interval, table
+from unetrt.cli.shell import AsJson
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
@@ -92,10 +93,10 @@ def bench(
     from unetrt.cli.bench_layers import layers_record
     from unetrt.cli.benched import choose_input, time_scope
     from unetrt.cli.predictors import open_all
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
 
     plan = Plan(percentile=percentile, samples=samples, mode=_mode(mode, rate))
-    progress = Progress()
+    progress = ConsoleProgress()
     record = Record(
         title="unetrt bench",
         made=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unetrt.cli.shell import figure, table
+from unetrt.cli.output import figure, table
 from unetrt.errors import BadInput, ShapeError
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import typer
 
 from unetrt.benchmarks.matrix import matrix
 from unetrt.benchmarks.matrix.cells import wanted_here
-from unetrt.cli.shell import AsJson, emit
-from unetrt.progress import Progress
+from unetrt.cli.output import emit
+from unetrt.cli.shell import AsJson
+from unetrt.progress import ConsoleProgress
 
 __all__ = ["bench_matrix"]
 
@@ -59,7 +60,7 @@ def bench_matrix(
         out,
         minutes=minutes,
         samples=samples,
-        progress=Progress(),
+        progress=ConsoleProgress(),
         command=shlex.join(["unetrt", *sys.argv[1:]]),
     )
     told = f"{len(record.rows)} rows, {len(record.failures)} failures: {out / matrix.RECORD}"

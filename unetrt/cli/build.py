@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, table
+from unetrt.cli.output import emit, table
+from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine
@@ -72,7 +73,7 @@ def build(
     from unetrt.artifacts import OnnxModel
     from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
     from unetrt.errors import BadInput
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
     from unetrt.tensors import ShapeRange
 
     if out.suffix != ".engine":
@@ -93,7 +94,7 @@ def build(
         targets=tuple(target or ()),
     )
     onnx_model = OnnxModel.load(model)
-    progress = Progress()
+    progress = ConsoleProgress()
     with (
         progress.step("build", f"Building {onnx_model.precision} for {spec.backend}"),
         _heartbeat(progress),

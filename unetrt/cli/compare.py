@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, interval, table
+from unetrt.cli.output import emit, interval, table
+from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
     from unetrt.benchmarks.compare import ComparedRecords

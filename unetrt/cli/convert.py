@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetrt.cli.output import emit, table
 from unetrt.cli.predictors import KERAS
-from unetrt.cli.shell import AsJson, emit, table
+from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
@@ -58,7 +59,7 @@ def convert(
     """
     from unetrt import vendor
     from unetrt.data import load_dataset
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
 
     (vendor.need_rewriter if model.suffix == ".onnx" else vendor.need_exporter)()
     from unetrt.convert.export_spec import ExportSpec
@@ -70,7 +71,7 @@ def convert(
     if model.suffix == ".onnx" and chosen:
         _refuse_edges(model, chosen)
     spec = PrecisionSpec(precision=precision, keep=tuple(keep or ()), rest=rest, images=images)
-    progress = Progress()
+    progress = ConsoleProgress()
     dataset = None
     if data is not None:
         with progress.step("data", f"Reading {data}"):
@@ -148,9 +149,9 @@ def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress)
         KerasFile.load(model)  # before TensorFlow takes its seconds
     with progress.step("convert", f"Loading {model.name}"):
         vendor.keras()
-        from unetrt.builder import read_model
         from unetrt.convert.saved_model import read_saved_model
         from unetrt.convert.to_onnx import export_onnx
+        from unetrt.keras_models import read_model
 
         network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):

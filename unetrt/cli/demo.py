@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, figure, table
+import unetrt
+from unetrt.cli.output import emit, figure, table
+from unetrt.cli.shell import AsJson
+from unetrt.cli.train import show_plan
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
@@ -38,24 +41,20 @@ def demo(
 
     Leaves OUT/report.html and OUT/summary.json, and every artifact beside them.
     """
-    from unetrt import vendor
     from unetrt.data import load_dataset
     from unetrt.files import output_folder
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
 
-    progress = Progress()
+    progress = ConsoleProgress()
     _need_everything()
     with progress.step("data", f"Reading {data}"):
         dataset = load_dataset(data)
     output_folder(out)
     for stale in ("summary.json", "report.html"):
         (out / stale).unlink(missing_ok=True)  # they would describe other artifacts
-    with progress.step("train", "Loading TensorFlow"):
-        vendor.keras()
-    from unetrt.cli.train import planned, train_into
-
-    plan = planned(dataset, progress, minutes=minutes)
-    train_into(out / "run", dataset, plan, progress, restart=True)
+    plan = unetrt.plan(dataset, minutes=minutes)
+    show_plan(plan)
+    unetrt.train(dataset, out / "run", plan, restart=True, progress=progress)
     onnx_models = _convert(out, dataset, progress)
     engines = _build(out, onnx_models, dataset, progress)
     summary = _verify_and_time(out, engines, dataset, progress)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unetrt.cli.shell import AsJson, emit, table
+from unetrt.cli.output import emit, table
+from unetrt.cli.shell import AsJson
 
 __all__ = ["doctor"]
 

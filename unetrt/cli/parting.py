@@ -55,8 +55,8 @@ def _as_onnx(path: Path) -> Iterator[OnnxModel]:
         with runnable(path) as file:
             yield OnnxModel.load(file)
         return
-    from unetrt.builder import load_model
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import load_model
 
     model, origin = load_model(path)
     with tempfile.TemporaryDirectory() as folder:

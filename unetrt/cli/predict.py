@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit
+from unetrt.cli.output import emit
+from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
     from unetrt.data.reading import ImageFile
@@ -51,11 +52,11 @@ def predict(
     """
     from unetrt.errors import DataError, UnetrtError
     from unetrt.files import output_folder
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
     from unetrt.runtime import SessionSpec, open_session
     from unetrt.runtime.predict import Prediction, pipelined
 
-    progress = Progress()
+    progress = ConsoleProgress()
     files = _files(inputs)
     failed: dict[str, str] = {}
     images = 0

@@ -150,7 +150,7 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
     KerasFile.load(path)  # before TensorFlow takes its seconds
     vendor.keras()
     vendor.tensorflow_without_tf32()  # a reference must not round
-    from unetrt.builder import in_full_precision, load_model
+    from unetrt.keras_models import in_full_precision, load_model
 
     model, file = load_model(path)
     return Predictor(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit
+from unetrt.cli.output import emit
+from unetrt.cli.shell import AsJson
 
 __all__ = ["refit"]
 
@@ -26,12 +27,12 @@ def refit(
     from unetrt.artifacts import Engine, OnnxModel
     from unetrt.convert.refit import refit_engine
     from unetrt.errors import BadInput
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
 
     if out.suffix != ".engine":
         raise BadInput(f"Cannot write {out}", expected="a name ending in .engine")
     old, weights = Engine.load(engine), OnnxModel.load(model)
-    with Progress().step("refit", f"Putting the weights of {model.name} into {engine.name}"):
+    with ConsoleProgress().step("refit", f"Putting the weights of {model.name} into {engine.name}"):
         new = refit_engine(old, weights, out)
     emit(
         {"engine": str(new.path), "sha256": new.sha256, "source": new.source},

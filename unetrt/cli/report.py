@@ -9,7 +9,8 @@ import typer
 
 from unetrt.benchmarks.record import read_record
 from unetrt.benchmarks.report import write_report
-from unetrt.cli.shell import AsJson, emit
+from unetrt.cli.output import emit
+from unetrt.cli.shell import AsJson
 from unetrt.files import output_folder
 
 __all__ = ["report"]

@@ -1,28 +1,71 @@
-"""What every subcommand does the same way: results, errors, exit status."""
+"""Report errors and exit statuses, the same way for every subcommand."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from unetrt.errors import BadInput, UnetrtError
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["AsJson", "emit", "escaped", "figure", "first_failure", "interval", "reported", "table"]
-
-T = TypeVar("T")
+__all__ = ["AsJson", "option_of", "print_json", "refuse_options", "reported", "translated"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 
 _INTERRUPTED = 130
+
+_OPTIONS = {
+    "hardware_compatibility": "--hardware-compatible",
+    "memory_bytes": "--memory",
+    "optimization_level": "--level",
+    "seed": "--random",
+    "targets": "--target",
+    "workspace_bytes": "--workspace",
+}
+"""Arguments of the library whose options have another name than theirs."""
+
+_ARGUMENTS = (
+    "answer", "backend", "batch", "data", "images", "keep", "layout", "opset", "out", "percentile",
+    "pixels", "precision", "probabilities", "rate", "refittable", "rest", "restart", "resume",
+    "samples", "scope", "size", "stripped", "tiling", "version_compatible",
+)  # fmt: skip
+"""Arguments of the library whose options have their name."""
+
+_ARGUMENT = re.compile(r"`(\w+)(?:=([^`]*))?`")
+
+
+def option_of(argument: str) -> str | None:
+    """Return the option of an argument of the library; None where there is none.
+
+    >>> option_of("version_compatible"), option_of("workspace_bytes"), option_of("classes")
+    ('--version-compatible', '--workspace', None)
+    """
+    own = f"--{argument.replace('_', '-')}" if argument in _ARGUMENTS else None
+    return _OPTIONS.get(argument, own)
+
+
+def translated(sentence: str) -> str:
+    """Return what the library says with options in the place of its arguments.
+
+    The library writes its arguments between backticks, with a value where one is wanted.
+
+    >>> translated("build it with `refittable=True` or `backend='tensorrt-rtx'`, see `Session`")
+    'build it with --refittable or --backend tensorrt-rtx, see `Session`'
+    """
+
+    def option(found: re.Match[str]) -> str:
+        name, value = option_of(found[1]), found[2]
+        if name is None:
+            return found[0]
+        return name if value in (None, "True") else f"{name} {value.strip(chr(39))}"
+
+    return _ARGUMENT.sub(option, sentence)
 
 
 @contextmanager
@@ -34,100 +77,46 @@ def reported(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except UnetrtError as error:
-        _report(str(error), type(error).__name__, error.result if as_json else None)
+        _report(translated(str(error)), type(error).__name__, error.result if as_json else None)
         raise typer.Exit(error.exit_status) from None
     except typer.BadParameter as error:
         if "Missing" in type(error).__name__:
             raise  # Click shows the usage
-        _report(error.format_message(), BadInput.__name__, {} if as_json else None)
+        # Typer's own word, which tells nobody anything.
+        sentence = error.format_message().replace("Value error, ", "")
+        _report(sentence, BadInput.__name__, {} if as_json else None)
         raise typer.Exit(BadInput.exit_status) from None
     except KeyboardInterrupt:
-        _complain("interrupted; what was finished is kept")
+        typer.echo("interrupted; what was finished is kept", err=True)
         raise typer.Exit(_INTERRUPTED) from None
+
+
+def refuse_options(who: str, **given: object) -> None:
+    """Refuse options that were given where they mean nothing.
+
+    Args:
+        who: what takes none of them, for the error.
+        given: the options' values by the names of their parameters; None, False and an empty list
+            were not given.
+
+    Raises:
+        BadInput: one was given; names all of them.
+    """
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if named:
+        raise BadInput(f"{who} takes no {' and no '.join(named)}", hint="leave it out")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print a document on stdout, with null for what JSON has no number for."""
+    sys.stdout.write(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
 
 
 def _report(sentence: str, kind: str, result: dict[str, Any] | None) -> None:
     if result is not None:
-        _print_json({"error": sentence, "type": kind} | result)
-    _complain(f"[bold red]error:[/] {escaped(sentence)}")
-
-
-def first_failure(check: Callable[[T], None], things: Iterable[T]) -> UnetrtError | None:
-    """Return the error of the first of `things` that `check` refuses, or None."""
-    for thing in things:
-        try:
-            check(thing)
-        except UnetrtError as error:
-            return error
-    return None
-
-
-def emit(
-    result: dict[str, Any],
-    *,
-    as_json: bool,
-    shown: list[Table | str],
-    failure: UnetrtError | None = None,
-) -> None:
-    """Print `result` as one JSON document, or what is `shown` of it to a person, on stdout.
-
-    With a `failure`, the document is the error's, with `result` in it; then the error is raised.
-    """
-    if as_json:
-        if failure is None:
-            _print_json(result)
-            return
-        failure.result = {"result": result}
-        raise failure
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    for part in shown:
-        console.print(escaped(part) if isinstance(part, str) else part)
-    if failure is not None:
-        raise failure
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> Table:
-    """Return a table with its first column to the left and the others to the right."""
-    from rich.table import Table
-
-    drawn = Table(title=escaped(title), title_justify="left")
-    for index, column in enumerate(columns):
-        drawn.add_column(
-            escaped(column), justify="left" if index == 0 else "right", overflow="fold"
-        )
-    for row in rows:
-        drawn.add_row(*map(escaped, row))
-    return drawn
-
-
-def figure(value: float | None, digits: int = 3) -> str:
-    """Return a number for a table, or a dash."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Return "0.950 to 1.050", or "unknown" where there is none or it has no bounds."""
-    known = low is not None and high is not None and math.isfinite(high)
-    return f"{low:.3f} to {high:.3f}" if known else "unknown"
-
-
-def _complain(line: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(line)
-
-
-def escaped(text: str) -> str:
-    """Return text as Rich prints it to the letter: paths and class names may hold brackets."""
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
+        print_json({"error": sentence, "type": kind} | result)
+    typer.secho("error:", fg="red", bold=True, nl=False, err=True)
+    typer.echo(f" {sentence}", err=True)
 
 
 def _finite(value: Any) -> Any:

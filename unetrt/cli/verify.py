@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unetrt.cli.shell import AsJson, emit, first_failure, table
+from unetrt.cli.output import emit, first_failure, table
+from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
     from unetrt.cli.predictors import Predictor
@@ -40,10 +41,10 @@ def verify(
     from unetrt.cli.predictors import check_fit, common_sizes, open_all
     from unetrt.data import load_dataset
     from unetrt.parity import compare
-    from unetrt.progress import Progress
+    from unetrt.progress import ConsoleProgress
     from unetrt.sizes import as_batch
 
-    progress = Progress()
+    progress = ConsoleProgress()
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
             first, *others = open_all(stack, [reference, *candidates])

@@ -11,13 +11,14 @@ from unetrt.data.writing import write_image
 __all__ = ["IGNORED", "Dataset", "Sample", "load_dataset", "read_image", "write_image"]
 
 
-def load_dataset(source: str | Path) -> Dataset:
+def load_dataset(source: str | Path | Dataset) -> Dataset:
     """Load the built-in set "brain", or a folder of images/ and labels/.
 
     Args:
         source: "brain", or a folder whose images and labels are paired by name. Its labels may
             be masks of 0 and 255, 16-bit instance numbers, or classes; a `dataset.json` beside
-            them may name the classes, an `index.csv` the part of each file.
+            them may name the classes, an `index.csv` the part of each file. A data set that is
+            loaded already is returned as it is.
 
     Raises:
         DataError: the folder or a file in it cannot be used; says which and why.
@@ -28,6 +29,8 @@ def load_dataset(source: str | Path) -> Dataset:
         >>> data.train[0].image.shape, data.train[0].label.dtype
         ((48, 56, 1), dtype('uint8'))
     """
+    if isinstance(source, Dataset):
+        return source
     if source == "brain":
         from unetrt.data.brain import load_brain  # noqa: PLC0415  (nilearn takes seconds)
 

@@ -36,7 +36,7 @@ class _Keras:
         if task.keras is None:
             model = keras_twin(task.onnx)
         else:
-            from unetrt.builder.saved import load_model  # noqa: PLC0415
+            from unetrt.keras_models import load_model  # noqa: PLC0415
 
             model, _ = load_model(task.keras)
         image = task.image.astype(np.float32)

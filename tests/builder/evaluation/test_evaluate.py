@@ -30,7 +30,7 @@ def square(top, left, side=6):
 
 
 def test_what_is_right_scores_one_at_no_distance(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     instances = square(2, 2).astype(np.int32) + 2 * square(15, 20)
     samples = [sample("a", instances > 0, instances=instances)]
@@ -41,7 +41,7 @@ def test_what_is_right_scores_one_at_no_distance(keras, bright):
 
 
 def test_a_shift_is_a_distance_and_a_missed_object_is_missed(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     shifted = sample("shifted", square(5, 9), square(5, 5))
     instances = square(2, 2).astype(np.int32) * 7 + 9 * square(20, 20)
@@ -56,7 +56,7 @@ def test_a_shift_is_a_distance_and_a_missed_object_is_missed(keras, bright):
 
 
 def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     instances = square(5, 5).astype(np.int32) + 2 * square(5, 11)
     found = evaluate(bright, [sample("a", instances > 0, instances=instances)], CLASSES,
@@ -66,7 +66,7 @@ def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
 
 
 def test_a_class_on_one_side_only_has_no_distance(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     nothing = np.zeros((8, 8), bool)
     found = evaluate(bright, [sample("a", ~nothing, nothing)], CLASSES, thorough=True)
@@ -75,7 +75,7 @@ def test_a_class_on_one_side_only_has_no_distance(keras, bright):
 
 
 def test_nobody_is_judged_by_ignored_pixels(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     true = np.where(square(15, 20), IGNORED, square(2, 2))
     shown = square(2, 2) | square(15, 20)
@@ -86,7 +86,7 @@ def test_nobody_is_judged_by_ignored_pixels(keras, bright):
 
 
 def test_a_quick_evaluation_leaves_out_what_takes_long_and_counts_as_it_goes(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     done = []
     samples = [sample("a", square(2, 2)), sample("b", square(3, 3))]
@@ -96,7 +96,7 @@ def test_a_quick_evaluation_leaves_out_what_takes_long_and_counts_as_it_goes(ker
 
 
 def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     x = keras.Input((None, None, 1))
     inner = keras.Model(x, bright(keras.layers.Cropping2D(3)(x)))
@@ -106,7 +106,7 @@ def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
 
 
 def test_turns_and_flips_change_nothing_for_a_network_that_turns_with_its_image(keras, bright):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     samples = [sample("a", square(2, 2), square(4, 4))]
     once = evaluate(bright, samples, CLASSES)

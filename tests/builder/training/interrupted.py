@@ -25,7 +25,8 @@ def go(
 ) -> Any:
     """Train on a folder of discs; return the result."""
     vendor.keras().utils.set_random_seed(5)
-    from unetrt.builder import TrainSpec, UNetSpec, build_unet, train
+    from unetrt.builder import TrainSpec, UNetSpec, build_unet
+    from unetrt.builder.fit import fit
 
     network = UNetSpec(
         shape=(None, None, 1),
@@ -40,7 +41,7 @@ def go(
     own = {"epochs": EPOCHS, "crop": 32, "batch": 4, "ema": 0.9, "learning_rate": 0.01, "seed": 5}
     spec = TrainSpec(**(own | changes))
     data = load_dataset(str(folder))
-    return train(build_unet(network), data, spec, run=run, resume=resume, on_step=on_step)
+    return fit(build_unet(network), data, spec, run=run, resume=resume, on_step=on_step)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def curve(run):
 
 def same(result, unbroken, run):
     """Whether two trainings agree to the last bit, in memory and in what they leave."""
-    from unetrt.builder import load_model
+    from unetrt.keras_models import load_model
 
     whole, weights = unbroken
     assert curve(run) == curve(whole)

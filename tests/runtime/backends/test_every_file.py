@@ -26,11 +26,11 @@ def files(road, discs, tmp_path_factory):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.builder import load_model
     from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec, to_precision
     from unetrt.convert.simulate import simulate_bfloat16
     from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import load_model
 
     folder = tmp_path_factory.mktemp("files")
     model, file = load_model(road / "model.keras")

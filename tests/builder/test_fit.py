@@ -25,19 +25,20 @@ def tiny(discs, **fields):
 
 def trained(keras, discs, *, seed=0, network=None, run=None, **fields):
     """A small training that always begins with the same weights."""
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     keras.utils.set_random_seed(seed)
     own = {"epochs": 1, "crop": 32, "batch": 4, "learning_rate": 0.01, "seed": seed}
-    return train(tiny(discs, **(network or {})), discs, TrainSpec(**(own | fields)), run=run)
+    return fit(tiny(discs, **(network or {})), discs, TrainSpec(**(own | fields)), run=run)
 
 
 def test_training_learns_and_keeps_the_weights_of_its_best_epoch(keras, discs):
-    from unetrt.builder import evaluate, train
+    from unetrt.builder.evaluate import evaluate
+    from unetrt.builder.fit import fit
 
     keras.utils.set_random_seed(0)
     seen = []
-    result = train(
+    result = fit(
         tiny(discs),
         discs,
         TrainSpec(epochs=3, crop=32, batch=4, learning_rate=0.01),
@@ -87,7 +88,7 @@ def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
 
 
 def test_averages_are_validated_and_kept_while_training_goes_on_with_raw_weights(keras, discs):
-    from unetrt.builder import evaluate
+    from unetrt.builder.evaluate import evaluate
 
     raw = trained(keras, discs, epochs=2)
     averaged = trained(keras, discs, epochs=2, ema=0.9)
@@ -121,11 +122,11 @@ def test_sgd_has_the_papers_momentum(keras):
 
 
 def test_a_crop_that_the_network_cannot_take_is_rounded_up_and_said(keras, discs):
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     said = []
     spec = TrainSpec(epochs=1, crop=30, batch=2)
-    result = train(tiny(discs), discs, spec, on_step=said.append)
+    result = fit(tiny(discs), discs, spec, on_step=said.append)
     assert result.spec.crop == 32
     assert said[0] == "crops of 32 pixels, not 30, which the network cannot take"
 
@@ -147,50 +148,51 @@ def test_a_model_of_one_size_is_trained_on_images_of_that_size_alone(keras, disc
 
 
 def test_a_model_without_a_size_rule_is_refused(keras, discs):
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     layers = keras.layers
     halving = [layers.Conv2D(2, 1, strides=2), layers.Softmax()]
     model = keras.Sequential([keras.Input((None, None, 1)), *halving])
     with pytest.raises(UnsupportedModel, match="Cannot find a size"):
-        train(model, discs)
+        fit(model, discs)
 
 
 def test_a_model_of_other_channels_or_classes_is_refused(keras, discs):
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     with pytest.raises(BadInput, match="a model of 3 channels, expected 1"):
-        train(tiny(discs, shape=(None, None, 3)), discs)
+        fit(tiny(discs, shape=(None, None, 3)), discs)
     with pytest.raises(BadInput, match=r"a model of 5 classes, expected 2 \(background, disc\)"):
-        train(tiny(discs, n_classes=5), discs)
+        fit(tiny(discs, n_classes=5), discs)
     more = Dataset("more", ("background", "disc", "ring"), discs.train, discs.val, discs.test)
     with pytest.raises(BadInput, match=r"a model of 2 classes, expected 3 \(background, disc, r"):
-        train(tiny(discs), more)
+        fit(tiny(discs), more)
 
 
 def test_a_class_that_no_training_label_shows_is_refused(keras, discs):
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     data = replace(discs, classes=("background", "disc", "ghost"))
     with pytest.raises(
         DataError, match="No training label of 'discs' shows ghost: expected pixels"
     ):
-        train(tiny(discs, n_classes=3), data, TrainSpec(epochs=1))
+        fit(tiny(discs, n_classes=3), data, TrainSpec(epochs=1))
 
 
 def test_a_loss_that_is_not_a_number_stops_the_training(keras, discs):
-    from unetrt.builder import train
+    from unetrt.builder.fit import fit
 
     model = tiny(discs)
     weights = model.get_weights()
     weights[0][:] = np.nan
     model.set_weights(weights)
     with pytest.raises(DataError, match="Training diverged: got a loss of nan at step 1"):
-        train(model, discs, TrainSpec(epochs=1, crop=32, batch=2))
+        fit(model, discs, TrainSpec(epochs=1, crop=32, batch=2))
 
 
 def test_a_training_that_diverges_later_says_where_the_best_epoch_is(keras, discs, tmp_path):
-    from unetrt.builder import load_model, train
+    from unetrt.builder.fit import fit
+    from unetrt.keras_models import load_model
 
     model = tiny(discs)
 
@@ -198,7 +200,7 @@ def test_a_training_that_diverges_later_says_where_the_best_epoch_is(keras, disc
         model.get_layer("logits").bias.assign([np.nan, np.nan])
 
     with pytest.raises(DataError, match="at step 51.*the best epoch is kept in .*model.keras"):
-        train(model, discs, TrainSpec(epochs=2, crop=32, batch=2), run=tmp_path, on_epoch=spoil)
+        fit(model, discs, TrainSpec(epochs=2, crop=32, batch=2), run=tmp_path, on_epoch=spoil)
     kept, _ = load_model(tmp_path / "model.keras")
     assert all(np.isfinite(weights).all() for weights in kept.get_weights())
 
@@ -215,7 +217,7 @@ def test_a_step_that_overflows_float16_is_left_out(keras, discs):
 
 
 def test_a_run_leaves_the_best_model_its_curve_and_logs(keras, discs, tmp_path):
-    from unetrt.builder import load_model
+    from unetrt.keras_models import load_model
 
     run = tmp_path / "run"
     result = trained(keras, discs, epochs=2, run=run)

@@ -1,0 +1,59 @@
+"""Offer a package's names without importing their modules until a name is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from unetrt.errors import MissingDependency
+
+__all__ = ["lazy_names"]
+
+_EXTRAS = {
+    "keras": "train",
+    "onnx": "rtx",
+    "onnx_ir": "train",
+    "onnxscript": "train",
+    "scipy": "train",
+    "tensorflow": "train",
+    "tf2onnx": "train",
+}
+"""The extra that brings each optional package that a module of ours imports at its top."""
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return a package's `__getattr__` and `__dir__` (PEP 562).
+
+    A name must not be that of a module of the package, which an import would put in its place.
+
+    Args:
+        package: its `__name__`.
+        homes: the module of each name, below the package: {"build": "convert.to_engine"}.
+
+    Raises:
+        MissingDependency: (the functions) a module stands on a package that is not installed.
+
+    >>> get, names = lazy_names("unetrt", {"ShapeRange": "tensors"})
+    >>> get("ShapeRange")(1, 2, 4)
+    ShapeRange(min=1, opt=2, max=4)
+    >>> names()
+    ['ShapeRange']
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
+            return getattr(import_module(f"{package}.{homes[name]}"), name)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in _EXTRAS:
+                raise
+            raise MissingDependency(
+                missing, extra=_EXTRAS[missing], purpose=f"{package}.{name}"
+            ) from error
+
+    return get, lambda: sorted(homes)
