@@ -19,9 +19,9 @@ _OWN = ("device", "computes_in", "configuration", "input")
 
 
 def compare_rows(first: Row, other: Row, again_ns: Sequence[Sequence[int]]) -> Comparison:
-    """Compare a row with the first one, beside the A/A test of the first one.
+    """Compare a row with the first one; the first one's A/A test is the null.
 
-    All three were timed in the same rounds.
+    All were timed in the same rounds.
 
     Args:
         first: the baseline, a.

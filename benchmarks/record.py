@@ -1,4 +1,4 @@
-"""The record of a benchmark: a versioned JSON file with every raw sample.
+"""Read and write the record of a benchmark: a versioned JSON file with every raw sample.
 
 record.schema.json, beside this file, describes it field by field. A reader refuses versions that
 it does not know.
@@ -111,7 +111,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        """Identify the row: no two of a record, and the same row of another record, share it."""
+        """Identify the row: no other row of a record has this id, the same row of another has."""
         shape = "x".join(map(str, self.shape))
         mode = self.mode if self.rate_per_s is None else f"{self.mode}@{self.rate_per_s:g}"
         parts = [self.network, self.precision, self.backend, shape, self.scope, mode]
@@ -280,7 +280,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Hold a benchmark.
+    """Hold the result of a benchmark.
 
     Attributes:
         title: of its report.

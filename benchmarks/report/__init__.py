@@ -1,4 +1,4 @@
-"""The report of a benchmark for people: an HTML page and a Markdown file, made of its record."""
+"""Write the report of a benchmark, an HTML page and a Markdown file, from its record."""
 
 from __future__ import annotations
 

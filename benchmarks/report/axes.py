@@ -1,4 +1,4 @@
-"""The axes that the report's charts are drawn on: strips over one axis, or a plane."""
+"""Lay out the axes that charts are drawn on: strips over one axis, or a plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's charts, drawn by matplotlib as SVG."""
+"""Draw the report's charts by matplotlib, as SVG."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TYPES = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf1
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One drawing.
+    """Hold one drawing.
 
     Attributes:
         title: stands above it.

@@ -1,4 +1,4 @@
-"""The report's tables, made once, for the page and for the Markdown file."""
+"""List the figures of a record in tables, for the page and for the Markdown file."""
 
 from __future__ import annotations
 
@@ -48,15 +48,16 @@ class Table:
 
 def all_rows(rows: Sequence[Row]) -> Table:
     """List every row, with the percentiles that its samples are enough for."""
+    percentiles = [name for name in _PERCENTILES if any(name in row.latency_ms for row in rows)]
     columns = (
         "network", "input", "library", "precision", "computes in", "scope", "samples",
-        "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "min ms", "max ms", "images/s", "of ceiling",
+        *(f"{name} ms" for name in percentiles), "min ms", "max ms", "images/s", "of ceiling",
         "notes",
     )  # fmt: skip
-    return Table(columns, tuple(map(_cells, ordered(rows))), words=5)
+    return Table(columns, tuple(_cells(row, percentiles) for row in ordered(rows)), words=5)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, percentiles: Sequence[str]) -> tuple[str, ...]:
     latency = row.latency_ms
     notes = ["throttled"] * bool(row.throttled_windows) + ["warning"] * bool(row.warnings)
     return (
@@ -67,7 +68,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.arithmetic,
         scope_of(row),
         f"{latency['n']:,}",
-        *(figure(latency[name]) if name in latency else MISSING for name in _PERCENTILES),
+        *(figure(latency[name]) if name in latency else MISSING for name in percentiles),
         figure(latency["min"]),
         figure(latency["max"]),
         figure(row.images_per_s),

@@ -1,4 +1,4 @@
-"""A record's rows, comparisons and networks, joined and in the order in which a report has them."""
+"""Join and order a record's rows, comparisons and networks for its report."""
 
 from __future__ import annotations
 

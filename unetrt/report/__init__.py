@@ -1,4 +1,4 @@
-"""Pages and charts in one style, and the report of the demo."""
+"""Draw pages and charts in one style; write the report of the demo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of the demo's report: predictions, the course of training, latency."""
+"""Draw the figures of the demo's report: predictions, the course of training, latency."""
 
 from __future__ import annotations
 

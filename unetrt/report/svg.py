@@ -1,4 +1,4 @@
-"""Charts drawn by matplotlib in one style, as SVG that follows a page's light and dark colours."""
+"""Draw charts by matplotlib in one style, as SVG that follows a page's light and dark colours."""
 
 from __future__ import annotations
 
