@@ -12,17 +12,130 @@ from unetrt.errors import UnsupportedModel
 from unetrt.sizes import SizeRule
 
 from . import passes
-from .passes.nodes import constant_of
+from .passes.nodes import constant_of, is_image
 from .trace import Source, clean_trace
 
 __all__ = ["size_rule", "trace_free"]
 
-Places: TypeAlias = dict[ir.Value, tuple[int, int]]
-"""Which node makes a value, and as its how manieth output; -1 for what the graph is given."""
+_STEP = 128
+"""Pixels by which a second trace is larger, at least."""
+
+_Places: TypeAlias = dict[ir.Value, tuple[int, int]]
+"""The number of the node that makes a value, -1 for the graph's inputs, and of the output."""
 
 
-def are_twins(one: ir.Model, other: ir.Model) -> bool:
-    """Whether both graphs have the same nodes, attributes and constants."""
+def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Model, SizeRule]:
+    """Trace `source` near `size`, and free height and width where the graph holds at every size.
+
+    That is proven by nodes of kinds that hold no size, if all layers are Keras' own; else by a
+    second trace at another size that gives an identical graph. Elsewhere the graph keeps the size
+    it was traced at, whatever its strides.
+
+    Args:
+        source: the network.
+        opset: of the graph, 17 or 18.
+        size: height and width, in pixels, to trace at.
+
+    Returns:
+        The graph, and the rule of the heights and widths that it takes.
+
+    Raises:
+        UnsupportedModel: see `clean_trace`.
+    """
+    graph = clean_trace(source, opset, size)
+    images = [port for port in source.inputs if port.is_image]
+    if not images:
+        return graph, SizeRule()
+    rule = size_rule(graph)
+    fixed = SizeRule(margin=rule.margin)
+    has_free_sides = all(side is None for port in images for side in port.shape[1:3])
+    if has_free_sides and not all(map(rule.fits, size)):
+        # The padding of 'same' depends on the remainder: none, at the sizes that will be run.
+        height, width = map(rule.at_least, size)
+        fitting = clean_trace(source, opset, (height, width))
+        if _is_free(source, fitting, opset, (height, width), rule):
+            passes.FreeAxes()(fitting)
+            return fitting, rule
+        return graph, fixed
+    sides = [side for value in filter(is_image, graph.graph.inputs) for side in value.shape[1:3]]
+    if all(map(rule.fits, sides)) and _is_free(source, graph, opset, size, rule):
+        passes.FreeAxes()(graph)
+        return graph, rule
+    return graph, fixed
+
+
+def size_rule(model: ir.Model) -> SizeRule:
+    """Return the rule of the heights and widths that a graph takes, traced at one that fits.
+
+    A side must be halved as often as the deepest path does: the product of its strides, less what
+    transposed convolutions and resizing give back on the way. An output at the image's scale that
+    is smaller all the same is that of a network without padding: then the side it was traced at
+    has the remainder that all must have.
+    """
+    scales: dict[ir.Value, tuple[int, int]] = {}
+    multiple = 1
+    for node in model.graph:
+        read = [scales.get(value, (1, 1)) for value in node.inputs if value is not None]
+        down, up = _factors(node)
+        sides = [max((scale[axis] for scale in read), default=1) for axis in (0, 1)]
+        scale = tuple(max(1, s * d // u) for s, d, u in zip(sides, down, up, strict=True))
+        scales.update(dict.fromkeys(node.outputs, scale))
+        multiple = lcm(multiple, *scale)
+    full = [value for value in model.graph.outputs if scales.get(value, (1, 1)) == (1, 1)]
+    images = [own for value in (*model.graph.inputs, *full) if (own := _fixed_sides(value))]
+    if len(images) == 2:  # noqa: PLR2004  (one image in, one map out)
+        (height, width), out = images
+        lost = {height - out[0], width - out[1]}
+        if len(lost) == 1 and min(lost) > 0 and min(lost) % 2 == 0:
+            return SizeRule(multiple, height % multiple, lost.pop() // 2)
+    return SizeRule(multiple)
+
+
+def _fixed_sides(value: ir.Value) -> tuple[int, int] | None:
+    """Return height and width of an image [batch, height, width, channels] that fixes them."""
+    sides = list(value.shape)[1:3] if is_image(value) else []
+    fixed = len(sides) > 0 and all(isinstance(side, int) for side in sides)
+    return (sides[0], sides[1]) if fixed else None
+
+
+def _factors(node: ir.Node) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return by how much a node shrinks and stretches height and width."""
+    if node.op_type == "Resize":
+        scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None  # noqa: PLR2004
+        if scales is not None and scales.size == 4:  # noqa: PLR2004
+            return (1, 1), (max(1, int(scales[2])), max(1, int(scales[3])))
+    strides = node.attributes.get("strides")
+    if strides is None or len(strides.as_ints()) != 2:  # noqa: PLR2004
+        return (1, 1), (1, 1)
+    rows, columns = strides.as_ints()
+    if node.op_type == "ConvTranspose":
+        return (1, 1), (rows, columns)
+    return (rows, columns), (1, 1)
+
+
+def _is_free(
+    source: Source, graph: ir.Model, opset: int, size: tuple[int, int], rule: SizeRule
+) -> bool:
+    only_images = all(is_image(v) for v in graph.graph.outputs if v.shape is not None)
+    if source.is_plain and only_images and passes.holds_no_size(graph):
+        return True
+    if any(side is not None for port in source.inputs if port.is_image for side in port.shape[1:3]):
+        return False  # it can be traced at no other
+    step = -(-_STEP // rule.multiple) * rule.multiple
+    try:
+        other = clean_trace(source, opset, (size[0] + step, size[1] + 2 * step))
+    except UnsupportedModel:
+        return False  # some layer takes only the first size
+    return _are_identical(graph, other) and _other_outputs(graph) == _other_outputs(other)
+
+
+def _other_outputs(graph: ir.Model) -> list[list[int | str]]:
+    """Return the shapes, without the batch, of outputs that are not images: they name no side."""
+    return [list(value.shape[1:]) for value in graph.graph.outputs if not is_image(value)]
+
+
+def _are_identical(one: ir.Model, other: ir.Model) -> bool:
+    """Return whether both graphs have the same nodes, attributes and constants."""
     if len(one.graph) != len(other.graph):
         return False
     places = _places_of(one.graph), _places_of(other.graph)
@@ -33,7 +146,7 @@ def are_twins(one: ir.Model, other: ir.Model) -> bool:
 
 
 def _in_order(graph: ir.Graph) -> list[ir.Node]:
-    """Return the nodes as they are met going back from the outputs, what they read before them.
+    """Return the nodes in the order of a walk back from the outputs, each after those it reads.
 
     The graph's own order is one of many: tf2onnx sorts nodes by names that it counts.
     """
@@ -52,19 +165,19 @@ def _in_order(graph: ir.Graph) -> list[ir.Node]:
     return list(ordered)
 
 
-def _places_of(graph: ir.Graph) -> Places:
-    """Return where each value that is computed or given comes from; names may differ."""
-    given = {value: (-1, k) for k, value in enumerate(graph.inputs)}
-    made = {
+def _places_of(graph: ir.Graph) -> _Places:
+    """Return the place of each value; its name may differ between graphs that are identical."""
+    inputs = {value: (-1, k) for k, value in enumerate(graph.inputs)}
+    outputs = {
         value: (index, k)
         for index, node in enumerate(_in_order(graph))
         for k, value in enumerate(node.outputs)
     }
-    return given | made
+    return inputs | outputs
 
 
 def _same_kind(one: ir.Node, other: ir.Node) -> bool:
-    """Whether both are the same operator with the same attributes."""
+    """Return whether both are the same operator with the same attributes."""
     return (
         one.op_type == other.op_type
         and len(one.inputs) == len(other.inputs)
@@ -73,13 +186,13 @@ def _same_kind(one: ir.Node, other: ir.Node) -> bool:
     )
 
 
-def _same_inputs(one: ir.Node, other: ir.Node, places: tuple[Places, Places]) -> bool:
-    """Whether two nodes of the same kind read the same constants, and values of the same place."""
+def _same_inputs(one: ir.Node, other: ir.Node, places: tuple[_Places, _Places]) -> bool:
+    """Return whether two nodes read the same constants, and values of the same place."""
     return all(_same_input(*pair, places) for pair in zip(one.inputs, other.inputs, strict=True))
 
 
 def _same_input(
-    one: ir.Value | None, other: ir.Value | None, places: tuple[Places, Places]
+    one: ir.Value | None, other: ir.Value | None, places: tuple[_Places, _Places]
 ) -> bool:
     if one is None or other is None:
         return one is other
@@ -92,119 +205,3 @@ def _same_attribute(one: ir.Attr, other: ir.Attr) -> bool:
     if one.type == ir.AttributeType.TENSOR:
         return bool(np.array_equal(one.value.numpy(), other.value.numpy()))
     return bool(one.value == other.value)
-
-
-_IMAGE_RANK = 4
-
-
-def size_rule(model: ir.Model) -> SizeRule:
-    """Return which heights and widths the graph takes, which was traced at one that it does.
-
-    A side must be halved as often as the deepest path does: the product of its strides, less what
-    transposed convolutions and resizing give back on the way. An answer at the image's scale that
-    is smaller all the same is that of a network without padding: then the side it was traced at
-    has the remainder that all must have.
-    """
-    reached: dict[ir.Value, tuple[int, int]] = {}
-    multiple = 1
-    for node in model.graph:
-        given = [reached.get(value, (1, 1)) for value in node.inputs if value is not None]
-        down, up = _factors(node)
-        sides = [max((g[axis] for g in given), default=1) for axis in (0, 1)]
-        made = tuple(max(1, s * d // u) for s, d, u in zip(sides, down, up, strict=True))
-        reached.update(dict.fromkeys(node.outputs, made))
-        multiple = lcm(multiple, *made)
-    full = [value for value in model.graph.outputs if reached.get(value, (1, 1)) == (1, 1)]
-    images = [_image_sides(value) for value in (*model.graph.inputs, *full) if _is_image(value)]
-    if len(images) == 2:  # noqa: PLR2004  (one image in, one answer out)
-        (height, width), answer = images
-        lost = {height - answer[0], width - answer[1]}
-        if len(lost) == 1 and min(lost) > 0 and min(lost) % 2 == 0:
-            return SizeRule(multiple, height % multiple, lost.pop() // 2)
-    return SizeRule(multiple)
-
-
-def _is_image(value: ir.Value) -> bool:
-    shape = value.shape
-    fixed = shape is not None and len(shape) == _IMAGE_RANK
-    return fixed and all(isinstance(side, int) for side in list(shape)[1:3])
-
-
-def _image_sides(value: ir.Value) -> tuple[int, int]:
-    return int(value.shape[1]), int(value.shape[2])
-
-
-def _factors(node: ir.Node) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return by how much a node shrinks and stretches height and width."""
-    if node.op_type == "Resize":
-        scales = constant_of(node.inputs[2]) if len(node.inputs) > 2 else None  # noqa: PLR2004
-        if scales is not None and scales.size == _IMAGE_RANK:
-            return (1, 1), (max(1, int(scales[2])), max(1, int(scales[3])))
-    strides = node.attributes.get("strides")
-    if strides is None or len(strides.as_ints()) != 2:  # noqa: PLR2004
-        return (1, 1), (1, 1)
-    rows, columns = strides.as_ints()
-    if node.op_type == "ConvTranspose":
-        return (1, 1), (rows, columns)
-    return (rows, columns), (1, 1)
-
-
-_STEP = 128
-"""By how much a second trace is larger, at least."""
-
-
-def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Model, SizeRule]:
-    """Trace `source` near `size`; return the graph and which heights and widths it takes.
-
-    They are free, by the rule that strides and margins make, where the graph is the network's at
-    every size: nodes of kinds that hold no size prove it, if all layers are Keras' own; else a
-    second trace at another size that gives the very same graph does. Elsewhere the graph keeps the
-    size it was traced at, whatever its strides.
-
-    Raises:
-        UnsupportedModel: see `clean_trace`.
-    """
-    graph = clean_trace(source, opset, size)
-    images = [port for port in source.inputs if port.is_image]
-    if not images:
-        return graph, SizeRule()
-    rule = size_rule(graph)
-    fixed = SizeRule(margin=rule.margin)
-    open_sides = all(side is None for port in images for side in port.shape[1:3])
-    if open_sides and not all(map(rule.fits, size)):
-        # What 'same' pads depends on the remainder: none, at the sizes that will be run.
-        height, width = map(rule.at_least, size)
-        fitting = clean_trace(source, opset, (height, width))
-        if _is_free(source, fitting, opset, (height, width), rule):
-            passes.FreeAxes()(fitting)
-            return fitting, rule
-        return graph, fixed
-    if all(map(rule.fits, _sides(graph))) and _is_free(source, graph, opset, size, rule):
-        passes.FreeAxes()(graph)
-        return graph, rule
-    return graph, fixed
-
-
-def _is_free(
-    source: Source, graph: ir.Model, opset: int, size: tuple[int, int], rule: SizeRule
-) -> bool:
-    only_images = all(len(v.shape) == 4 for v in graph.graph.outputs if v.shape is not None)  # noqa: PLR2004
-    if source.is_plain and only_images and passes.holds_no_size(graph):
-        return True
-    if any(side is not None for port in source.inputs if port.is_image for side in port.shape[1:3]):
-        return False  # it can be traced at no other
-    step = -(-_STEP // rule.multiple) * rule.multiple
-    try:
-        other = clean_trace(source, opset, (size[0] + step, size[1] + 2 * step))
-    except UnsupportedModel:
-        return False  # some layer takes only the first size
-    return are_twins(graph, other) and _other_outputs(graph) == _other_outputs(other)
-
-
-def _sides(graph: ir.Model) -> list[int]:
-    return [side for v in graph.graph.inputs if len(v.shape) == 4 for side in v.shape[1:3]]  # noqa: PLR2004
-
-
-def _other_outputs(graph: ir.Model) -> list[list[int | str]]:
-    """Return the shapes, without the batch, of outputs that are not images: they name no side."""
-    return [list(v.shape[1:]) for v in graph.graph.outputs if len(v.shape) != 4]  # noqa: PLR2004

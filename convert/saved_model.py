@@ -28,7 +28,9 @@ _SIGNATURE = "serving_default"
 
 
 def read_saved_model(folder: Path) -> tuple[Source, KerasFile]:
-    """Read the signature `serving_default` of a SavedModel, and what is known about the folder.
+    """Read the signature `serving_default` of a SavedModel as a network that can be traced.
+
+    The second value tells where it came from, for `export_onnx(..., origin=...)`.
 
     Raises:
         ArtifactError: not a SavedModel, damaged, or without that signature.
@@ -98,7 +100,7 @@ def _source(folder: Path, function: Any) -> Source:
         function, lower_control_flow=False, aggressive_inlining=True
     )
     for node in graph.node:
-        # They order side effects, of which there are none, and keep the old variables alive.
+        # Control inputs order side effects, of which there are none, and keep old variables alive.
         values = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
         node.input.extend(values)
@@ -125,15 +127,15 @@ def _source(folder: Path, function: Any) -> Source:
         bound = dict(zip(index, tensors[len(inputs) :], strict=True))
         given |= {f"{read}:0": bound[variable] for read, (variable, _) in reads.items()}
         wanted = [tensor.name for tensor in function.outputs]
-        made: list[tf.Tensor] = tf.graph_util.import_graph_def(
+        outputs: list[tf.Tensor] = tf.graph_util.import_graph_def(
             graph, input_map=given, return_elements=wanted, name=""
         )
-        return made
+        return outputs
 
-    def answer(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    def predict(*tensors: tf.Tensor) -> list[tf.Tensor]:
         named = {port.name: tensor for port, tensor in zip(ports, tensors, strict=True)}
-        made = function(**named)
-        return [made[name] for name in sorted(made)]
+        outputs = function(**named)
+        return [outputs[name] for name in sorted(outputs)]
 
     return Source(
         name=folder.name,
@@ -141,7 +143,7 @@ def _source(folder: Path, function: Any) -> Source:
         output_names=tuple(sorted(function.structured_outputs)),
         weights=weights,
         call=call,
-        answer=answer,
+        predict=predict,
         scope=nullcontext,
         owner=_owner,
     )
