@@ -82,7 +82,7 @@ def compare_candidates(
             )
         for name, samples in found.items():
             taken[name].append(samples)
-    turns = {name: [samples.turns_ns for samples in each] for name, each in taken.items()}
+    turns = {name: [samples.rounds_ns for samples in each] for name, each in taken.items()}
     alone = paired_ratio(turns[first], turns[null], seed=plan.seed)
     result = {first: Compared(alone, alone, verdict(alone), tuple(taken[first]))}
     for name in variants:

@@ -374,8 +374,8 @@ def _comparisons(
 
 def _compared(a: str, b: str, taken: Mapping[str, Samples]) -> dict[str, Any]:
     again = taken.get(_again(a))
-    null = None if again is None else paired_ratio([taken[a].turns_ns], [again.turns_ns])
-    ratio = paired_ratio([taken[a].turns_ns], [taken[b].turns_ns])
+    null = None if again is None else paired_ratio([taken[a].rounds_ns], [again.rounds_ns])
+    ratio = paired_ratio([taken[a].rounds_ns], [taken[b].rounds_ns])
     return Comparison(
         a=a,
         b=b,

@@ -88,7 +88,7 @@ def time_scope(
         taken = measure(candidates, plan, reference=reference, on_run=on_run)
     shape = fitted if scope == "core" else timed_input
     rows = [row_of(taken[p.name], _facts(p), shape, scope=scope, mode=plan.mode) for p in timed]
-    compared = [compare_rows(rows[0], other, taken[again].turns_ns) for other in rows[1:]]
+    compared = [compare_rows(rows[0], other, taken[again].rounds_ns) for other in rows[1:]]
     return replace(
         record,
         rows=(*record.rows, *rows),

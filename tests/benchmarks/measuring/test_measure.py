@@ -17,7 +17,7 @@ def test_every_candidate_runs_as_planned_and_its_warm_up_is_kept_apart():
     assert a.turns == b.turns == [3, 1, 10, 1, 10, 1, 5]
     assert taken["a"].warmup_ns == (1, 2, 3)
     assert len(taken["a"].host_ns) == 25
-    assert [len(turn) for turn in taken["a"].turns_ns] == [10, 10, 5]
+    assert [len(turn) for turn in taken["a"].rounds_ns] == [10, 10, 5]
     assert [window.n for window in taken["b"].windows] == [10, 10, 5]
     assert all(w.ended_s >= w.began_s >= 0 for w in taken["b"].windows)
 

@@ -5,20 +5,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unetrt.benchmarks.statistics import Ratio, own_ratio, paired_ratio, unpaired_ratio, verdict
+from unetrt.benchmarks import Samples, summarize
+from unetrt.benchmarks.statistics import (
+    Ratio,
+    fewest_samples,
+    own_ratio,
+    paired_ratio,
+    unpaired_ratio,
+    verdict,
+)
+from unetrt.errors import BadInput
 
 SAME = "cannot be told apart"
 
 
-def drawn(random, builds=3, turns=10, slower=1.0, drift=0.0, run=10):
-    """Return builds of one program; the machine drifts alike for all who took turns."""
+def drawn(random, builds=3, rounds=10, slower=1.0, drift=0.0, run=10):
+    """Return builds of one program; the machine drifts alike for all who share the rounds."""
     effects = 1 + 0.003 * random.standard_normal(builds)
-    walk = 1 + drift * np.linspace(0, 1, builds * turns).reshape(builds, turns)
+    walk = 1 + drift * np.linspace(0, 1, builds * rounds).reshape(builds, rounds)
     return [
         [
             (1e6 * slower * effects[k] * walk[k, t] * (1 + random.exponential(0.01, run)))
             .astype(int).tolist()
-            for t in range(turns)
+            for t in range(rounds)
         ]
         for k in range(builds)
     ]  # fmt: skip
@@ -56,7 +65,7 @@ lists = st.lists(st.integers(0, 10**9), min_size=2, max_size=40)
 
 @settings(max_examples=30, deadline=None)
 @given(lists, lists)
-def test_the_interval_holds_the_ratio_and_turns_with_it(a, b):
+def test_the_interval_holds_the_ratio_and_rounds_with_it(a, b):
     found, back = unpaired_ratio([a], [b], resamples=50), unpaired_ratio([b], [a], resamples=50)
     assert 0 < found.low <= found.ratio <= found.high < math.inf
     assert math.isclose(found.ratio * back.ratio, 1)
@@ -64,7 +73,7 @@ def test_the_interval_holds_the_ratio_and_turns_with_it(a, b):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**9))
-def test_one_sample_or_one_turn_of_each_says_nothing(a, b):
+def test_one_sample_or_one_round_of_each_says_nothing(a, b):
     ratio = max(1, b) / max(1, a)  # a clock may not have ticked
     for found in (
         paired_ratio([[[a]]], [[[b]]]),
@@ -78,15 +87,33 @@ def test_one_sample_or_one_turn_of_each_says_nothing(a, b):
     assert verdict(Ratio(9, 8, 10), own_ratio([[a]])) == SAME
 
 
-def test_few_turns_are_less_sure_than_their_spread():
-    a, b = [[[100], [100]]], [[[100], [110]]]
-    # Of two drawn turns, one in four is twice the first, and one in four twice the second.
-    ratio, edge = 1.05, math.sqrt(2)
-    assert paired_ratio(a, b) == Ratio(
-        ratio,
-        pytest.approx(ratio * (1 / ratio) ** edge),
-        pytest.approx(ratio * (1.1 / ratio) ** edge),
-    )
+@pytest.mark.parametrize(("rounds", "spread"), [(5, 0.01), (7, 0.01), (7, 0.0), (13, 0.01)])
+def test_the_interval_of_few_rounds_holds_the_truth_as_often_as_it_says(rounds, spread):
+    random = np.random.default_rng(4)
+    held = 0
+    for _ in range(100):
+        shared = np.cumsum(random.normal(0, 0.02, rounds))
+        a, b = (
+            [
+                (1e6 * np.exp(slow + spread * random.normal() + random.gamma(2, 0.02, 10))).tolist()
+                for slow in shared
+            ]
+            for _ in range(2)
+        )
+        found = paired_ratio([a], [b], resamples=400)
+        held += found.low <= 1 <= found.high
+    assert held >= 93
+
+
+def test_two_rounds_tell_their_own_spread():
+    assert paired_ratio([[[100], [100]]], [[[100], [110]]]) == Ratio(1.05, 1.0, pytest.approx(1.1))
+
+
+def test_rounds_of_several_lengths_are_drawn_whole():
+    a, b = [[[100] * 3, [100] * 3, [100]]], [[[110] * 3, [110] * 3, [900]]]
+    found = paired_ratio(a, b)
+    assert (found.ratio, found.low) == (1.1, 1.1)
+    assert found.high > 8
 
 
 def test_a_run_beside_itself_drifts_as_two_runs_do():
@@ -94,7 +121,7 @@ def test_a_run_beside_itself_drifts_as_two_runs_do():
     (still,), (drifting,) = drawn(random, builds=1), drawn(random, builds=1, drift=0.3)
     assert own_ratio(still).noise < 1.02
     assert own_ratio(drifting).noise > 1.1
-    assert own_ratio([still[0] + still[1]]).noise < 1.1  # one turn, cut into blocks
+    assert own_ratio([still[0] + still[1]]).noise < 1.1  # one round, cut into blocks
 
 
 @pytest.mark.parametrize(
@@ -115,3 +142,43 @@ def test_the_same_seed_gives_the_same_interval():
     a, b = drawn(random), drawn(random)
     assert paired_ratio(a, b, resamples=50) == paired_ratio(a, b, resamples=50)
     assert paired_ratio(a, b, resamples=50) != paired_ratio(a, b, resamples=50, seed=1)
+
+
+@pytest.mark.parametrize(("p", "n"), [(90, 64), (95, 130), (99, 662), (99.9, 6636)])
+def test_the_counts_are_loadgen_s(p, n):
+    assert fewest_samples(p) == n
+
+
+@given(st.floats(1, 99.9))
+def test_one_sample_fewer_does_not_carry_the_percentile(p):
+    def chance(n):  # of at most one of n above it
+        q = p / 100
+        return q**n + n * q ** (n - 1) * (1 - q)
+
+    n = fewest_samples(p)
+    assert chance(n) < 0.01 + 1e-12
+    assert n == 2 or chance(n - 1) >= 0.01 - 1e-12
+
+
+@pytest.mark.parametrize("p", [0, 100, -1, 101, float("nan")])
+def test_no_such_percentile(p):
+    with pytest.raises(BadInput, match="There is no such percentile"):
+        fewest_samples(p)
+
+
+def summary_of(count):
+    ns = tuple(range(1_000_000, 1_000_000 * (count + 1), 1_000_000))
+    return summarize(Samples(name="x", host_ns=ns)).to_json()
+
+
+@pytest.mark.parametrize("p", [90, 99, 99.9])
+def test_a_percentile_needs_its_samples(p):
+    assert f"p{p:g}" not in summary_of(fewest_samples(p) - 1)
+    assert f"p{p:g}" in summary_of(fewest_samples(p))
+
+
+def test_figures_are_milliseconds_and_nothing_is_clipped():
+    samples = Samples(name="x", host_ns=(*[2_000_000] * 99, 900_000_000), warmup_ns=(5,))
+    assert summarize(samples).to_json() == pytest.approx(
+        {"p50": 2.0, "p90": 2.0, "mean": 10.98, "min": 2.0, "max": 900.0, "n": 100}
+    )
