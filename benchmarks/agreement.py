@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import BadInput, ParityError
-from unetrt.parity import TOLERANCES
+from unetrt.precision import Precision
 
 from .candidates import Candidate
 
@@ -23,7 +23,7 @@ class Answering(Candidate, Protocol):
 
     @property
     def precision(self) -> str:
-        """A key of unetrt.parity.TOLERANCES."""
+        """Name the precision whose tolerance it is held to."""
 
     def answer(self) -> NDArray[Any]:
         """Run once on the input in place: probabilities [batch, height, width, classes], or labels
@@ -87,7 +87,7 @@ def check_answer(
     answer: NDArray[Any], reference: Reference, *, name: str, precision: str
 ) -> Agreement:
     """As `check_agreement`, of an answer that is known already."""
-    tolerance, expected = TOLERANCES[precision], reference.answer
+    tolerance, expected = Precision.of(precision).tolerance, reference.answer
     if answer.ndim == expected.ndim and answer.shape != expected.shape:
         raise ParityError(
             f"{name} gives another shape than {reference.name}",

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from unetrt.errors import BadInput
 from unetrt.files import write_text
+from unetrt.precision import Precision
 
 from .telemetry import Window
 
@@ -40,7 +41,6 @@ PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 SCOPES = ("core", "end_to_end")
 MODES = ("serialised", "pipelined", "paced", "open_loop")
 _LATENCIES = {"n", "p50", "mean", "min", "max"}
-_OWN_TYPE = {"fp32": "float32", "tf32": "tf32", "fp16": "float16", "bf16": "bfloat16"}
 _INVERSE = {"faster": "slower", "slower": "faster"}
 
 
@@ -125,10 +125,10 @@ class Row:
     @property
     def label(self) -> str:
         """Name library and precision; also the compute type where that is another."""
-        words = [self.backend, self.precision]
+        words, own = [self.backend, self.precision], Precision.lookup("value", self.precision)
         if self._tf32 is not None:
             words.append(f"(TF32 {self._tf32})")
-        elif not self.computes_in.startswith(_OWN_TYPE.get(self.precision, self.precision)):
+        elif own is None or not self.computes_in.startswith(own.compute_dtype):
             words.append(f"in {self.computes_in}")
         if self.rebuild:
             words.append(f"rebuild {self.rebuild}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from unetrt.artifacts import Engine
 from unetrt.gpu import find_gpu
+from unetrt.precision import Precision
 
 from .candidates import TimedSession
 from .inputs import TimedInput
@@ -15,7 +16,6 @@ from .statistics import Samples, summarize
 
 __all__ = ["Facts", "row_of", "session_facts"]
 
-_COMPUTES_IN = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 _NO_PARITY = {"reference": "none", "max_abs_diff": None, "labels_that_differ": None}
 
 
@@ -37,20 +37,20 @@ def session_facts(session: TimedSession, network: str) -> Facts:
     """Describe a session; of float32 on a GPU, say whether it is TF32."""
     artifact, info = session.artifact, session.info
     tf32 = isinstance(artifact, Engine) and bool(artifact.receipt.get("tf32"))
-    rounds = artifact.precision == "fp32" and (tf32 or info.get("computes_in") == "tf32")
-    precision = "tf32" if rounds else artifact.precision
+    own, said = artifact.precision, str(info.get("computes_in", ""))
+    rounds = own == Precision.FP32 and (tf32 or said == Precision.TF32.compute_dtype)
+    precision = Precision.TF32 if rounds else own
     device = str(info["device"])
     gpu = find_gpu() if device != "CPU" else None
-    known = _COMPUTES_IN.get(precision, precision)
     configuration: dict[str, str | float | bool] = {"version": str(info["version"])}
-    if device != "CPU" and artifact.precision == "fp32":
+    if device != "CPU" and own == Precision.FP32:
         configuration["tf32"] = rounds
     return Facts(
         network=network,
         precision=precision,
         backend=str(info["backend"]),
         device=device if gpu is None else gpu.name,
-        computes_in=str(info.get("computes_in", known)),
+        computes_in=said or precision.compute_dtype,
         configuration=configuration,
         artifact={"file": artifact.path.name, "sha256": artifact.sha256},
     )

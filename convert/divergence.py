@@ -15,11 +15,7 @@ from unetrt.artifacts import OnnxModel
 from .activations import Activations
 from .onnx_file import read_graph
 
-__all__ = ["PARTED", "first_difference"]
-
-PARTED = {"fp32": 1e-3, "tf32": 3e-2, "fp16": 3e-2, "bf16": 1e-1, "int8": 5e-1}
-"""How far a value may be off, of its tensor's largest, before a layer of that precision is at
-fault: some ten times what rounding alone does over the depth of a U-Net."""
+__all__ = ["first_difference"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.errors import ArtifactError, OutputError
 from unetrt.files import sha256_of
 from unetrt.onnx_weights import append_initializer
+from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 from .receptive_field import bytes_per_pixel, receptive_field
@@ -179,12 +180,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-_TYPE_NAMES = {
-    "FLOAT": "fp32", "FLOAT16": "fp16", "BFLOAT16": "bf16", "INT8": "int8", "UINT8": "uint8",
-    "FLOAT8E4M3FN": "fp8", "INT4": "int4",
-}  # fmt: skip
-
-
 class OnnxContent(NamedTuple):
     """A file's bytes, and the ModelProto that they are; weights kept in other files stay there."""
 
@@ -257,7 +252,7 @@ def convolution_types(proto: Any) -> dict[str, str]:
         data_type = type_of(sources[1].input[0] if quantized and sources[1] else node.input[1])
         if data_type is not None:
             name = onnx.TensorProto.DataType.Name(data_type)
-            found[parser_name(node)] = _TYPE_NAMES.get(name, name.lower())
+            found[parser_name(node)] = Precision.lookup("onnx", name) or name.lower()
     return found
 
 

@@ -22,6 +22,7 @@ from onnx_ir.passes.common import (
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.precision import Precision
 
 from . import passes
 from .activations import Activations
@@ -131,9 +132,10 @@ def quantizable(graph: ir.Graph, keep: Collection[str] = ()) -> dict[str, str]:
     }
 
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
+"""The precisions that a float32 file can be retyped to."""
 
-_HALF = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+_RESTS = (Precision.FP32, Precision.FP16)
 
 _BFLOAT16_OPSET = 22
 """The first in which convolutions and pooling may be bfloat16."""
@@ -167,11 +169,13 @@ class PrecisionSpec:
                 got=self.precision,
                 expected=" or ".join((", ".join(PRECISIONS[:-1]), PRECISIONS[-1])),
             )
-        if self.rest not in ("fp32", "fp16"):
-            raise BadInput("Cannot leave the rest in this", got=self.rest, expected="fp32 or fp16")
-        if self.rest != "fp32" and self.precision != "int8":
+        if self.rest not in _RESTS:
+            raise BadInput(
+                "Cannot leave the rest in this", got=self.rest, expected=" or ".join(_RESTS)
+            )
+        if self.rest != Precision.FP32 and self.precision != Precision.INT8:
             raise BadInput(f"Only int8 leaves a rest, {self.precision} does not", got=self.rest)
-        if self.keep and self.precision == "fp32":
+        if self.keep and self.precision == Precision.FP32:
             raise BadInput("fp32 keeps every layer in float32", got=f"keep {', '.join(self.keep)}")
         if self.images < 1:
             raise BadInput("Cannot look at so few images", got=self.images, expected="at least 1")
@@ -204,28 +208,30 @@ def to_precision(
             and the --keep that mends it); or nothing in the model computes in the type.
     """
     spec = spec or PrecisionSpec()
-    if model.precision != "fp32":
+    wanted = Precision.of(spec.precision)
+    quantize = wanted == Precision.INT8
+    if model.precision != Precision.FP32:
         raise BadInput(f"Cannot retype {model.path}", got=model.precision, expected="fp32")
-    if spec.precision == "int8" and data is None:
+    if quantize and data is None:
         raise BadInput(
             f"Cannot quantise {model.path} without images",
             expected="real ones, to take the ranges of its layers from",
             hint="give them with --data",
         )
-    half = _HALF.get(spec.rest if spec.precision == "int8" else spec.precision)
-    graph = _read(model, half, spec.precision)
+    floating = Precision.of(spec.rest) if quantize else wanted
+    graph = _read(model, _opset_for(floating, quantize=quantize), wanted)
     keep = matching(spec.keep, [node.name for node in graph.graph])
-    feeds = [] if data is None or spec.precision == "fp32" else feeds_of(model, data, spec.images)
-    targets = quantizable(graph.graph, keep) if spec.precision == "int8" else {}
+    feeds = [] if data is None or wanted == Precision.FP32 else feeds_of(model, data, spec.images)
+    targets = quantizable(graph.graph, keep) if quantize else {}
     ranges = clips(model.path, feeds, targets.values()) if targets else {}
-    if half is not None:
-        typed = passes.ToHalf(half, keep)
+    if floating != Precision.FP32:
+        typed = passes.ToHalf(floating, keep)
         typed(graph)
-        if half == ir.DataType.FLOAT16 and feeds:
+        if floating == Precision.FP16 and feeds:
             check_float16(model.path, feeds, typed.users, typed.fillers)
     passes.Quantize({node: ranges[value] for node, value in targets.items()})(graph)
     RemoveUnusedNodesPass()(graph)
-    kept = _kept(model, graph.graph, half, targets, spec)
+    kept = _kept(model, graph.graph, wanted, targets)
     made_with = {
         "spec": asdict(spec),
         "kept": kept,
@@ -240,29 +246,34 @@ def to_precision(
         sizes=model.sizes,
         source=source or model.as_source,
         made_with=made_with,
-        precision=spec.precision,
+        precision=wanted,
         layout=model.layout,
         golden=model.golden,
     )
 
 
-def _read(model: OnnxModel, half: ir.DataType | None, precision: str) -> ir.Model:
-    """Load the graph whole, in an opset that has what is wanted, every node with a name."""
+def _opset_for(floating: Precision, *, quantize: bool) -> int:
+    """Return the oldest opset that can express it."""
+    if floating == Precision.BF16:
+        return _BFLOAT16_OPSET
+    return _HALF_SCALES_OPSET if floating == Precision.FP16 and quantize else 0
+
+
+def _read(model: OnnxModel, opset: int, precision: Precision) -> ir.Model:
+    """Load the graph whole, in `opset` or newer, every node with a name."""
     graph = read_graph(model)
     ir.external_data.load_to_model(graph)
-    wanted = _BFLOAT16_OPSET if half == ir.DataType.BFLOAT16 else 0
-    wanted = _HALF_SCALES_OPSET if half is not None and precision == "int8" else wanted
-    if graph.opset_imports[""] < wanted:
+    if graph.opset_imports[""] < opset:
         from onnxscript.version_converter import convert_version  # noqa: PLC0415  (0.2 s)
 
         # It tells which of its two converters it takes, which is nothing to the user.
         logging.getLogger("onnxscript.version_converter").setLevel(logging.ERROR)
-        convert_version(graph, wanted, fallback=True)
-    if graph.opset_imports[""] < wanted:
+        convert_version(graph, opset, fallback=True)
+    if graph.opset_imports[""] < opset:
         raise UnsupportedModel(
             f"Cannot bring {model.path} to the operators that {precision} needs",
             got=f"opset {graph.opset_imports['']}",
-            expected=f"opset {wanted}",
+            expected=f"opset {opset}",
             hint="export it in that opset",
         )
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
@@ -277,23 +288,20 @@ def _read(model: OnnxModel, half: ir.DataType | None, precision: str) -> ir.Mode
 
 
 def _kept(
-    model: OnnxModel,
-    graph: ir.Graph,
-    half: ir.DataType | None,
-    targets: Collection[str],
-    spec: PrecisionSpec,
+    model: OnnxModel, graph: ir.Graph, wanted: Precision, targets: Collection[str]
 ) -> list[str]:
     """Return the convolutions and products that compute in another type than asked for."""
-    if spec.precision == "fp32":
+    if wanted == Precision.FP32:
         return []
     computes = [node for node in graph if node.op_type in COMPUTES]
-    if spec.precision == "int8":
+    if wanted == Precision.INT8:
         kept = [node.name for node in computes if node.name not in targets]
     else:
+        half = ir.DataType[wanted.onnx]
         kept = [node.name for node in computes if node.inputs[0].dtype != half]
     if len(kept) == len(computes):
         raise UnsupportedModel(
-            f"Nothing in {model.path} would compute in {spec.precision}",
+            f"Nothing in {model.path} would compute in {wanted}",
             got=f"{len(computes)} convolutions and matrix products, none of which can"
             if computes
             else "no convolution and no matrix product",

@@ -11,12 +11,10 @@ from typing import Any
 
 from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import ReceiptError
+from unetrt.precision import Precision
 
 __all__ = ["Inspection", "inspect_engine", "read_inspection", "read_receipt"]
 
-_TYPE_NAMES = {
-    "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
-}  # fmt: skip
 _NAMED = 4
 
 
@@ -137,7 +135,7 @@ def read_receipt(
     for layer in layers:
         if layer.type == trt.LayerType.CAST:
             ends = _type_name(layer.get_input(0).dtype), _type_name(layer.get_output(0).dtype)
-            casts += ends[0] != ends[1] and set(ends) <= set(_TYPE_NAMES.values())
+            casts += ends[0] != ends[1] and set(ends) <= set(Precision)
         elif layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION):
             types[layer.name] = _computes_in(layer, quantized)
             flops[types[layer.name]] += _convolution_flops(trt, layer)
@@ -160,7 +158,7 @@ def read_receipt(
 
 def _type_name(dtype: Any) -> str:
     name = str(dtype.name)
-    return _TYPE_NAMES.get(name, name.lower())
+    return Precision.lookup("tensorrt", name) or name.lower()
 
 
 def _computes_in(layer: Any, quantized: Mapping[str, str]) -> str:
@@ -238,7 +236,7 @@ def read_inspection(told: str) -> Inspection:
     """
     read = read_engine_layers(told)
     moves = sum(layer.reformats for layer in read.layers)
-    types = Counter(
+    types: Counter[str] = Counter(
         layer.type for layer in read.layers if not layer.reformats and layer.type is not None
     )
     return Inspection(len(read.layers), moves, dict(types), read.tensors)

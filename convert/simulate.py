@@ -6,6 +6,7 @@ from pathlib import Path
 
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput
+from unetrt.precision import Precision
 
 from . import passes
 from .onnx_file import read_graph, write_onnx
@@ -22,7 +23,7 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
     Raises:
         BadInput: `model` is not bfloat16.
     """
-    if model.precision != "bf16":
+    if model.precision != Precision.BF16:
         raise BadInput(f"Cannot simulate bfloat16 with {model.path}", got=model.precision)
     graph = read_graph(model)
     passes.RoundBfloat16()(graph)
@@ -34,7 +35,7 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
         sizes=model.sizes,
         source=model.as_source,
         made_with={**model.made_with, "simulated": True},
-        precision="bf16",
+        precision=Precision.BF16,
         layout=model.layout,
         golden=model.golden,
     )

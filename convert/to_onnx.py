@@ -21,6 +21,7 @@ from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.errors import UnsupportedModel
 from unetrt.golden import Answer, Golden, draw_grid
 from unetrt.keras_models import size_rule
+from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
 
 from . import passes
@@ -125,7 +126,7 @@ def export_onnx(
         sizes=sizes,
         source=origin.as_source if origin else {"model": source.name, "sha256": weights_sha256},
         made_with=made_with | {"weights_sha256": weights_sha256},
-        precision="fp32",
+        precision=Precision.FP32,
         layout=spec.layout,
         golden=golden,
     )

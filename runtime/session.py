@@ -13,6 +13,7 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import Closing
 from unetrt.parity import SelfTest, run_self_test
+from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, DeviceBackend, open_backend
@@ -39,18 +40,11 @@ def check_finite(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[Any]]) 
         )
 
 
-_TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8"}
-
-
 def computes_in(artifact: OnnxModel | Engine) -> str:
     """Return the type of its convolutions, "tf32" for float32 ones that may round to it."""
-    if (
-        artifact.precision == "fp32"
-        and isinstance(artifact, Engine)
-        and artifact.receipt.get("tf32")
-    ):
-        return "tf32"
-    return _TYPES.get(artifact.precision, artifact.precision)
+    tf32 = isinstance(artifact, Engine) and artifact.receipt.get("tf32")
+    rounds = tf32 and artifact.precision == Precision.FP32
+    return (Precision.TF32 if rounds else artifact.precision).compute_dtype
 
 
 _IMAGE_RANK = 4

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import unetrt
+from unetrt.precision import Precision
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("builder", "convert", "runtime", "benchmarks")
@@ -23,6 +24,33 @@ def python(code):
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
     ).stdout
+
+
+def names_of_precisions():
+    """Gather all names that a precision goes by, with what TensorRT's inspector writes."""
+    names = {getattr(p, n) for p in Precision for n in ("value", "numpy", "onnx", "openvino")}
+    return names | {p.tensorrt for p in Precision} | {p.upper() for p in Precision}
+
+
+def maps_precisions(source):
+    """Yield the lines of dictionaries with two or more names of precisions on one side."""
+    names = names_of_precisions()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Dict):
+            continue
+        sides = (node.keys, [v for v in node.values if isinstance(v, ast.Constant)])
+        spelled = [{getattr(k, "value", None) for k in side} & names for side in sides]
+        if any(len(found) > 1 for found in spelled):
+            yield node.lineno
+
+
+def test_precision_is_the_only_mapping_of_its_names():
+    assert list(maps_precisions('x = {"fp32": "float32", "fp16": "float16"}\n')) == [1]
+    assert list(maps_precisions('x = {"a": "FLOAT", "b": "HALF"}\n')) == [1]
+    paths = [path for top in ("unetrt", *STAGES) for path in sorted((ROOT / top).rglob("*.py"))]
+    assert len(paths) > 150
+    found = {str(p.relative_to(ROOT)): list(maps_precisions(p.read_text())) for p in paths}
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 @pytest.mark.parametrize("stage", STAGES)

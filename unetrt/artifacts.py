@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from unetrt.errors import ArtifactError
+from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import replacing, sha256_of
+from unetrt.precision import Precision
 from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import TensorSpec
 
@@ -89,23 +90,25 @@ class Artifact:
         sidecar = sidecar_of(path)
         try:
             fields = json.loads(sidecar.read_text(encoding="utf-8"))
-            if fields["kind"] != cls.kind or fields["format"] != FORMAT:
-                raise ArtifactError(
-                    f"{sidecar} describes something else",
-                    got=f"kind {fields['kind']!r}, format {fields['format']}",
-                    expected=f"kind {cls.kind!r}, format {FORMAT}",
-                )
-            artifact = cls(path=path, **cls._from_json(fields))
+            kind, version = fields["kind"], fields["format"]
+            known = (kind, version) == (cls.kind, FORMAT)
+            artifact = cls(path=path, **cls._from_json(fields)) if known else None
         except FileNotFoundError as error:
             raise ArtifactError(
                 f"{path} has no sidecar",
                 expected=f"{sidecar.name} beside it",
                 hint="move both files together, or make them again",
             ) from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadInput) as error:
             raise ArtifactError(
                 f"Cannot read {sidecar}", got=repr(error), expected="what unetrt wrote"
             ) from error
+        if artifact is None:
+            raise ArtifactError(
+                f"{sidecar} describes something else",
+                got=f"kind {kind!r}, format {version}",
+                expected=f"kind {cls.kind!r}, format {FORMAT}",
+            )
         if _sha256(path) != artifact.sha256:
             raise ArtifactError(
                 f"{path} is not the file its sidecar describes",
@@ -164,11 +167,14 @@ class _Network(Artifact):
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
-    precision: str = "fp32"
+    precision: Precision = Precision.FP32
     layout: str = "NHWC"
     receptive_field: ReceptiveField = field(default_factory=ReceptiveField.unknown)
     bytes_per_pixel: float = 0.0
     golden: Golden | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", Precision.of(self.precision))
 
     def _to_json(self) -> dict[str, Any]:
         return {
@@ -188,7 +194,7 @@ class _Network(Artifact):
             **super()._from_json(fields),
             "inputs": tuple(map(TensorSpec.from_json, fields["inputs"])),
             "outputs": tuple(map(TensorSpec.from_json, fields["outputs"])),
-            "precision": str(fields["precision"]),
+            "precision": Precision.of(fields["precision"]),
             "layout": str(fields["layout"]),
             "receptive_field": ReceptiveField.from_json(fields["receptive_field"]),
             "bytes_per_pixel": float(fields["bytes_per_pixel"]),

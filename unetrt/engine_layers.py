@@ -7,15 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["EngineLayer", "EngineLayers", "read_engine_layers"]
+from unetrt.precision import Precision
 
-_WORDS = {
-    "fp32": ("FP32", "FLOAT"),
-    "fp16": ("FP16", "HALF"),
-    "bf16": ("BF16", "BFLOAT16"),
-    "int8": ("INT8",),
-    "fp8": ("FP8",),
-}
+__all__ = ["EngineLayer", "EngineLayers", "read_engine_layers"]
 
 _TYPE_KEYS = ("DataType", "Datatype", "Format/Datatype", "Format/DataType")
 """As versions 10 and 11 spell them."""
@@ -32,14 +26,14 @@ class EngineLayer:
         kind: TensorRT's word, such as "CaskConvolution" or "kgen"; "" where only names are kept.
         nodes: the ONNX nodes that it computes, where the engine says so.
         reformats: whether it does nothing but change a tensor's layout or type.
-        type: "fp16", ..., of its first input; None where it is unknown.
+        type: of its first input; None where it is unknown.
     """
 
     name: str
     kind: str
     nodes: tuple[str, ...]
     reformats: bool
-    type: str | None
+    type: Precision | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +73,11 @@ def _layer(told: Any) -> EngineLayer:
     )
 
 
-def _type(told: Any) -> str | None:
+def _type(told: Any) -> Precision | None:
     if not told.get("Inputs"):
         return None
     tensor = told["Inputs"][0]
     text = next((str(tensor[key]) for key in _TYPE_KEYS if key in tensor), "")
-    words = text.upper().replace(".", " ").split()
-    return next((name for name, own in _WORDS.items() if set(own) & set(words)), None)
+    words = set(text.upper().replace(".", " ").split())
+    # The inspector writes "Half" or "FP16", "BFloat16" or "BF16".
+    return next((p for p in Precision if words & {p.upper(), p.tensorrt, p.numpy.upper()}), None)

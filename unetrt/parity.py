@@ -14,14 +14,13 @@ from unetrt.data.dataset import Sample
 from unetrt.errors import BadInput, CheckFailed, ParityError
 from unetrt.golden import Answer, Golden
 from unetrt.overlap import OverlapCounter
+from unetrt.precision import Precision, Tolerance
 from unetrt.sizes import SizeRule, as_batch
 
 __all__ = [
-    "TOLERANCES",
     "Parity",
     "Predict",
     "SelfTest",
-    "Tolerance",
     "compare",
     "judged_by",
     "run_self_test",
@@ -30,36 +29,6 @@ __all__ = [
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """Pixels [1, height, width, channels] to float32 probabilities [1, height, width, classes], or to
 labels uint8 [1, height, width]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """How far a candidate may be from its reference.
-
-    Attributes:
-        max_abs_diff: of any probability.
-        dice: of any class, and of the per-image foreground.
-    """
-
-    max_abs_diff: float
-    dice: float
-
-
-TOLERANCES = {
-    # The same arithmetic in another order.
-    "fp32": Tolerance(max_abs_diff=1e-4, dice=1e-4),
-    # Inputs of each product rounded to 10 bits.
-    "tf32": Tolerance(max_abs_diff=0.1, dice=1e-3),
-    # One pixel on a border may tip far; the Dice may not move.
-    "fp16": Tolerance(max_abs_diff=0.1, dice=1e-3),
-    # 8 bits where float16 has 11. Measured on the demo's network: 0.25 and 0.0017.
-    "bf16": Tolerance(max_abs_diff=0.5, dice=5e-3),
-    # A pixel may tip wholly, so that of the probabilities only NaN fails; the Dice is held to
-    # MLPerf's 99 %. Measured: 0.26 and 0.0009. With the rest in float16, 0.26 and 0.0003, but
-    # 0.86 and 0.0018 once ONNX Runtime's optimiser has rewritten the graph.
-    "int8": Tolerance(max_abs_diff=1.0, dice=1e-2),
-}
-"""What each precision is held to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +156,7 @@ class SelfTest:
         labels_that_differ: share of pixels that Keras is sure of; None without label outputs.
     """
 
-    precision: str
+    precision: Precision
     height: int
     width: int
     max_abs_diff: float | None
@@ -204,7 +173,7 @@ def run_self_test(artifact: OnnxModel | Engine, run: Run, computed_in: str) -> S
             hint="convert the Keras model again; a network that takes more than images has none",
         )
     precision = judged_by(artifact, computed_in)
-    tolerance = TOLERANCES[precision]
+    tolerance = precision.tolerance
     made = run({tensor.name: x for tensor, x in _feeds(artifact, golden)})
     differences: list[NDArray[Any]] = []
     wrong: list[float] = []
@@ -247,12 +216,10 @@ def _judge(artifact: OnnxModel | Engine, result: SelfTest, tolerance: Tolerance)
             )
 
 
-def judged_by(artifact: OnnxModel | Engine, computed_in: str) -> str:
-    """Return the coarser of what the artifact is in and what is computed in, as of TOLERANCES."""
-    computed = {"bfloat16": "bf16", "tf32": "tf32", "float16": "fp16"}.get(computed_in, "fp32")
-    own = TOLERANCES[artifact.precision], artifact.precision
-    other = TOLERANCES[computed], computed
-    return max(own, other, key=lambda pair: pair[0].dice)[1]
+def judged_by(artifact: OnnxModel | Engine, computed_in: str) -> Precision:
+    """Return the coarser of what the artifact is in and what is computed in."""
+    computed = Precision.lookup("compute_dtype", computed_in.partition(",")[0])
+    return Precision.of(artifact.precision).coarser(computed or Precision.FP32)
 
 
 def _feeds(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[Any, NDArray[Any]]]:

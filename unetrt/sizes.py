@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from unetrt.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["ReceptiveField", "SizeRule", "as_batch", "mirrored_to_fit", "mirrored_to_size"]
 
@@ -121,7 +122,7 @@ class ReceptiveField:
         return cls(before, after, stride, str(fields["unbounded_by"]))
 
 
-T = TypeVar("T", bound=np.generic)
+T = TypeVar("T", bound="np.generic")
 
 
 def mirrored_to_size(image: NDArray[T], height: int, width: int, *, margin: int = 0) -> NDArray[T]:
@@ -136,6 +137,8 @@ def mirrored_to_size(image: NDArray[T], height: int, width: int, *, margin: int 
     )
     if (rows, columns) == ((0, 0), (0, 0)):
         return image
+    import numpy as np  # noqa: PLC0415  (the artifacts know sizes, and --help has no NumPy)
+
     return np.pad(image, (rows, columns, *[(0, 0)] * (image.ndim - 2)), mode="symmetric")
 
 
@@ -153,4 +156,5 @@ def as_batch(image: NDArray[Any], sizes: SizeRule) -> NDArray[np.float32]:
 
     It is mirrored out to fit; what belongs to it in the answer is [0, :height, :width].
     """
-    return mirrored_to_fit(image, sizes)[np.newaxis].astype(np.float32)
+    batch: NDArray[np.float32] = mirrored_to_fit(image, sizes)[None].astype("float32")
+    return batch

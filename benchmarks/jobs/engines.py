@@ -27,7 +27,7 @@ def run(model: OnnxModel, folder: Path, repeats: int) -> dict[str, Any]:
     """Return, for each precision, the seconds of each build, the engine's bytes and its receipt."""
     vendor.tensorrt("tensorrt-rtx")
     half = to_precision(model, folder / "fp16.onnx", PrecisionSpec(precision="fp16"))
-    models = {"fp32": model, "fp16": half}
+    models = {network.precision: network for network in (model, half)}
     seconds: dict[str, list[float]] = {name: [] for name in models}
     engines = {}
     for _ in range(repeats):

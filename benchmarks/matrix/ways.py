@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnsupportedModel
 from unetrt.gpu import find_gpu
-from unetrt.parity import TOLERANCES
+from unetrt.precision import Precision
 from unetrt.runtime import Session
 
 from ..agreement import Answering
@@ -26,9 +26,6 @@ from .cells import Cell
 __all__ = ["PeerWay", "SessionWay"]
 
 _PLAIN = (str, int, float, bool)
-_HELD_TO = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16",
-            "int8": "int8"}  # fmt: skip
-"""A peer may compute in less than its file: OpenVINO in bfloat16, torch in TF32."""
 
 
 class SessionWay:
@@ -88,9 +85,10 @@ class PeerWay:
         image = timed_input.pixels.astype(dtype)
         opened = self._stack.enter_context(open_peer(peer, network, image))
         self.limit = limits(opened.info["computes_in"])
-        # A float16 file that is computed in float32 is as far off as its weights are.
-        precisions = (_HELD_TO[opened.info["computes_in"]], cell.precision)
-        held_to = max(precisions, key=lambda name: TOLERANCES[name].max_abs_diff)
+        # A peer may compute in less than its file, OpenVINO in bfloat16, torch in TF32; and a
+        # float16 file that is computed in float32 is as far off as its weights are.
+        computed = Precision.from_compute_dtype(opened.info["computes_in"])
+        held_to = computed.coarser(Precision.of(cell.precision))
         self._candidate = _PeerAnswers(cell.id, held_to, opened)
         self.facts: Mapping[str, Any] = {
             "device": _device(on_cpu=peer.device == "cpu"),

@@ -17,17 +17,13 @@ from numpy.typing import NDArray
 import unetrt
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput, ParityError, UnetrtError
-from unetrt.parity import TOLERANCES
+from unetrt.precision import Precision
 
 from ..candidates import Turn
 from ..processes import Worker
 from .peers import PEERS, Peer, peer_python
 
 __all__ = ["Limits", "PeerCandidate", "open_peer", "open_peers", "reference_answer"]
-
-_TOLERANCE_OF = {
-    "float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +44,7 @@ class PeerCandidate:
     """
 
     def __init__(
-        self, name: str, worker: Worker, folder: Path, limits: Limits, file_precision: str
+        self, name: str, worker: Worker, folder: Path, limits: Limits, file_precision: Precision
     ) -> None:
         self.name = name
         self.info: dict[str, Any] = worker.opened
@@ -87,9 +83,9 @@ class PeerCandidate:
         labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
         self.parity = {"max_abs_diff": apart, "labels_that_differ": labels}
         # A file in float16 that is computed in float32 is as far off as its weights are.
-        precisions = (_TOLERANCE_OF[self.info["computes_in"]], self._file_precision)
-        tolerance = max(TOLERANCES[precision].max_abs_diff for precision in precisions)
-        most = min(tolerance, float(np.ptp(expected)) / 2)
+        computed = Precision.from_compute_dtype(self.info["computes_in"])
+        tolerance = computed.coarser(self._file_precision).tolerance
+        most = min(tolerance.max_abs_diff, float(np.ptp(expected)) / 2)
         if not apart <= most:  # NaN fails too
             raise ParityError(
                 f"{self.name} disagrees with ONNX Runtime and is not timed",
@@ -148,7 +144,7 @@ def open_peer(
             got=f"{len(model.inputs)} inputs and {len(model.outputs)} outputs",
             expected="one of each",
         )
-    if peer.precision is not None and model.precision != "fp32":
+    if peer.precision is not None and model.precision != Precision.FP32:
         raise BadInput(
             f"{peer.name} chooses its precision itself and takes a float32 file",
             got=f"{model.path.name} in {model.precision}",

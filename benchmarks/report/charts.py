@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from unetrt.precision import Precision
 from unetrt.report import colours, set_tip, to_svg
 
 from ..record import PRECISIONS, Record, Row
@@ -37,7 +38,6 @@ _BINS = 170
 """Of two pixels each."""
 _WIDE_RANGE = 1.6
 """Beyond this ratio of the slowest sample to the fastest the axis is logarithmic."""
-_TYPES = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ def _roofline(
     peaks = {
         kind: peak
         for kind, peak in ceilings["flops_per_s"].items()
-        if kind in used or network.precision in {None, _TYPES.get(kind)}
+        if kind in used or network.precision in {None, Precision.lookup("compute_dtype", kind)}
     } or ceilings["flops_per_s"]
     blocks = [block for block in network.blocks if block.flops and block.attainable_ns]
     reached = [(row, 1e3 * network.flops / row.median_ms) for row in rows]
@@ -276,7 +276,7 @@ def _roofline(
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, top))
         axes.set(xlabel="FLOP a byte", ylabel="FLOP/s")
         for line, (kind, peak) in enumerate(sorted(peaks.items(), key=lambda one: -one[1])):
-            colour = _colour(_TYPES.get(kind, kind))
+            colour = _colour(Precision.lookup("compute_dtype", kind) or kind)
             axes.annotate(  # above the slope nothing can lie
                 f"{kind} {compact(peak, 'FLOP/s')}", (0, 1), (4, -11 - 14 * line), color=colour,
                 xycoords="axes fraction", textcoords="offset points", weight="bold",

@@ -22,6 +22,7 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.caches import machine_file, read_cache, write_cache
 from unetrt.errors import UnetrtError
 from unetrt.gpu import find_gpu
+from unetrt.precision import Precision
 from unetrt.runtime import open_session
 
 from ..candidates import BoundCandidate
@@ -37,8 +38,7 @@ _COPY_BYTES = 1 << 28
 _SECONDS = 0.7
 _FEWEST = 3
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16"}
+_ON_CPU = (Precision.FP32, Precision.BF16)
 
 
 def measure_cpu() -> tuple[dict[str, float], float, str]:
@@ -49,15 +49,16 @@ def measure_cpu() -> tuple[dict[str, float], float, str]:
     in float16 on a CPU: it converts.
     """
     flops = 2 * _SIDE**3
-    found = {"float32": flops / _best_s(_numpy_product())}
+    found = {Precision.FP32.compute_dtype: flops / _best_s(_numpy_product())}
     how = ["NumPy"]
     if vendor.installed("openvino"):
         ov = vendor.openvino()
         core = ov.Core()
         able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        for name, hint in _HINTS.items():
-            if _CAPABILITIES[name] in able:
-                rate = flops / _best_s(_openvino_product(ov, core, hint))
+        for precision in _ON_CPU:
+            if precision.upper() in able:
+                rate = flops / _best_s(_openvino_product(ov, core, precision.openvino))
+                name = precision.compute_dtype
                 found[name] = max(rate, found.get(name, 0.0))
         how.append(f"OpenVINO {ov.__version__}")
     threads = describe_machine()["cores"] or 1
@@ -123,7 +124,8 @@ _COPY_SHAPE = (1, 64, 2048, 2048)
 _RUNS = 20
 _WARMUP = 10
 
-_ITEMSIZE = {"float32": 4, "float16": 2}
+_BY_TORCH = (Precision.FP32, Precision.TF32, Precision.FP16, Precision.BF16)
+_BY_ENGINES = (Precision.FP32, Precision.FP16)
 
 
 def measure_gpu(build: Build | None) -> tuple[dict[str, float], float, str] | str:
@@ -146,21 +148,16 @@ def measure_gpu(build: Build | None) -> tuple[dict[str, float], float, str] | st
 
 def _by_torch(torch: Any) -> tuple[dict[str, float], float, str]:
     """Float32 is measured with TF32 off, and on as "tf32"."""
-    modes = {
-        "float32": (torch.float32, False),
-        "tf32": (torch.float32, True),
-        "float16": (torch.float16, False),
-        "bfloat16": (torch.bfloat16, False),
-    }
     before = torch.backends.cuda.matmul.allow_tf32
     found = {}
     try:
-        for name, (dtype, tf32) in modes.items():
-            torch.backends.cuda.matmul.allow_tf32 = tf32
+        for precision in _BY_TORCH:
+            torch.backends.cuda.matmul.allow_tf32 = precision == Precision.TF32
+            dtype = getattr(torch, precision.numpy)
             a, b = (torch.randn(_GPU_SIDE, _GPU_SIDE, device="cuda", dtype=dtype) for _ in range(2))
             out = torch.empty_like(a)
             best_s = _best_torch_s(torch, partial(torch.matmul, a, b, out=out))
-            found[name] = 2 * _GPU_SIDE**3 / best_s
+            found[precision.compute_dtype] = 2 * _GPU_SIDE**3 / best_s
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     source = torch.randn(_COPY_SHAPE, device="cuda")
@@ -188,11 +185,11 @@ def _best_torch_s(torch: Any, call: Callable[[], object]) -> float:
 def _by_engines(build: Build) -> tuple[dict[str, float], float, str]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for dtype in _ITEMSIZE:
-            matrices = {name: _value((_GPU_SIDE, _GPU_SIDE), dtype) for name in "aby"}
-            best_s = _best_engine_s(build, Path(folder, dtype), "MatMul", matrices)
-            found[dtype] = 2 * _GPU_SIDE**3 / best_s
-        arrays = {name: _value(_COPY_SHAPE, "float32") for name in "ay"}
+        for precision in _BY_ENGINES:
+            matrices = {name: _value((_GPU_SIDE, _GPU_SIDE), precision) for name in "aby"}
+            best_s = _best_engine_s(build, Path(folder, precision), "MatMul", matrices)
+            found[precision.compute_dtype] = 2 * _GPU_SIDE**3 / best_s
+        arrays = {name: _value(_COPY_SHAPE, Precision.FP32) for name in "ay"}
         best_s = _best_engine_s(build, Path(folder, "copy"), "Neg", arrays)
     how = f"products of {_GPU_SIDE} x {_GPU_SIDE} matrices by an engine of one MatMul"
     moved = sum(value.nbytes for value in arrays.values())
@@ -208,8 +205,8 @@ def _best_engine_s(build: Build, stem: Path, op: str, values: dict[str, Value]) 
     return float(min(taken_ns)) / 1e9
 
 
-def _value(shape: tuple[int, ...], dtype: str) -> Value:
-    return Value(shape, dtype, _ITEMSIZE[dtype], constant=False)
+def _value(shape: tuple[int, ...], precision: Precision) -> Value:
+    return Value(shape, precision.numpy, precision.itemsize, constant=False)
 
 
 def _said(products: str, copies: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import UnetrtError
+from unetrt.precision import Precision
 from unetrt.runtime import Session
 
 from ..candidates import BoundCandidate
@@ -23,7 +24,7 @@ from .roofline import LayerLimit, layer_limit
 __all__ = ["LayerTime", "cut_layers", "measure_layers"]
 
 _CUT = {"Conv", "ConvTranspose"}
-_TYPES = {"float32": "fp32", "float16": "fp16"}
+_PRECISIONS = {Precision.FP32, Precision.FP16}
 
 Opener = Callable[[OnnxModel], Session]
 """Opens a layer's file, as it is or as an engine made of it."""
@@ -52,13 +53,13 @@ class LayerTime:
 
     Attributes:
         layer: which.
-        precision: "fp32" or "fp16", of its tensors.
+        precision: FP32 or FP16, of its tensors.
         samples_ns: of each run: by the device's events where it has them, else by the host.
         failure: why there are none, if so.
     """
 
     layer: OneLayer
-    precision: str
+    precision: Precision
     samples_ns: tuple[int, ...]
     failure: str | None = None
 
@@ -118,7 +119,11 @@ def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list
     found: dict[tuple[Any, ...], OneLayer] = {}
     for node in graph.node:
         kernel = values[node.input[1]] if node.op_type in _CUT else None
-        if kernel is None or not kernel.constant or kernel.dtype not in _TYPES:
+        if (
+            kernel is None
+            or not kernel.constant
+            or Precision.lookup("numpy", kernel.dtype) not in _PRECISIONS
+        ):
             continue
         names = [name for name in (*node.input, node.output[0]) if name]
         own = {name: values[name] for name in names}
@@ -147,7 +152,7 @@ def measure_layers(
     A layer that cannot be opened or run is a result that says why.
     """
     for number, layer in enumerate(cut):
-        precision = _TYPES[layer.cost.computes_in]
+        precision = Precision.from_numpy(layer.cost.computes_in)
         on_layer(f"{layer.cost.name} in {precision}")
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:

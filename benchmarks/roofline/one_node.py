@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.onnx_weights import append_initializer
+from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 from .graph_cost import Value
@@ -20,8 +21,6 @@ from .graph_cost import Value
 __all__ = ["random_tensors", "write_node"]
 
 _OPSET, _IR_VERSION = 17, 8
-
-_PRECISIONS = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 def write_node(node: Any, values: Mapping[str, Value], path: Path, *, seed: int = 0) -> OnnxModel:
@@ -71,7 +70,7 @@ def write_node(node: Any, values: Mapping[str, Value], path: Path, *, seed: int 
         outputs=(
             TensorSpec(own.output[0], values[own.output[0]].dtype, values[own.output[0]].shape),
         ),
-        precision=_PRECISIONS[values[own.output[0]].dtype],
+        precision=Precision.from_numpy(values[own.output[0]].dtype),
         layout="NCHW",
     )
 

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx import defs
 
 from unetrt.errors import UnsupportedModel
+from unetrt.precision import Precision
 
 from .nodes import constant, new_node, replace_output
 
@@ -36,12 +37,12 @@ _SATURATES = {"Clip", "Pad", "Where"}
 _STAYS_FLOAT32 = {"Resize": (1, 2)}
 """Inputs that are sizes, not values."""
 
-_NO_KERNEL = {ir.DataType.FLOAT16: set(), ir.DataType.BFLOAT16: {"ConvTranspose", "HardSwish"}}
+_NO_BFLOAT16_KERNEL = {"ConvTranspose", "HardSwish"}
 """TensorRT-RTX 1.7.1 and TensorRT 11.0 build no bfloat16 ConvTranspose (TensorRT issue 4829), and
 the parser of the former takes no bfloat16 HardSwish."""
 
-_NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16", ir.DataType.FLOAT: "fp32"}
-_FLOATING = frozenset(_NAMES)
+_HALF = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+_FLOATING = _HALF | {ir.DataType.FLOAT}
 
 
 class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
@@ -59,7 +60,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
     rounded to zero, as hardware does.
 
     Args:
-        half: FLOAT16 or BFLOAT16.
+        half: FP16 or BF16.
         keep: names of nodes that stay in float32.
 
     Attributes:
@@ -77,16 +78,17 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
     ...     <float[2,2,1,1] kernel = {1, 0, 0, 1}, float[1,2,4,4] logits> {
     ...         logits = Conv (x, kernel)
     ...         y = Softmax <axis = 1> (logits) }''')
-    >>> ToHalf(ir.DataType.FLOAT16)(model).modified
+    >>> ToHalf(Precision.FP16)(model).modified
     True
     >>> [node.op_type for node in model.graph]
     ['Cast', 'Conv', 'Cast', 'Softmax']
     """
 
-    def __init__(self, half: ir.DataType = ir.DataType.FLOAT16, keep: Collection[str] = ()) -> None:
+    def __init__(self, half: Precision = Precision.FP16, keep: Collection[str] = ()) -> None:
         super().__init__()
-        self._half = half
+        self._half = ir.DataType[half.onnx]
         self._keep = frozenset(keep)
+        self._stays = _PRECISE | (_NO_BFLOAT16_KERNEL if half == Precision.BF16 else set())
         self._cast: dict[tuple[ir.Value, ir.DataType, bool], ir.Value] = {}
         self._too_large: dict[str, tuple[str, float]] = {}
         self.users: dict[str, list[str]] = defaultdict(list)
@@ -111,7 +113,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
         return ir.passes.PassResult(model, modified=bool(self.users))
 
     def _is_half(self, node: ir.Node, schema: defs.OpSchema) -> bool:
-        if node.name in self._keep or node.op_type in _PRECISE | _NO_KERNEL[self._half]:
+        if node.name in self._keep or node.op_type in self._stays:
             return False
         typed = [v for v in node.outputs if v.dtype == ir.DataType.FLOAT]
         if typed and self._half not in _outputs(schema, node)[node.outputs.index(typed[0])]:
@@ -147,7 +149,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
 
     def _rounded(self, value: ir.Value, half: ir.DataType, user: ir.Node) -> ir.Value:
         full = value.const_value.numpy()
-        name = f"{value.name}/{_NAMES[half]}"
+        name = f"{value.name}/{_name(half)}"
         if user.op_type in _SATURATES:
             name += "_bound"
             self.fillers.update(np.abs(full[np.abs(full) > float(half.max)]).tolist())
@@ -161,7 +163,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
     def _refusal(self) -> UnsupportedModel:
         found = ", ".join(f"{name} up to {most:g}" for name, most in self._too_large.values())
         return UnsupportedModel(
-            f"Weights do not fit {_NAMES[self._half]}",
+            f"Weights do not fit {_name(self._half)}",
             got=found,
             expected=f"at most {float(self._half.max):g}",
             hint="keep their layers in float32: "
@@ -186,8 +188,7 @@ def _types(schema: defs.OpSchema, type_str: str) -> set[ir.DataType]:
     for constraint in schema.type_constraints:
         if constraint.type_param_str == type_str:
             allowed = constraint.allowed_type_strs
-    names = {"tensor(float16)": ir.DataType.FLOAT16, "tensor(bfloat16)": ir.DataType.BFLOAT16}
-    return {names[name] for name in allowed if name in names}
+    return {half for half in _HALF if f"tensor({half.name.lower()})" in allowed}
 
 
 def _input(schema: defs.OpSchema, index: int) -> set[ir.DataType]:
@@ -204,8 +205,12 @@ def _outputs(schema: defs.OpSchema, node: ir.Node) -> list[set[ir.DataType]]:
     return [_types(schema, name) if name in read else set() for name in formals]
 
 
+def _name(dtype: ir.DataType) -> Precision:
+    return Precision.from_onnx(dtype.name)
+
+
 def _cast_before(value: ir.Value, wanted: ir.DataType, user: ir.Node) -> ir.Value:
-    cast = _cast(value, wanted, f"{value.name}/to_{_NAMES[wanted]}")
+    cast = _cast(value, wanted, f"{value.name}/to_{_name(wanted)}")
     user.graph.insert_before(user, cast)
     return cast.outputs[0]
 
@@ -215,8 +220,8 @@ def _cast_output(model: ir.Model, value: ir.Value) -> None:
     if value.dtype == ir.DataType.FLOAT:
         return
     name = value.name
-    value.name = f"{name}/{_NAMES[value.dtype]}"
-    cast = _cast(value, ir.DataType.FLOAT, f"{name}/to_fp32")
+    value.name = f"{name}/{_name(value.dtype)}"
+    cast = _cast(value, ir.DataType.FLOAT, f"{name}/to_{Precision.FP32}")
     cast.outputs[0].name = name
     model.graph.append(cast)
     replace_output(model.graph, value, cast.outputs[0])

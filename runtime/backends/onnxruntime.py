@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unetrt.artifacts import OnnxModel
+from unetrt.precision import Precision
 
 from ..session_spec import SessionSpec
 from .onnxruntime_session import CPU, OrtSession
@@ -11,12 +12,8 @@ __all__ = ["WHY", "obstacle", "open_backend"]
 
 WHY = "ONNX Runtime on the CPU runs every ONNX file"
 
-_COMPUTES_IN = {
-    "fp32": "float32",
-    # Its CPU kernels have no float16 convolution: each is put between casts to float32.
-    "fp16": "float32",
-    "int8": "int8, the rest float32",
-}
+_FLOATING = Precision.FP32.compute_dtype
+"""Its CPU kernels have no float16 convolution: each is put between casts to float32."""
 
 
 def obstacle(_model: OnnxModel, _spec: SessionSpec) -> str | None:
@@ -35,6 +32,8 @@ def open_backend(model: OnnxModel, spec: SessionSpec) -> OrtSession:
         model,
         spec,
         providers=[(CPU, {})],
-        computes_in=_COMPUTES_IN.get(model.precision, "float32"),
+        computes_in=f"{model.precision.compute_dtype}, the rest {_FLOATING}"
+        if model.precision == Precision.INT8
+        else _FLOATING,
         fast="nothing gained: on a CPU, ONNX Runtime has nothing faster than the file's own types",
     )

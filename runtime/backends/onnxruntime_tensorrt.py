@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unetrt.artifacts import OnnxModel
+from unetrt.precision import Precision
 
 from ..session_spec import SessionSpec
 from .onnxruntime_session import CPU, CUDA, TENSORRT, OrtSession, gpu_obstacle, need_gpu_provider
@@ -11,13 +12,8 @@ __all__ = ["WHY", "obstacle", "open_backend"]
 
 WHY = "there is an NVIDIA GPU, and ONNX Runtime's TensorRT provider loads there"
 
-_TYPES = {
-    "fp32": ({}, "tf32"),  # the provider has no option that forbids it
-    "fp16": ({"trt_fp16_enable": "1"}, "float16"),
-    "bf16": ({"trt_bf16_enable": "1"}, "bfloat16"),
-    "int8": ({"trt_int8_enable": "1"}, "int8, the rest tf32"),
-}
-"""What the provider is told for each precision, and what it may compute in then."""
+_FLOATING = Precision.TF32.compute_dtype
+"""The provider has no option that forbids it to round float32."""
 
 
 def obstacle(_model: OnnxModel, spec: SessionSpec) -> str | None:
@@ -37,7 +33,11 @@ def open_backend(model: OnnxModel, spec: SessionSpec) -> OrtSession:
         MissingDependency: ONNX Runtime is not installed.
     """
     need_gpu_provider(TENSORRT)
-    options, computes_in = _TYPES[model.precision]
+    own, is_float32 = model.precision, model.precision == Precision.FP32
+    options = {} if is_float32 else {f"trt_{own}_enable": "1"}
+    computes_in = _FLOATING if is_float32 else own.compute_dtype
+    if own == Precision.INT8:
+        computes_in += f", the rest {_FLOATING}"
     return OrtSession(
         model,
         spec,

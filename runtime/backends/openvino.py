@@ -14,6 +14,7 @@ from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import Closing
+from unetrt.precision import Precision
 
 from ..session_spec import SessionSpec
 
@@ -63,7 +64,6 @@ WHY = "on a CPU OpenVINO was the fastest with the networks that unetrt measured"
 
 _SIMULATED = "the file simulates bfloat16 by casts, which OpenVINO leaves out"
 
-_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16", "u8": "int8", "i8": "int8"}
 _CONVOLUTIONS = ("Convolution", "Deconvolution")
 
 
@@ -77,7 +77,7 @@ def obstacle(model: OnnxModel, spec: SessionSpec) -> str | None:
         return "it is not installed"
     if model.made_with.get("simulated"):
         return _SIMULATED
-    if model.precision == "int8" and spec.precision == "own":
+    if model.precision == Precision.INT8 and spec.precision == "own":
         return "it quantises more than the file says; precision 'fast' allows that"
     return None
 
@@ -99,12 +99,12 @@ class _OpenVino:
     def __init__(self, ov: Any, model: OnnxModel, spec: SessionSpec) -> None:
         core = ov.Core()
         # Without the hint a CPU with BF16 would compute in that, silently.
-        gains = spec.precision == "fast" and "BF16" in core.get_property(
+        gains = spec.precision == "fast" and Precision.BF16.upper() in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         )
         config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if gains else "f32",
+            "INFERENCE_PRECISION_HINT": (Precision.BF16 if gains else Precision.FP32).openvino,
         }
         if spec.threads is not None:
             config["INFERENCE_NUM_THREADS"] = spec.threads
@@ -122,12 +122,12 @@ class _OpenVino:
             "backend": "openvino",
             "version": ov.__version__,
             "device": "CPU",
-            "computes_in": _computed_in(compiled) or _NAMES.get(hint, hint),
+            "computes_in": _computed_in(compiled) or _compute_dtype(hint),
         }
         if spec.precision == "fast":
             self.info["fast"] = (
-                f"floating point is computed in {_NAMES[hint]}"
-                if hint == "bf16"
+                f"floating point is computed in {_compute_dtype(hint)}"
+                if hint == Precision.BF16.openvino
                 else "nothing gained: this CPU has no bfloat16"
             )
 
@@ -171,5 +171,11 @@ def _computed_in(compiled: Any) -> str:
         for one in told
         if str(one["layerType"].value) in _CONVOLUTIONS
     )
-    names = dict.fromkeys(_NAMES.get(name, name) for name, _ in taken.most_common())
+    names = dict.fromkeys(_compute_dtype(name) for name, _ in taken.most_common())
     return ", the rest ".join(names)
+
+
+def _compute_dtype(name: str) -> str:
+    """Return what OpenVINO's type is called elsewhere; quantised images without a sign are u8."""
+    found = Precision.INT8 if name == "u8" else Precision.lookup("openvino", name)
+    return name if found is None else found.compute_dtype

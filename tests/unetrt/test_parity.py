@@ -3,7 +3,8 @@ import pytest
 
 from unetrt.data import Sample
 from unetrt.errors import BadInput, ParityError
-from unetrt.parity import TOLERANCES, Tolerance, compare
+from unetrt.parity import compare
+from unetrt.precision import Precision, Tolerance
 from unetrt.sizes import SizeRule
 
 CLASSES = ("background", "cell")
@@ -38,7 +39,7 @@ def test_one_pixel_far_off_is_found_and_the_culprit_named():
     parity = parity_of(off)
     assert parity.max_abs_diff == pytest.approx(0.25)
     with pytest.raises(ParityError, match=r"onnx disagrees .*off by 0.25, expected at most 0.0001"):
-        parity.check(TOLERANCES["fp32"])
+        parity.check(Precision.FP32.tolerance)
 
 
 def test_labels_that_tip_are_found_though_probabilities_hardly_differ():
@@ -56,7 +57,7 @@ def test_nan_never_passes():
         return p
 
     with pytest.raises(ParityError, match="off by nan"):
-        parity_of(broken).check(TOLERANCES["fp16"])
+        parity_of(broken).check(Precision.FP16.tolerance)
 
 
 def test_two_of_one_name_are_refused():

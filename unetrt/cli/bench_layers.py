@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unetrt.cli.output import figure, table
 from unetrt.errors import BadInput, ShapeError
+from unetrt.precision import Precision
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,7 +72,8 @@ def bench_layers(
         raise BadInput("There is no such backend", got=repr(backend), expected=", ".join(_BACKENDS))
     device = "cpu" if find_gpu() is None else "gpu"
     # No library here computes in float16 on a CPU.
-    computes_in = {"float16": "float32"} if device == "cpu" else {}
+    converted = {Precision.FP16.compute_dtype: Precision.FP32.compute_dtype}
+    computes_in = converted if device == "cpu" else {}
     with tempfile.TemporaryDirectory() as folder:
         models = _models(artifacts, Path(folder), size)
         shape = {"batch": batch, "height": size[0], "width": size[1]}

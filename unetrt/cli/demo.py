@@ -88,7 +88,7 @@ def _convert(out: Path, data: Dataset, progress: Progress) -> dict[str, OnnxMode
     fp16 = convert_file(
         fp32.path, out / "model.fp16.onnx", progress, precision=half, data=data
     )  # overflow is looked for on the data
-    return {"fp32": fp32, "fp16": fp16}
+    return {model.precision: model for model in (fp32, fp16)}
 
 
 def _build(
@@ -122,7 +122,7 @@ def _verify_and_time(
     """Open all that can run here once; check it on every test image, then time what passed."""
     from unetrt.benchmarks import describe_machine
     from unetrt.cli.predictors import common_sizes, opened
-    from unetrt.parity import TOLERANCES, compare
+    from unetrt.parity import compare
 
     with ExitStack() as stack:
         with progress.step("verify", "Opening the artifacts"):
@@ -138,7 +138,7 @@ def _verify_and_time(
                 on_sample=lambda done: progress.tick(f"{done}/{len(data.test)} images"),
             )
             for other in others:
-                parities[other.name].check(TOLERANCES[other.precision])
+                parities[other.name].check(other.precision.tolerance)
         input_shape, latency = _time([keras, *others], data, progress)
     return {
         "schema": 1,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Predictor:
     name: str
     path: Path
     predict: Predict
-    precision: str
+    precision: Precision
     channels: int | str
     n_classes: int | str | None
     sizes: SizeRule
@@ -89,7 +90,7 @@ def runnable(path: Path) -> Iterator[Path]:
     from unetrt.artifacts import OnnxModel
 
     model = OnnxModel.load(path) if path.suffix == ".onnx" else None
-    if model is None or model.precision != "bf16":
+    if model is None or model.precision != Precision.BF16:
         yield path
         return
     from unetrt.convert.simulate import simulate_bfloat16
@@ -157,7 +158,7 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
         name,
         path,
         in_full_precision(model).predict_on_batch,
-        "fp32",
+        Precision.FP32,
         model.input_shape[-1],
         model.output_shape[-1],
         file.sizes,

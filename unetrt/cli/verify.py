@@ -116,9 +116,7 @@ def _verify_alone(path: Path, *, as_json: bool) -> None:
 
 
 def _checked(parities: dict[str, Parity]) -> Callable[[Predictor], None]:
-    from unetrt.parity import TOLERANCES
-
-    return lambda other: parities[other.name].check(TOLERANCES[other.precision])
+    return lambda other: parities[other.name].check(other.precision.tolerance)
 
 
 def _shown(difference: float | None) -> str:

@@ -86,10 +86,6 @@ def _finished(answer: Any, synchronize: Callable[[], None] | None) -> Any:
     return answer
 
 
-if __name__ == "__main__":
-    serve(_Keras)
-
-
 _ADVICE = "give the Keras file itself"
 _KEPT = {
     "Conv", "ConvTranspose", "Relu", "MaxPool", "Concat", "Softmax", "Sigmoid", "Transpose",
@@ -177,3 +173,7 @@ def _layers(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.layer
         else:
             found.append((prefix + layer.name, layer))
     return found
+
+
+if __name__ == "__main__":
+    serve(_Keras)

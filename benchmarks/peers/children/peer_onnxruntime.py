@@ -8,7 +8,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from .serving import COMPUTES_IN, Task, host_times, serve
+from unetrt.precision import Precision
+
+from .serving import Task, host_times, serve
 
 _CONFIG = {
     # Threads spin inside of a run, as by default, and stop with its end, so that an idle peer
@@ -32,7 +34,7 @@ class _OnnxRuntime:
             # on unless it is switched off, and the exhaustive search is the default.
             where, provider = "cuda", "CUDAExecutionProvider"
             settings = {
-                "use_tf32": "1" if task.precision == "tf32" else "0",
+                "use_tf32": "1" if task.precision == Precision.TF32 else "0",
                 "cudnn_conv_algo_search": "EXHAUSTIVE",
             }
         self._session = ort.InferenceSession(
@@ -45,9 +47,9 @@ class _OnnxRuntime:
             "versions": {"onnxruntime": ort.__version__},
             "device": where,
             # On the CPU there is no float16 convolution: each is put between casts.
-            "computes_in": "float32"
-            if (where, task.precision) == ("cpu", "fp16")
-            else COMPUTES_IN[task.precision],
+            "computes_in": Precision.FP32.compute_dtype
+            if (where, task.precision) == ("cpu", Precision.FP16)
+            else task.precision.compute_dtype,
             "configuration": {
                 "provider": provider,
                 "threads": task.threads or "default",

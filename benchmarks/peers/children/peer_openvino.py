@@ -8,18 +8,18 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from .serving import Task, host_times, serve
+from unetrt.precision import Precision
 
-_TYPES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+from .serving import Task, host_times, serve
 
 
 class _OpenVino:
     def __init__(self, task: Task) -> None:
         # docs.openvino.ai, "High-level Performance Hints": LATENCY, for one request at a time.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-        if task.variant == "f32":
+        if task.variant == Precision.FP32.openvino:
             # "Precision Control": by default a CPU with BF16 or FP16 computes in that.
-            config["INFERENCE_PRECISION_HINT"] = "f32"
+            config["INFERENCE_PRECISION_HINT"] = Precision.FP32.openvino
         if task.threads is not None:
             config["INFERENCE_NUM_THREADS"] = task.threads
         compiled = ov.Core().compile_model(str(task.onnx), "CPU", config)
@@ -38,9 +38,9 @@ class _OpenVino:
             "versions": {"openvino": ov.__version__},
             "device": "cpu",
             # A quantised file computes its convolutions in int8 whatever the hint says.
-            "computes_in": "int8"
-            if task.precision == "int8"
-            else _TYPES[chosen["INFERENCE_PRECISION_HINT"]],
+            "computes_in": Precision.INT8.compute_dtype
+            if task.precision == Precision.INT8
+            else Precision.from_openvino(chosen["INFERENCE_PRECISION_HINT"]).compute_dtype,
             "configuration": chosen,
         }
 

@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .serving import COMPUTES_IN, Task, host_times, serve
+from unetrt.precision import Precision
+
+from .serving import Task, host_times, serve
 from .torch_graph import to_module
 
 _FREEZING = "TORCHINDUCTOR_FREEZING"
@@ -50,10 +52,10 @@ class _Torch:
         configuration["grad"] = "inference_mode"
         if self._gpu:
             configuration |= _gpu_settings(task.precision)
-        if task.precision == "fp16":
+        if task.precision == Precision.FP16:
             net = _Half(net)
             configuration["half"] = "module.half()"
-        elif task.precision == "bf16":
+        elif task.precision == Precision.BF16:
             # https://docs.pytorch.org/docs/stable/amp.html, "CPU"
             contexts.enter_context(torch.autocast(place.type, dtype=torch.bfloat16))
             configuration["autocast"] = "bfloat16"
@@ -67,7 +69,7 @@ class _Torch:
         self.info = {
             "versions": {"torch": torch.__version__},
             "device": torch.cuda.get_device_name() if self._gpu else "cpu",
-            "computes_in": COMPUTES_IN[task.precision],
+            "computes_in": task.precision.compute_dtype,
             "configuration": configuration,
         }
 
@@ -113,13 +115,13 @@ class _Half(nn.Module):  # type: ignore[misc]
         return self.net(x.half()).float()
 
 
-def _gpu_settings(precision: str) -> dict[str, Any]:
+def _gpu_settings(precision: Precision) -> dict[str, Any]:
     """Choose TF32 or not (cuDNN's convolutions round to it by default), and let cuDNN search.
 
     docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32"; for cudnn.benchmark the
     "Performance Tuning Guide" of docs.pytorch.org/tutorials.
     """
-    arithmetic = "tf32" if precision == "tf32" else "ieee"
+    arithmetic = "tf32" if precision == Precision.TF32 else "ieee"
     torch.backends.cudnn.conv.fp32_precision = arithmetic
     torch.backends.cuda.matmul.fp32_precision = arithmetic
     torch.backends.cudnn.benchmark = True

@@ -11,7 +11,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from .serving import COMPUTES_IN, Task, serve
+from unetrt.precision import Precision
+
+from .serving import Task, serve
 
 _WARM_UP_MS = 200
 """Its own default, said so that it is in the report."""
@@ -33,7 +35,7 @@ class _TrtExec:
         }
         if any(not d.dim_value for d in graph.input[0].type.tensor_type.shape.dim):
             built["shapes"] = f"{name}:{'x'.join(map(str, task.image.shape))}"
-        flags = [] if task.precision == "tf32" else ["noTF32"]
+        flags = [] if task.precision == Precision.TF32 else ["noTF32"]
         said = self._trtexec(*flags, "skipInference", **built)
         self._run_with: dict[str, str | float | Path] = {
             "loadEngine": built["saveEngine"],
@@ -47,7 +49,7 @@ class _TrtExec:
         self.info = {
             "versions": {"trtexec": _version(said)},
             "device": "gpu",
-            "computes_in": COMPUTES_IN[task.precision],
+            "computes_in": task.precision.compute_dtype,
             "configuration": {
                 "build": " ".join(f"--{flag}" for flag in flags),
                 "run": "--useCudaGraph --useSpinWait",

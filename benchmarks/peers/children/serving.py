@@ -19,12 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COMPUTES_IN", "Task", "host_times", "serve"]
+from unetrt.precision import Precision
 
-COMPUTES_IN = {
-    "fp32": "float32", "tf32": "tf32", "fp16": "float16", "bf16": "bfloat16", "int8": "int8",
-}  # fmt: skip
-"""Each precision of ours, and the type it is called after."""
+__all__ = ["Task", "host_times", "serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Task:
 
     onnx: Path
     image: NDArray[Any]
-    precision: str
+    precision: Precision
     device: str
     variant: str
     threads: int | None
@@ -57,6 +54,7 @@ class Task:
         task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
         for file in ("onnx", "keras"):
             task[file] = None if task[file] is None else Path(task[file])
+        task["precision"] = Precision.of(task["precision"])
         return cls(image=np.load(folder / "input.npy"), folder=folder, **task)
 
 

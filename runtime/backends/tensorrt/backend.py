@@ -11,6 +11,7 @@ from unetrt.artifacts import Engine
 from unetrt.errors import BadInput, ShapeError
 from unetrt.files import Closing
 from unetrt.gpu import Gpu
+from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 from ...devices import Device, DeviceArray, DeviceView
@@ -181,8 +182,8 @@ class EngineBackend:
 def _receipt(engine: Engine) -> str:
     """Return the types of the convolutions, as the engine's receipt says, with their shares."""
     shares = dict(engine.receipt.get("convolution_share") or {engine.precision: 1.0})
-    if engine.receipt.get("tf32") and "fp32" in shares:
-        shares["tf32"] = shares.pop("fp32")
+    if engine.receipt.get("tf32") and Precision.FP32 in shares:
+        shares[Precision.TF32] = shares.pop(Precision.FP32)
     if len(shares) == 1:
         return str(*shares)
     ordered = sorted(shares.items(), key=lambda item: -item[1])

@@ -11,6 +11,7 @@ from unetrt.caches import cache_file, read_cache, write_cache
 from unetrt.engine_compatibility import wants_host_code
 from unetrt.errors import ArtifactError, NoDevice, OutOfMemory, ShapeError
 from unetrt.gpu import Gpu
+from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 __all__ = ["OpenedEngine"]
@@ -64,12 +65,12 @@ def _warn(message: str | None) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-_TYPES = {
-    "float32": "FLOAT", "float16": "HALF", "int32": "INT32", "int64": "INT64",
-    "int8": "INT8", "uint8": "UINT8", "bool": "BOOL",
-    # TensorRT has no such type: pairs of bytes, as convert/engines/byte_pairs.py says.
-    "uint16": "UINT8",
-}  # fmt: skip
+def _tensorrt_type(dtype: str) -> str:
+    """Return what TensorRT calls NumPy's type; it has no uint16, which is pairs of bytes there."""
+    known = Precision.lookup("numpy", dtype)
+    if known is not None:
+        return known.tensorrt
+    return "UINT8" if dtype == "uint16" else dtype.upper()
 
 
 class OpenedEngine:
@@ -168,7 +169,7 @@ def _deserialized(trt: Any, engine: Engine, gpu: Gpu) -> tuple[Any, Any]:
 
 def _check_tensors(engine: Engine, opened: Any) -> None:
     """Refuse an engine whose tensors are not its sidecar's: buffers are sized by the sidecar."""
-    expected = {t.name: _TYPES.get(t.dtype, t.dtype) for t in (*engine.inputs, *engine.outputs)}
+    expected = {t.name: _tensorrt_type(t.dtype) for t in (*engine.inputs, *engine.outputs)}
     names = [opened.get_tensor_name(index) for index in range(opened.num_io_tensors)]
     found = {name: str(opened.get_tensor_dtype(name).name) for name in names}
     if found != expected:

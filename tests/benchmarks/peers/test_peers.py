@@ -57,7 +57,7 @@ def children():
 
 def test_every_peer_has_a_name_of_its_own_and_its_job_is_there():
     assert len({peer.name for peer in PEERS}) == len(PEERS) > 20
-    jobs = Path(peers.__file__).parents[1] / "jobs"
+    jobs = Path(peers.__file__).parent / "children"
     assert all((jobs / f"{peer.job}.py").is_file() for peer in PEERS)
     assert all(peer.needs or peer.program for peer in PEERS)
 

@@ -132,7 +132,7 @@ def test_a_child_leaves_by_itself_when_its_parent_is_killed(tmp_path):
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from unetrt.benchmarks.peers.worker import Worker\n"
+        "from unetrt.benchmarks.processes import Worker\n"
         "command = [sys.executable, sys.argv[1], 'answers']\n"
         "worker = Worker(command, name='fake', log=Path(sys.argv[2]), timeout_s=20)\n"
         "print(worker.opened['pid'], flush=True)\n"

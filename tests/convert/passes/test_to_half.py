@@ -13,6 +13,7 @@ from onnx_ir.passes.common import (
 from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, operators, rand, run
 from unetrt.convert import passes
 from unetrt.errors import UnsupportedModel
+from unetrt.precision import Precision
 
 HALF, BF16 = ir.DataType.FLOAT16, ir.DataType.BFLOAT16
 
@@ -21,7 +22,7 @@ def typed(model, half=HALF, keep=()):
     """Retype as `to_precision` does."""
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     ShapeInferencePass()(model)
-    made = passes.ToHalf(half, keep)
+    made = passes.ToHalf(Precision.from_onnx(half.name), keep)
     made(model)
     RemoveUnusedNodesPass()(model)
     return made

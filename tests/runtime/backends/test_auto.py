@@ -1,15 +1,17 @@
 """Which backend "auto" takes, and why it says it does."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from unetrt.artifacts import OnnxModel
 from unetrt.errors import ArtifactError, BadInput, NoDevice
 from unetrt.gpu import find_gpu
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.backends import onnxruntime_session as ort_session
-from unetrt.runtime.backends import onnxruntime_tensorrt, openvino
+from unetrt.runtime.backends import openvino
 
 pytestmark = pytest.mark.tf
 
@@ -126,10 +128,21 @@ def test_with_a_gpu_auto_takes_cuda_and_tensorrt_only_where_tf32_is_allowed(road
     assert "not onnxruntime-tensorrt: ONNX Runtime could not load" in session.info["why"]
 
 
-def test_every_precision_is_known_to_the_tensorrt_provider():
-    from unetrt.convert.precision import PRECISIONS
-
-    assert set(onnxruntime_tensorrt._TYPES) == set(PRECISIONS)
+@pytest.mark.parametrize(
+    ("precision", "options", "computes_in"),
+    [
+        ("fp32", {}, "tf32"),
+        ("fp16", {"trt_fp16_enable": "1"}, "float16"),
+        ("bf16", {"trt_bf16_enable": "1"}, "bfloat16"),
+        ("int8", {"trt_int8_enable": "1"}, "int8, the rest tf32"),
+    ],
+)
+def test_the_tensorrt_provider_is_told_the_precision(road, gpu, precision, options, computes_in):
+    gpu()
+    model = replace(OnnxModel.load(road / "model.fp32.onnx"), precision=precision)
+    session = open_session(model, SessionSpec(backend="onnxruntime-tensorrt"))
+    assert _Loaded.InferenceSession.asked[0] == ("TensorrtExecutionProvider", options)
+    assert session.info["computes_in"] == computes_in
 
 
 def test_fp16_on_a_cpu_is_told_to_be_float32(road):
