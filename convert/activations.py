@@ -1,4 +1,4 @@
-"""What every node of an ONNX file puts out, on real inputs."""
+"""Run an ONNX file on real inputs and read every value inside it."""
 
 from __future__ import annotations
 
@@ -17,31 +17,38 @@ from unetrt.errors import ArtifactError, BadInput, UnsupportedModel
 __all__ = ["Activations"]
 
 _SLICE = 8
-"""Nodes run at a time: what is alive is their outputs and the skip connections."""
+"""Nodes run at a time: only their outputs and the skip connections are in memory."""
 
 _FLOATING = {"tensor(float)", "tensor(float16)", "tensor(double)"}
 
 
 class Activations:
-    """An ONNX file run by ONNX Runtime on the CPU, slice of nodes by slice, its values in reach.
+    """Run an ONNX file by ONNX Runtime on the CPU, one slice of its nodes after another.
 
     Graph optimisations are off, so that no layer is fused away. Every node runs once: a slice
-    takes what it needs from the slices before it, and what nobody needs any more is let go.
+    reads the outputs of the slices before it, and values that no slice reads any more are freed.
 
     A float16 file: ONNX Runtime's CPU has no float16 convolution. It computes in float32 between
-    two casts, and drops the casts between two such nodes, so that what overflows float16 there
+    two casts, and drops the casts between two such nodes, so that an overflow of float16 there
     does not show. Here such a file runs node by node: every value is truly rounded to float16,
     infinities included, and the next node reads it so.
 
     A bfloat16 file cannot run: ONNX Runtime has no bfloat16 convolution for the CPU at all.
+
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> activations = Activations(Path("model.onnx"), ["pool", "logits"])
+    >>> images = np.zeros((1, 32, 32, 1), np.float32)
+    >>> [(name, array.shape) for name, array in activations.run({"image": images})]
+    [('pool', (1, 4, 16, 16)), ('logits', (1, 2, 32, 32))]
     """
 
     def __init__(self, path: Path, names: Collection[str] | None = None) -> None:
-        """Open `path`.
+        """Read the file and open a session for each slice.
 
         Args:
             path: the ONNX file.
-            names: of the values wanted, graph inputs and integers included; without it, every
+            names: of the values wanted, graph inputs and integers included; None stands for every
                 floating-point output of every node, and the graph's outputs.
 
         Raises:
@@ -70,7 +77,7 @@ class Activations:
         """Yield (name, array) of each value in the graph's order, float16 widened to float32.
 
         Args:
-            feeds: an array for each of the graph's inputs, by name, in its own type and layout.
+            feeds: an array for each of the graph's inputs, by name, in its type, shape and layout.
 
         Raises:
             BadInput: an input is missing, or does not fit.
@@ -89,13 +96,13 @@ class Activations:
             names = _names(part.outputs)
             taken = {name: alive[name] for name in _names(part.inputs)}
             try:
-                made = session.run_with_ort_values(names, taken)
+                outputs = session.run_with_ort_values(names, taken)
             except Exception as error:  # ONNX Runtime's own errors share no base but Exception
                 raise BadInput(f"ONNX Runtime cannot run {self._path}", got=error) from error
-            alive |= dict(zip(names, made, strict=True))
+            alive |= dict(zip(names, outputs, strict=True))
             alive = {name: value for name, value in alive.items() if last.get(name, -1) > k}
             while names:  # so that a value lives no longer than its reader needs it
-                name, value = names.pop(0), made.pop(0)
+                name, value = names.pop(0), outputs.pop(0)
                 if self._is_wanted(name, value):
                     yield name, _widened(value.numpy())
 
@@ -122,7 +129,7 @@ class Activations:
 
 
 def _slices(model: ir.Model, wanted: Collection[str]) -> list[ir.Graph]:
-    """Cut the graph into runs of nodes; each puts out what is wanted or read further on."""
+    """Cut the graph into slices; each puts out the values wanted or read by a later one."""
     nodes = list(model.graph)
     half = any(value.dtype == ir.DataType.FLOAT16 for node in nodes for value in node.outputs)
     length = 1 if half else _SLICE
@@ -133,15 +140,15 @@ def _slices(model: ir.Model, wanted: Collection[str]) -> list[ir.Graph]:
         made = [value for node in group for value in node.outputs if value.name]
         read = dict.fromkeys(value for node in group for value in _read_by(node, model.graph))
         taken = [value for value in read if value not in made and not value.is_initializer()]
-        given = [value for value in made if value.name in wanted or value in read_after]
-        if given:
-            parts.append(ir.convenience.extract(model.graph, taken, given))
+        outputs = [value for value in made if value.name in wanted or value in read_after]
+        if outputs:
+            parts.append(ir.convenience.extract(model.graph, taken, outputs))
             read_after.update(taken)
     return parts[::-1]
 
 
 def _read_by(node: ir.Node, graph: ir.Graph) -> Iterator[ir.Value]:
-    """Yield what a node of `graph` reads from it, the node's own subgraphs' reading included."""
+    """Yield the values of `graph` that a node reads, also inside its own subgraphs."""
     for reader in ir.traversal.RecursiveGraphIterator([node]):
         yield from (value for value in reader.inputs if value is not None and value.graph is graph)
 

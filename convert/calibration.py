@@ -1,4 +1,4 @@
-"""Calibrate: real images as the inputs of a network, and the ranges of its activations."""
+"""Calibrate: feed real images to a network, and find the ranges of its activations."""
 
 from __future__ import annotations
 
@@ -17,23 +17,113 @@ from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
 from unetrt.tensors import TensorSpec
 
 from .activations import Activations
+from .passes.quantize import LARGEST
 
 __all__ = ["CalibrationData", "Histogram", "clips", "feeds_of"]
 
 _BINS = 2048
 _FIRST = 64
-"""Of the bins' edges, the first to be thought of as a clip."""
-
-_LEVELS = 127
+"""Number of the first of the bins' edges that may become a clip."""
 
 _AT_ONCE = 1 << 20
-"""Values counted at a time: what counting needs is several times their size."""
+"""Values counted at a time: counting needs several times their memory."""
+
+_MOST_SIDE = 1024
+"""Larger images are cut to their middle where the network's size is free: memory stays bounded."""
+
+Feed: TypeAlias = Mapping[str, NDArray[Any]]
+
+CalibrationData: TypeAlias = Dataset | Iterable[NDArray[Any] | Feed]
+"""A data set, whose training images are taken; images [height, width, channels] as stored; or, for
+a network of several inputs, mappings of input names to whole arrays."""
+
+
+def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
+    """Return at most `most` feeds for `model`, evenly drawn and checked.
+
+    Images are mirrored out to a size that the network takes, and cut to their middle where they
+    are larger than a fixed size.
+
+    Args:
+        model: the network.
+        data: at least one image or mapping.
+        most: the largest number of feeds.
+
+    Returns:
+        For each, the arrays by input name, in the inputs' types, shapes and layouts.
+
+    Raises:
+        DataError: nothing in it, NaN or infinite values, another rank, type or number of channels
+            than the network's.
+        ShapeError: an array in a mapping that does not fit its input.
+
+    >>> from pathlib import Path
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> [feed] = feeds_of(model, [np.zeros((20, 30, 1), np.uint8)], 8)
+    >>> {name: (array.dtype.name, array.shape) for name, array in feed.items()}
+    {'image': ('float32', (1, 32, 32, 1))}
+    """
+    given = [s.image for s in data.train] if isinstance(data, Dataset) else list(data)
+    if not given:
+        raise DataError(
+            "There are no calibration images", expected="at least one, as the network will see"
+        )
+    step = max(1.0, len(given) / most)
+    chosen = [given[int(k * step)] for k in range(min(most, len(given)))]
+    feeds = [
+        _checked_feed(model, item) if isinstance(item, Mapping) else _feed(model, item)
+        for item in chosen
+    ]
+    for k, feed in enumerate(feeds):
+        for name, array in feed.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise DataError(
+                    "Cannot calibrate with these images",
+                    got=f"NaN or infinite values for {name!r} in number {k}",
+                    expected="finite values",
+                )
+    return feeds
+
+
+def clips(path: Path, feeds: Iterable[Feed], names: Iterable[str]) -> dict[str, float]:
+    """Return the magnitudes at which to clip values inside a network; see `Histogram.clip`.
+
+    Args:
+        path: the float32 file.
+        feeds: its inputs, one run after another.
+        names: of the values.
+
+    Raises:
+        DataError: a value is not finite on these feeds; names it.
+
+    >>> from pathlib import Path
+    >>> ones = {"image": np.ones((1, 32, 32, 1), np.float32)}
+    >>> list(clips(Path("model.onnx"), [ones], ["nchw", "pool"]))
+    ['nchw', 'pool']
+    """
+    histograms: dict[str, Histogram] = defaultdict(Histogram)
+    activations = Activations(path, frozenset(names))
+    for feed in feeds:
+        for name, array in activations.run(feed):
+            if not np.isfinite(array).all():
+                raise DataError(
+                    "Cannot calibrate with these images",
+                    got=f"NaN or infinite values at {name!r}, inside the network",
+                    expected="images on which the float32 network gives numbers",
+                )
+            histograms[name].add(array)
+    return {name: histogram.clip() for name, histogram in histograms.items()}
 
 
 class Histogram:
-    """Counts of magnitudes, in equal bins whose width doubles when a larger one comes.
+    """Count magnitudes in equal bins, whose width doubles when a larger one comes.
 
     Exact zeros are not counted: int8 represents them exactly, and a ReLU makes many.
+
+    >>> histogram = Histogram()
+    >>> histogram.add(np.linspace(-1, 1, 10_001))
+    >>> round(histogram.clip(), 2)
+    1.0
     """
 
     def __init__(self) -> None:
@@ -62,84 +152,21 @@ class Histogram:
     def clip(self) -> float:
         """Return the magnitude to clip at for the least mean squared error; 0 where all was zero.
 
-        A wide range rounds everything coarsely, a narrow one cuts off the largest. A value below
-        the clip is off by a uniform rounding error of step^2 / 12, one above by what is cut off.
+        A wide range rounds everything coarsely, a narrow one cuts off the largest. The error of a
+        value below the clip is uniform, step^2 / 12 squared; of one above, the part cut off.
         """
         edges = self.width * np.arange(1, _BINS + 1)
         middles = edges - self.width / 2
         counts = self.counts.astype(np.float64)
         below = counts.cumsum()
-        # What is cut off, squared, summed over the bins above: from the tails' moments.
+        # The squared error above each edge, summed over the bins there: from the tails' moments.
         tail = [
             (counts * middles**power)[::-1].cumsum()[::-1] - counts * middles**power
             for power in range(3)
         ]
         cut = tail[2] - 2 * edges * tail[1] + edges**2 * tail[0]
-        error = below * (edges / _LEVELS) ** 2 / 12 + cut
+        error = below * (edges / LARGEST) ** 2 / 12 + cut
         return float(edges[_FIRST - 1 :][np.argmin(error[_FIRST - 1 :])])
-
-
-Feed: TypeAlias = Mapping[str, NDArray[Any]]
-
-CalibrationData: TypeAlias = Dataset | Iterable[NDArray[Any] | Feed]
-"""A data set, of which the training images are taken; images [height, width, channels] as stored;
-or, for a network of several inputs, mappings of input names to whole arrays."""
-
-_MOST_SIDE = 1024
-"""Larger images are cut to their middle where the network's size is free: memory stays bounded."""
-
-
-def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
-    """Return at most `most` feeds for `model`, evenly drawn and checked.
-
-    Images are mirrored out to a size that the network takes, and cut to their middle where they
-    are larger than a fixed size.
-
-    Raises:
-        DataError: nothing in it, NaN or infinite values, another rank, type or number of channels
-            than the network's.
-        ShapeError: an array in a mapping that does not fit its input.
-    """
-    given = [s.image for s in data.train] if isinstance(data, Dataset) else list(data)
-    if not given:
-        raise DataError(
-            "There are no calibration images", expected="at least one, as the network will see"
-        )
-    step = max(1.0, len(given) / most)
-    chosen = [given[int(k * step)] for k in range(min(most, len(given)))]
-    feeds = [
-        _checked_feed(model, item) if isinstance(item, Mapping) else _feed(model, item)
-        for item in chosen
-    ]
-    for k, feed in enumerate(feeds):
-        for name, array in feed.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise DataError(
-                    "Cannot calibrate with these images",
-                    got=f"NaN or infinite values for {name!r} in number {k}",
-                    expected="finite values",
-                )
-    return feeds
-
-
-def clips(path: Path, feeds: Iterable[Feed], names: Iterable[str]) -> dict[str, float]:
-    """Return where to clip the magnitude of each value named; see `Histogram.clip`.
-
-    Raises:
-        DataError: a value is not finite on these feeds; names it.
-    """
-    histograms: dict[str, Histogram] = defaultdict(Histogram)
-    activations = Activations(path, frozenset(names))
-    for feed in feeds:
-        for name, array in activations.run(feed):
-            if not np.isfinite(array).all():
-                raise DataError(
-                    "Cannot calibrate with these images",
-                    got=f"NaN or infinite values at {name!r}, inside the network",
-                    expected="images on which the float32 network gives numbers",
-                )
-            histograms[name].add(array)
-    return {name: histogram.clip() for name, histogram in histograms.items()}
 
 
 def _checked_feed(model: OnnxModel, feed: Feed) -> Feed:

@@ -44,7 +44,7 @@ def save(model: ir.Model, path: Path) -> None:
 
     `onnx_ir.save` holds all weights twice more, as protobuf and as its bytes: half of the time of
     an export. Here the graph comes first and each large weight after it, see
-    unetrt/protobuf_parts.py.
+    unetrt/onnx_weights.py.
     """
     initializers = model.graph.initializers
     large = {

@@ -1,4 +1,4 @@
-"""ONNX weights written to a file straight from their arrays, one protobuf part each.
+"""Write ONNX weights to a file straight from their arrays, one protobuf part each.
 
 Protobuf merges a message that comes in several parts. So a file may hold a model without its
 weights first, and after it each weight as one more part with one initialiser: nothing is held in
@@ -24,7 +24,19 @@ _GRAPH, _INITIALIZER, _RAW_DATA = b"\x3a", b"\x2a", b"\x4a"
 def append_initializer(file: BinaryIO, name: str, data_type: int, array: NDArray[Any]) -> None:
     """Add an initialiser to the serialised model that `file` holds so far.
 
-    `data_type` is ONNX's number of the array's type.
+    Args:
+        file: open for writing, at its end.
+        name: of the initialiser.
+        data_type: ONNX's number of the array's type.
+        array: its values, of any shape.
+
+    >>> import io
+    >>> import onnx
+    >>> file = io.BytesIO()
+    >>> append_initializer(file, "w", onnx.TensorProto.FLOAT, np.ones((2, 3), np.float32))
+    >>> [weight] = onnx.load_model_from_string(file.getvalue()).graph.initializer
+    >>> weight.name, list(weight.dims)
+    ('w', [2, 3])
     """
     contiguous = np.ascontiguousarray(array).reshape(array.shape)  # a scalar would become a vector
     little = contiguous.astype(array.dtype.newbyteorder("<"), copy=False)
@@ -34,14 +46,14 @@ def append_initializer(file: BinaryIO, name: str, data_type: int, array: NDArray
         .TensorProto(name=name, data_type=data_type, dims=list(array.shape))
         .SerializeToString()
     )
-    described += _RAW_DATA + varint(content.nbytes)
+    described += _RAW_DATA + _varint(content.nbytes)
     size = len(described) + content.nbytes
-    field = _INITIALIZER + varint(size)
-    file.write(_GRAPH + varint(len(field) + size) + field + described)
+    field = _INITIALIZER + _varint(size)
+    file.write(_GRAPH + _varint(len(field) + size) + field + described)
     file.write(content.data)
 
 
-def varint(number: int) -> bytes:
+def _varint(number: int) -> bytes:
     """Return a number as protobuf writes it: seven bits a byte, the last one without the eighth."""
     written = bytearray()
     while number > 0x7F:  # noqa: PLR2004

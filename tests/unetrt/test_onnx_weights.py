@@ -1,3 +1,5 @@
+"""Write weights behind a model: each is read back as it was."""
+
 import numpy as np
 import onnx
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto
 
-from unetrt.onnx_weights import append_initializer, varint
+from unetrt.onnx_weights import _varint, append_initializer
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 1, 5), (0,)])
@@ -36,7 +38,7 @@ def test_an_array_in_another_order_is_written_in_its_own(tmp_path):
 @settings(max_examples=200)
 def test_a_number_is_as_protobuf_reads_it(number):
     value = 0
-    for place, byte in enumerate(varint(number)):
+    for place, byte in enumerate(_varint(number)):
         value |= (byte & 0x7F) << 7 * place
     assert value == number
-    assert all(byte & 0x80 for byte in varint(number)[:-1])
+    assert all(byte & 0x80 for byte in _varint(number)[:-1])
