@@ -14,19 +14,20 @@ from unetrt.artifacts import OnnxModel
 
 from .activations import Activations
 from .onnx_file import read_graph
+from .passes.nodes import TO_NCHW, TO_NHWC
 
-__all__ = ["first_difference"]
+__all__ = ["Divergence", "first_divergence"]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A value that both files compute, and not alike.
+class Divergence:
+    """Describe a value that both files compute, and not alike.
 
     Attributes:
-        layer: name of the value, which is its node's, which is its Keras layer's.
+        layer: name of the value, which is that of its node and of its Keras layer.
         relative: largest difference over the reference's largest magnitude; NaN or infinite where
             the candidate is.
-        before: the values compared before it, all within the tolerance.
+        before: the number of values compared before it, all within the tolerance.
     """
 
     layer: str
@@ -37,48 +38,61 @@ class Difference:
         return f"{self.layer!r}, off by {self.relative:.2g} of its largest value"
 
 
-def first_difference(
+def first_divergence(
     reference: OnnxModel,
     candidate: OnnxModel,
     feeds: tuple[Mapping[str, NDArray[Any]], Mapping[str, NDArray[Any]]],
     tolerance: float,
-) -> Difference | None:
-    """Run both files on the same pixels and return the first value that parts, in graph order.
+) -> Divergence | None:
+    """Run both files on the same pixels and return the first value that differs, in graph order.
 
     Only values that both have are compared, by name: a retyped or edited file keeps the names.
 
     Args:
         reference: the file that is right.
         candidate: the file that is not.
-        feeds: the inputs of each, in its own types and layout.
-        tolerance: largest difference over the reference's largest magnitude.
+        feeds: the inputs of each, in its own types, shapes and layout.
+        tolerance: largest difference over the reference's largest magnitude, see
+            `Precision.divergence`.
+
+    Returns:
+        None where no value differs by more than the tolerance.
 
     Raises:
         BadInput: a file cannot be run on the CPU.
+
+    >>> from pathlib import Path
+    >>> from unetrt.convert.precision import to_precision
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> half = to_precision(model, Path("half.onnx"))
+    >>> x = {"image": np.random.default_rng(0).normal(size=(1, 32, 32, 1)).astype(np.float32)}
+    >>> first_divergence(model, half, (x, x), half.precision.divergence) is None
+    True
+    >>> first_divergence(model, half, (x, x), tolerance=0).layer
+    'down1/conv1'
     """
-    first, second = read_graph(reference), read_graph(candidate)
-    shared = _values(first) & _values(second)
+    shared = _value_names(read_graph(reference)) & _value_names(read_graph(candidate))
     runs = (
         Activations(candidate.path, shared).run(feeds[1]),
         Activations(reference.path, shared).run(feeds[0]),
     )
-    turned = reference.layout != candidate.layout
+    same_layout = reference.layout == candidate.layout
     for compared, (layer, actual, expected) in enumerate(_paired(*runs)):
-        ways = (expected, *_turned(expected)) if turned else (expected,)
-        relative = min(_relative(actual, way) for way in ways)
-        if not relative <= tolerance:  # NaN parts too
-            return Difference(layer, relative, compared)
+        layouts = [expected] if same_layout else [expected, *_other_layouts(expected)]
+        relative = min(_relative_difference(actual, array) for array in layouts)
+        if not relative <= tolerance:  # NaN is a difference too
+            return Divergence(layer, relative, compared)
     return None
 
 
-def _values(model: ir.Model) -> set[str]:
+def _value_names(model: ir.Model) -> set[str]:
     return {value.name for node in model.graph for value in node.outputs if value.name}
 
 
 def _paired(
     actual: Iterator[tuple[str, NDArray[Any]]], expected: Iterator[tuple[str, NDArray[Any]]]
 ) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
-    """Yield what both have, in the candidate's order; what one has first waits for the other."""
+    """Yield the values of both, in the candidate's order; the reference's wait for their turn."""
     waiting: dict[str, NDArray[Any]] = {}
     for name, array in actual:
         while name not in waiting:
@@ -87,14 +101,12 @@ def _paired(
         yield name, array, waiting.pop(name)
 
 
-def _turned(array: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return an image's two other layouts: between the edges, files of two layouts may differ."""
-    if array.ndim != 4:  # noqa: PLR2004
-        return []
-    return [array.transpose(0, 3, 1, 2), array.transpose(0, 2, 3, 1)]
+def _other_layouts(array: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return an image's other layouts, which files of two layouts may have between their edges."""
+    return [array.transpose(perm) for perm in (TO_NCHW, TO_NHWC) if array.ndim == len(perm)]
 
 
-def _relative(actual: NDArray[Any], expected: NDArray[Any]) -> float:
+def _relative_difference(actual: NDArray[Any], expected: NDArray[Any]) -> float:
     if actual.shape != expected.shape:
         return float("inf")
     wide = expected.astype(np.float64)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.convert.graphs import make, model_of, rand
-from unetrt.convert.divergence import first_difference
+from unetrt.convert.divergence import first_divergence
 from unetrt.convert.onnx_file import write_onnx
 
 WEIGHTS = {f"w{k}": rand(3, 3, 1, 1, seed=k) for k in range(4)}
@@ -35,7 +35,7 @@ def test_the_layer_whose_weights_changed_is_named(right, tmp_path, wrong, reorde
     changed = WEIGHTS | {f"w{wrong}": WEIGHTS[f"w{wrong}"] * 1.1}
     other = network(tmp_path / "wrong.onnx", changed, reorder=reorder)
     x = {"x": rand(1, 3, 4, 4)}
-    found = first_difference(right, other, (x, x), 1e-3)
+    found = first_divergence(right, other, (x, x), 1e-3)
     assert found.layer == "abcd"[wrong]
     assert 0.01 < found.relative < 0.2
 
@@ -43,13 +43,13 @@ def test_the_layer_whose_weights_changed_is_named(right, tmp_path, wrong, reorde
 def test_files_that_agree_have_no_difference(right, tmp_path):
     x = {"x": rand(1, 3, 4, 4)}
     other = network(tmp_path / "same.onnx", WEIGHTS, extra=True, reorder=True)
-    assert first_difference(right, other, (x, x), 1e-6) is None
+    assert first_divergence(right, other, (x, x), 1e-6) is None
 
 
 def test_not_a_number_is_a_difference(right, tmp_path):
     broken = WEIGHTS | {"w1": np.full((3, 3, 1, 1), np.nan, np.float32)}
     x = {"x": rand(1, 3, 4, 4)}
-    found = first_difference(right, network(tmp_path / "nan.onnx", broken), (x, x), 0.5)
+    found = first_divergence(right, network(tmp_path / "nan.onnx", broken), (x, x), 0.5)
     assert (found.layer, found.before) == ("b", 1)
     assert np.isnan(found.relative)
 
@@ -78,5 +78,5 @@ def test_files_of_two_layouts_are_compared_all_the_same(tmp_path):
         nhwc = write_onnx(model, tmp_path / "nhwc.onnx", about={}, precision="fp32")
         x = rand(1, 3, 4, 5)
         feeds = {"x": x}, {"x": x.transpose(0, 2, 3, 1)}
-        found = first_difference(nchw, nhwc, feeds, 1e-3)
+        found = first_divergence(nchw, nhwc, feeds, 1e-3)
         assert (found.layer if found else None) == expected

@@ -23,7 +23,7 @@ def find_parting(reference: Path, candidate: Path, x_nhwc: NDArray[Any]) -> dict
     result has "layer", None where none parts, and "said", a sentence.
     """
     from unetrt.cli.predictors import KERAS
-    from unetrt.convert.divergence import first_difference
+    from unetrt.convert.divergence import first_divergence
     from unetrt.errors import UnetrtError
     from unetrt.runtime import ImagePort
 
@@ -35,7 +35,7 @@ def find_parting(reference: Path, candidate: Path, x_nhwc: NDArray[Any]) -> dict
     try:
         with _as_onnx(reference) as right, _as_onnx(candidate) as wrong:
             feeds = ImagePort(right).feed(x_nhwc), ImagePort(wrong).feed(x_nhwc)
-            found = first_difference(right, wrong, feeds, wrong.precision.divergence)
+            found = first_divergence(right, wrong, feeds, wrong.precision.divergence)
     except UnetrtError as error:
         return {"layer": None, "said": f"where {candidate.name} parts could not be found: {error}"}
     if found is None:
