@@ -1,4 +1,4 @@
-"""Retype networks: precision lives in the graph."""
+"""Retype networks to another precision, which lives in the graph."""
 
 from __future__ import annotations
 
@@ -33,105 +33,6 @@ from .passes.to_half import COMPUTES
 
 __all__ = ["PRECISIONS", "PrecisionSpec", "quantizable", "to_precision"]
 
-
-def matching(patterns: Iterable[str], names: Collection[str]) -> frozenset[str]:
-    """Return the names that are, or match, one of the patterns: `*`, `?` and `[...]` as in a shell.
-
-    Raises:
-        BadInput: a pattern matches nothing; lists the names close to it.
-    """
-    found: set[str] = set()
-    for pattern in patterns:
-        matched = {name for name in names if name == pattern or fnmatchcase(name, pattern)}
-        if not matched:
-            close = difflib.get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.4)
-            raise BadInput(
-                "No layer has the name that is to be kept",
-                got=repr(pattern),
-                hint=f"close to it are {', '.join(close)}"
-                if close
-                else f"the layers are {', '.join(sorted(names)[:5])} and so on",
-            )
-        found |= matched
-    return frozenset(found)
-
-
-LIMIT = 65504 / 2
-"""Half of float16's largest: other images than those looked at may go further."""
-
-_NAMED = 8
-
-
-def check_float16(
-    path: Path,
-    feeds: Iterable[Mapping[str, NDArray[Any]]],
-    read: Mapping[str, list[str]],
-    fillers: Collection[float] = (),
-) -> None:
-    """Run a float32 file; refuse where a value that nodes have in float16 goes beyond `LIMIT`.
-
-    Args:
-        path: the float32 file.
-        feeds: inputs by name, one run after another.
-        read: for each value, the names of the nodes that read or make it in float16.
-        fillers: magnitudes that do not count; float16 has its largest for them.
-
-    Raises:
-        UnsupportedModel: names the layers, the values, and the --keep that mends it.
-    """
-    activations = Activations(path, read)
-    largest = dict.fromkeys(read, 0.0)
-    for feed in feeds:
-        for name, array in activations.run(feed):
-            magnitudes = np.abs(array)
-            if fillers:
-                magnitudes = magnitudes[~np.isin(magnitudes, list(fillers))]
-            if magnitudes.size:
-                # np.maximum, not max: it keeps a NaN.
-                largest[name] = float(np.maximum(largest[name], magnitudes.max()))
-    beyond = {name: value for name, value in largest.items() if not value <= LIMIT}
-    if not beyond:
-        return
-    layers = list(dict.fromkeys(node for name in beyond for node in read[name]))
-    found = [f"{name} reaches {value:.3g}" for name, value in list(beyond.items())[:_NAMED]]
-    more = f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else ""
-    raise UnsupportedModel(
-        f"{path} does not fit float16 on these images",
-        got=", ".join(found) + more,
-        expected=f"at most {LIMIT:.0f}, half of float16's largest, as other images may go further",
-        hint="keep these layers in float32, or choose bf16: "
-        + " ".join(f"--keep {layer}" for layer in layers),
-    )
-
-
-def quantizable(graph: ir.Graph, keep: Collection[str] = ()) -> dict[str, str]:
-    """Return the convolutions to quantise by name, each with the name of the value it reads.
-
-    Not quantised are transposed convolutions, whose int8 TensorRT does not fuse (TensorRT issue
-    2597); the first convolutions, which read the pixels; those named in `keep`; and those whose
-    kernel is no constant. On the demo's brain network, quantising the first convolution too took
-    the largest change of a Dice from 0.0009 to 0.0017; the last one made no difference.
-    """
-    nodes = list(graph)
-    after: set[ir.Value] = set()
-    follows: set[ir.Node] = set()
-    for node in nodes:
-        readers = ir.traversal.RecursiveGraphIterator([node])
-        if any(not after.isdisjoint(reader.inputs) for reader in readers):
-            follows.add(node)
-        if node in follows or node.op_type in COMPUTES:
-            after.update(node.outputs)
-    return {
-        node.name: node.inputs[0].name
-        for node in nodes
-        if node.op_type == "Conv"
-        and node.name not in keep
-        and node in follows
-        and node.inputs[0].dtype == ir.DataType.FLOAT
-        and constant_of(node.inputs[1]) is not None
-    }
-
-
 PRECISIONS = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
 """The precisions that a float32 file can be retyped to."""
 
@@ -143,18 +44,30 @@ _BFLOAT16_OPSET = 22
 _HALF_SCALES_OPSET = 19
 """The first in which QuantizeLinear takes float16."""
 
+_FLOAT16_LIMIT = 65504 / 2
+"""Half of float16's largest: other images than those looked at may go further."""
+
+_NAMED = 8
+"""Values that an error lists."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionSpec:
-    """Which type a network computes in, and which of its nodes stay in float32.
+    """Choose the type that a network computes in, and the nodes that stay in float32.
 
     Attributes:
         precision: "fp32" (a copy), "fp16", "bf16" or "int8".
-        keep: names, or patterns of names, of nodes that stay in float32, besides those that
-            always do: see `passes.ToHalf`; for int8, the first convolutions and all
-            transposed ones are not quantised, see `quantizable`.
-        rest: of an int8 network, the type of what is not quantised: "fp32" or "fp16".
-        images: how many calibration images are looked at, at most.
+        keep: names of nodes that stay in float32, or patterns of names, as in a shell, besides
+            those that always do, see `passes.ToHalf`; of an int8 network, the first convolutions
+            and all transposed ones are not quantised either, see `quantizable`.
+        rest: type of the nodes of an int8 network that are not quantised, "fp32" or "fp16".
+        images: largest number of calibration images to run.
+
+    Raises:
+        BadInput: a choice that is unknown, or that the precision does not have.
+
+    >>> PrecisionSpec(precision="int8", keep=("logits", "up*")).rest
+    'fp32'
     """
 
     precision: str = "fp16"
@@ -196,16 +109,22 @@ def to_precision(
     Args:
         model: a float32 ONNX file.
         path: the file to write.
-        spec: which precision; float16 without it.
-        data: real images. int8 takes its ranges from them; float16 looks for overflow on them.
-        source: what to say the file was made from, where `model` is but a step on the way.
+        spec: the precision; by default float16.
+        data: real images: int8 takes its ranges from them, float16 is checked for overflow on them.
+        source: the origin to record where `model` is only a step on the way; by default `model`.
 
     Raises:
         BadInput: `model` is not float32; int8 without data; a pattern that matches no layer.
         DataError: the data cannot be used; see `feeds_of`.
         ShapeError: an array of the data does not fit its input.
         UnsupportedModel: weights, or values on these images, do not fit float16 (names the layers
-            and the --keep that mends it); or nothing in the model computes in the type.
+            to keep); or nothing in the model computes in the type.
+
+    >>> from pathlib import Path
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> half = to_precision(model, Path("half.onnx"), PrecisionSpec(keep=("logits",)))
+    >>> str(half.precision), half.made_with["kept"], half.inputs == model.inputs
+    ('fp16', ['logits'], True)
     """
     spec = spec or PrecisionSpec()
     wanted = Precision.of(spec.precision)
@@ -216,11 +135,11 @@ def to_precision(
         raise BadInput(
             f"Cannot quantise {model.path} without images",
             expected="real ones, to take the ranges of its layers from",
-            hint="give them with --data",
+            hint="give them as `data`",
         )
     floating = Precision.of(spec.rest) if quantize else wanted
     graph = _read(model, _opset_for(floating, quantize=quantize), wanted)
-    keep = matching(spec.keep, [node.name for node in graph.graph])
+    keep = _matching(spec.keep, [node.name for node in graph.graph])
     feeds = [] if data is None or wanted == Precision.FP32 else feeds_of(model, data, spec.images)
     targets = quantizable(graph.graph, keep) if quantize else {}
     ranges = clips(model.path, feeds, targets.values()) if targets else {}
@@ -228,7 +147,7 @@ def to_precision(
         typed = passes.ToHalf(floating, keep)
         typed(graph)
         if floating == Precision.FP16 and feeds:
-            check_float16(model.path, feeds, typed.users, typed.fillers)
+            _check_float16(model.path, feeds, typed.users, typed.fillers)
     passes.Quantize({node: ranges[value] for node, value in targets.items()})(graph)
     RemoveUnusedNodesPass()(graph)
     kept = _kept(model, graph.graph, wanted, targets)
@@ -252,8 +171,58 @@ def to_precision(
     )
 
 
+def quantizable(graph: ir.Graph, keep: Collection[str] = ()) -> dict[str, str]:
+    """Return the names of the convolutions to quantise, each with the name of its input.
+
+    Not quantised are transposed convolutions, whose int8 TensorRT does not fuse (TensorRT issue
+    2597); the first convolutions, which read the pixels; those named in `keep`; and those whose
+    kernel is no constant. On the demo's brain network, quantising the first convolution too took
+    the largest change of a Dice from 0.0009 to 0.0017; the last one made no difference.
+
+    Args:
+        graph: in float32, its types inferred.
+        keep: names of convolutions to leave out.
+    """
+    nodes = list(graph)
+    after: set[ir.Value] = set()
+    follows: set[ir.Node] = set()
+    for node in nodes:
+        readers = ir.traversal.RecursiveGraphIterator([node])
+        if any(not after.isdisjoint(reader.inputs) for reader in readers):
+            follows.add(node)
+        if node in follows or node.op_type in COMPUTES:
+            after.update(node.outputs)
+    return {
+        node.name: node.inputs[0].name
+        for node in nodes
+        if node.op_type == "Conv"
+        and node.name not in keep
+        and node in follows
+        and node.inputs[0].dtype == ir.DataType.FLOAT
+        and constant_of(node.inputs[1]) is not None
+    }
+
+
+def _matching(patterns: Iterable[str], names: Collection[str]) -> frozenset[str]:
+    """Return the names that match a pattern: with `*`, `?` and `[...]`, or to the letter."""
+    found: set[str] = set()
+    for pattern in patterns:
+        matched = {name for name in names if name == pattern or fnmatchcase(name, pattern)}
+        if not matched:
+            close = difflib.get_close_matches(pattern.strip("*"), names, n=3, cutoff=0.4)
+            raise BadInput(
+                "No layer has the name that is to be kept",
+                got=repr(pattern),
+                hint=f"close to it are {', '.join(close)}"
+                if close
+                else f"the layers are {', '.join(sorted(names)[:5])} and so on",
+            )
+        found |= matched
+    return frozenset(found)
+
+
 def _opset_for(floating: Precision, *, quantize: bool) -> int:
-    """Return the oldest opset that can express it."""
+    """Return the oldest opset that has the types."""
     if floating == Precision.BF16:
         return _BFLOAT16_OPSET
     return _HALF_SCALES_OPSET if floating == Precision.FP16 and quantize else 0
@@ -266,7 +235,7 @@ def _read(model: OnnxModel, opset: int, precision: Precision) -> ir.Model:
     if graph.opset_imports[""] < opset:
         from onnxscript.version_converter import convert_version  # noqa: PLC0415  (0.2 s)
 
-        # It tells which of its two converters it takes, which is nothing to the user.
+        # It logs which of its two converters runs, which is of no use here.
         logging.getLogger("onnxscript.version_converter").setLevel(logging.ERROR)
         convert_version(graph, opset, fallback=True)
     if graph.opset_imports[""] < opset:
@@ -308,3 +277,38 @@ def _kept(
             hint="keep fewer layers, or choose another precision",
         )
     return kept
+
+
+def _check_float16(
+    path: Path,
+    feeds: Iterable[Mapping[str, NDArray[Any]]],
+    users: Mapping[str, list[str]],
+    fillers: Collection[float],
+) -> None:
+    """Run a float32 file, and refuse values that would leave float16's range.
+
+    `users` and `fillers` are those of `passes.ToHalf`; fillers do not count.
+    """
+    activations = Activations(path, users)
+    largest = dict.fromkeys(users, 0.0)
+    for feed in feeds:
+        for name, array in activations.run(feed):
+            magnitudes = np.abs(array)
+            if fillers:
+                magnitudes = magnitudes[~np.isin(magnitudes, list(fillers))]
+            if magnitudes.size:
+                # np.maximum, not max: it keeps a NaN.
+                largest[name] = float(np.maximum(largest[name], magnitudes.max()))
+    beyond = {name: value for name, value in largest.items() if not value <= _FLOAT16_LIMIT}
+    if not beyond:
+        return
+    layers = list(dict.fromkeys(node for name in beyond for node in users[name]))
+    found = [f"{name} reaches {value:.3g}" for name, value in list(beyond.items())[:_NAMED]]
+    more = f" and {len(beyond) - _NAMED} more" if len(beyond) > _NAMED else ""
+    raise UnsupportedModel(
+        f"{path} does not fit float16 on these images",
+        got=", ".join(found) + more,
+        expected=f"at most {_FLOAT16_LIMIT:.0f}, half of float16's largest, as other images may go "
+        "further",
+        hint=f"keep these layers in float32, or choose bf16: `keep={tuple(layers)}`",
+    )

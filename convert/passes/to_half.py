@@ -166,8 +166,7 @@ class ToHalf(ir.passes.InPlacePass):  # type: ignore[misc]
             f"Weights do not fit {_name(self._half)}",
             got=found,
             expected=f"at most {float(self._half.max):g}",
-            hint="keep their layers in float32: "
-            + " ".join(f"--keep {layer}" for layer in self._too_large),
+            hint=f"keep their layers in float32: `keep={tuple(self._too_large)}`",
         )
 
 

@@ -134,7 +134,7 @@ def test_what_cannot_be_asked_for_is_refused():
 
 
 def test_int8_without_images_is_refused(unet, tmp_path):
-    with pytest.raises(BadInput, match="Cannot quantise .*unet.onnx without images.*--data"):
+    with pytest.raises(BadInput, match="Cannot quantise .*unet.onnx without images.*as `data`"):
         to_precision(unet, tmp_path / "made.onnx", PrecisionSpec(precision="int8"))
 
 
@@ -177,7 +177,7 @@ def test_float16_overflow_is_found_on_the_images_and_named_by_layer(tmp_path):
 
     words = (
         r"model.onnx does not fit float16 on these images: got c reaches 9e\+04, r reaches 9e\+04, "
-        r"expected at most 32752, .*--keep first --keep relu --keep second\.$"
+        r"expected at most 32752, .*: `keep=\('first', 'relu', 'second'\)`\.$"
     )
     with pytest.raises(UnsupportedModel, match=words):
         to_precision(model, tmp_path / "made.onnx", data=[x[0, 0, :, :, np.newaxis]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -57,13 +58,18 @@ def translated(sentence: str) -> str:
 
     >>> translated("build it with `refittable=True` or `backend='tensorrt-rtx'`, see `Session`")
     'build it with --refittable or --backend tensorrt-rtx, see `Session`'
+    >>> translated("convert it again with `keep=('up1', 'logits')`")
+    'convert it again with --keep up1 --keep logits'
     """
 
     def option(found: re.Match[str]) -> str:
         name, value = option_of(found[1]), found[2]
         if name is None:
             return found[0]
-        return name if value in (None, "True") else f"{name} {value.strip(chr(39))}"
+        if value in (None, "True"):
+            return name
+        values = ast.literal_eval(value) if value.startswith("(") else (value.strip("'"),)
+        return " ".join(f"{name} {own}" for own in values)
 
     return _ARGUMENT.sub(option, sentence)
 

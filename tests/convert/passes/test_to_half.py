@@ -121,7 +121,7 @@ def large_weights():
 def test_weights_beyond_float16_are_an_error_that_names_them_unless_they_are_kept():
     words = (
         r"Weights do not fit fp16: got huge up to 1e\+06, vast up to 70000, "
-        r"expected at most 65504; keep their layers in float32: --keep one --keep three\.$"
+        r"expected at most 65504; keep their layers in float32: `keep=\('one', 'three'\)`\.$"
     )
     with pytest.raises(UnsupportedModel, match=words):
         typed(large_weights())
