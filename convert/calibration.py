@@ -61,7 +61,7 @@ def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
     >>> model = OnnxModel.load(Path("model.onnx"))
     >>> [feed] = feeds_of(model, [np.zeros((20, 30, 1), np.uint8)], 8)
     >>> {name: (array.dtype.name, array.shape) for name, array in feed.items()}
-    {'image': ('float32', (1, 32, 32, 1))}
+    {'image': ('float32', (1, 20, 30, 1))}
     """
     given = [s.image for s in data.train] if isinstance(data, Dataset) else list(data)
     if not given:

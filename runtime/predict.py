@@ -1,10 +1,12 @@
-"""Predict label maps of whole folders of images; reading and writing go on beside the network."""
+"""Predict label maps of images and folders; reading and writing go on beside the network."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -13,14 +15,206 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetrt.data.reading import VOLUME_SUFFIXES, read_pages, stem_of
-from unetrt.data.writing import overlay, write_image, write_nifti_labels
-from unetrt.errors import OutputError, UnetrtError
-from unetrt.files import replacing
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.data.reading import (
+    IMAGE_SUFFIXES,
+    VOLUME_SUFFIXES,
+    ImageFile,
+    data_files,
+    open_image_file,
+    read_pages,
+    stem_of,
+)
+from unetrt.data.writing import LabelFile, overlay, write_image, write_nifti_labels
+from unetrt.errors import BadInput, DataError, OutputError, UnetrtError
+from unetrt.files import output_folder, replacing
+from unetrt.progress import Progress
 
-from . import Session
+from .session import Session, open_session
+from .session_spec import SessionSpec
 
-__all__ = ["Prediction", "pipelined"]
+__all__ = ["PredictSpec", "Prediction", "Summary", "pipelined", "predict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictSpec:
+    """What to write of each image, and what to open the artifact with.
+
+    Attributes:
+        session: backend, precision, memory and tiling.
+        overlays: draw the classes over each image, in overlays/.
+        probabilities: write them too, as float32 NPY [height, width, classes] in probabilities/.
+        held_pixels: of the largest image that is held whole; of larger ones, and of Zarr arrays,
+            the labels alone are written, part by part.
+    """
+
+    session: SessionSpec = field(default_factory=SessionSpec)
+    overlays: bool = True
+    probabilities: bool = False
+    held_pixels: int = 1 << 26
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of the images.
+
+    Attributes:
+        images: label maps that were written; a stack has several.
+        files: files that were asked for.
+        failed: why, of each file that could not be predicted, by its path.
+        out: the folder that was written into.
+        session: what ran the network, and in which type: `Session.info`.
+    """
+
+    images: int
+    files: int
+    failed: Mapping[str, str]
+    out: Path
+    session: Mapping[str, Any]
+
+
+def predict(
+    artifact: Session | OnnxModel | Engine | str | Path,
+    images: str | Path | Sequence[str | Path],
+    out: str | Path,
+    spec: PredictSpec | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write a label map, and an overlay, of each image.
+
+    A stack becomes a stack of labels, a NIfTI volume one in the same space. A file that cannot be
+    read does not stop the rest. The labels of images above `held_pixels`, and of Zarr arrays, are
+    written part by part to a file of the same kind or a Zarr array; called again with the same
+    arguments, an interrupted one resumes.
+
+    Args:
+        artifact: an ONNX file or an engine; or a session, which is left open.
+        images: images, stacks, volumes, Zarr arrays, or folders of them.
+        out: folder for predictions/, overlays/ and probabilities/.
+        spec: what to write, and what to open the artifact with.
+        progress: is told of every file.
+
+    Raises:
+        ArtifactError, NoDevice, MissingDependency: the artifact cannot be opened.
+        DataError: there is no such image, or two would be written to the same file.
+        BadInput: probabilities are asked for of an image that is written part by part.
+        OutputError: the folder cannot be written.
+
+    >>> summary = predict("model.onnx", "cells/images", "predicted")
+    >>> summary.images, dict(summary.failed)
+    (6, {})
+    >>> sorted(path.name for path in summary.out.iterdir())
+    ['overlays', 'predictions']
+    """
+    spec, progress, out = spec or PredictSpec(), progress or Progress(), Path(out)
+    files = _files([images] if isinstance(images, (str, Path)) else images)
+    whole, large = _by_size(files, spec.held_pixels)
+    if spec.probabilities and large:
+        raise BadInput(
+            f"Cannot write the probabilities of {large[0].path}",
+            got="an image that is read and written part by part",
+            hint="predict it without `probabilities`",
+        )
+    with ExitStack() as stack:
+        if isinstance(artifact, Session):
+            session = artifact
+        else:
+            session = stack.enter_context(open_session(artifact, spec.session))
+        output_folder(out)
+        stack.enter_context(progress.step("predict", f"Segmenting {len(files)} files"))
+        job = Prediction(session, out, overlays=spec.overlays, probabilities=spec.probabilities)
+        failed: dict[str, str] = {}
+        count = 0
+        results = pipelined(whole, read=job.read, work=job.segment, write=job.write)
+        for number, (path, result) in enumerate(results, start=1):
+            if isinstance(result, UnetrtError):
+                failed[str(path)] = str(result)
+                progress.say(f"skipped {path.name}: {result}")
+            else:
+                count += result
+            rate = count / max(progress.step_s, 1e-6)
+            progress.tick(f"{number}/{len(files)} files, {rate:.1f} images/s")
+        for image in large:
+            try:
+                _predict_large(session, image, out, progress)
+                count += 1
+            except DataError as error:
+                failed[str(image.path)] = str(error)
+                progress.say(f"stopped {image.path.name}: {error}")
+        return Summary(count, len(files), failed, out, session.info)
+
+
+def _files(images: Sequence[str | Path]) -> list[Path]:
+    files: dict[str, Path] = {}
+    for given in map(Path, images):
+        if not given.exists():
+            raise DataError(f"There is no image or folder {given}", hint="check the name")
+        array = given.suffix == ".zarr"
+        for path in data_files(given) if given.is_dir() and not array else [given]:
+            other = files.setdefault(stem_of(path), path)
+            if other != path:
+                raise DataError(
+                    f"{path} and {other} would be written to the same file",
+                    hint="segment them into different folders",
+                )
+    if not files:
+        raise DataError(
+            f"There are no images in {', '.join(map(str, images))}",
+            expected=f"files ending in {', '.join((*IMAGE_SUFFIXES, *VOLUME_SUFFIXES, '.zarr'))}",
+        )
+    return list(files.values())
+
+
+def _by_size(files: Iterable[Path], held_pixels: int) -> tuple[list[Path], list[ImageFile]]:
+    """Part the files into those that are held whole and those that are not."""
+    whole: list[Path] = []
+    large: list[ImageFile] = []
+    for path in files:
+        try:
+            image = open_image_file(path)
+        except DataError:
+            image = None  # a stack; or what is wrong, reading it whole says
+            if path.suffix == ".zarr":
+                raise
+        held = image is None or image.shape[0] * image.shape[1] <= held_pixels
+        if image is None or (held and path.suffix != ".zarr"):
+            whole.append(path)
+        else:
+            large.append(image)
+    return whole, large
+
+
+def _predict_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
+    """Write the labels of one image, a row of tiles at a time, from where it was left."""
+    suffix = image.path.suffix if image.path.suffix in LabelFile.SUFFIXES else ".zarr"
+    segmenter = session.segmenter()
+    height, width = image.shape[:2]
+    tiling = segmenter.tiling(height, width)
+    seen = image.path.stat()
+    labels = LabelFile(
+        out / "predictions" / f"{image.path.stem}{suffix}",
+        height,
+        width,
+        made_from={
+            "artifact": session.artifact.sha256,
+            "tiling": session.spec.tiling,
+            "computes_in": session.info["computes_in"],
+            "image": [str(image.path.resolve()), seen.st_size, seen.st_mtime_ns],
+        },
+    )
+    if labels.done:
+        progress.say(f"{image.path.name}: resuming after row {labels.done} of {height}")
+    first = sum(row.end <= labels.done for row in tiling.rows)
+    size = f"{tiling.tile[0]} x {tiling.tile[1]}"
+
+    def say(done: int) -> None:
+        progress.tick(f"{image.path.name}: {done}/{tiling.count} tiles of {size}")
+
+    for top, rows in segmenter.labels(image, first=first, on_tile=say):
+        labels.append(rows[max(0, labels.next_row - top) :])
+    labels.finish()
+
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")

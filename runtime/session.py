@@ -141,7 +141,9 @@ def device_run(
     return lambda arrays: takes.run_on_device(device_views(arrays))
 
 
-def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None = None) -> Session:
+def open_session(
+    artifact: OnnxModel | Engine | str | Path, spec: SessionSpec | None = None
+) -> Session:
     """Open an artifact, its file checked against its sidecar, and run it once to warm up.
 
     Raises:
@@ -151,7 +153,7 @@ def open_session(artifact: Path | OnnxModel | Engine, spec: SessionSpec | None =
         CheckFailed: the spec wants a self-test, and it failed.
     """
     spec = spec or SessionSpec()
-    loaded = load_artifact(artifact) if isinstance(artifact, Path) else artifact
+    loaded = load_artifact(Path(artifact)) if isinstance(artifact, (str, Path)) else artifact
     backend, why = open_backend(loaded, spec)
     session = Session(loaded, backend, spec, why=why)
     try:
@@ -171,7 +173,13 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
         return OnnxModel.load(path)
     if path.suffix == ".engine":
         return Engine.load(path)
-    raise ArtifactError(f"Cannot tell what {path} is", expected="a name ending in .onnx or .engine")
+    keras = path.suffix in (".keras", ".h5")
+    raise ArtifactError(
+        f"Cannot open {path}",
+        got="a Keras model" if keras else None,
+        expected="a name ending in .onnx or .engine",
+        hint="convert it to ONNX first" if keras else None,
+    )
 
 
 class Session(Closing):

@@ -2,7 +2,7 @@
 
     cells/        images/ and labels/ of six grey discs, 48 x 56 pixels: a data folder
     cell.png      one of these images
-    model.onnx    a U-Net of one level, float32, 1x32x32x1 to 1x32x32x2, with its sidecar
+    model.onnx    a U-Net of one level, untrained: float32, two classes, any size, and its sidecar
     model.keras   a U-Net of one level, untrained: for modules that load TensorFlow only
     record.json   a record of the benchmark matrix on two CPU cores
 
@@ -55,7 +55,7 @@ def files(tmp_path_factory):
     write_folder(folder / "cells")
     shutil.copy(folder / "cells" / "images" / "disc0.png", folder / "cell.png")
     shutil.copy(ROOT / "benchmarks/results/cpu-2-cores/matrix/record.json", folder)
-    tiny_unet(folder / "model.onnx")
+    tiny_unet(folder / "model.onnx", free=True)
     return folder
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from unetrt.data import Dataset, load_dataset, read_image
     from unetrt.errors import BadInput, CheckFailed, UnetrtError
     from unetrt.progress import ConsoleProgress, Progress
+    from unetrt.runtime import Session, SessionSpec, open_session
+    from unetrt.runtime.predict import PredictSpec, Summary, predict
     from unetrt.tensors import ShapeRange, TensorSpec
 else:
     __getattr__, __dir__ = lazy_names(
@@ -38,6 +40,12 @@ else:
             "UnetrtError": "errors",
             "load_dataset": "data",
             "plan": "builder.plan",
+            "PredictSpec": "runtime.predict",
+            "Session": "runtime",
+            "SessionSpec": "runtime",
+            "Summary": "runtime.predict",
+            "open_session": "runtime",
+            "predict": "runtime.predict",
             "read_image": "data",
             "train": "builder.train",
         },
@@ -52,8 +60,12 @@ __all__ = [
     "KerasFile",
     "OnnxModel",
     "Plan",
+    "PredictSpec",
     "Progress",
+    "Session",
+    "SessionSpec",
     "ShapeRange",
+    "Summary",
     "TensorSpec",
     "TrainResult",
     "TrainSpec",
@@ -61,7 +73,9 @@ __all__ = [
     "UnetrtError",
     "__version__",
     "load_dataset",
+    "open_session",
     "plan",
+    "predict",
     "read_image",
     "train",
 ]

@@ -2,16 +2,22 @@
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
 from unetrt.artifacts import OnnxModel
+from unetrt.convert.onnx_file import write_onnx
+from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
 SIDE = 32
 
 
-def tiny_unet(path, *, extra_node=None, flat=False):
-    """Named as the builder's layers are; `extra_node` stands before the softmax."""
+def tiny_unet(path, *, extra_node=None, flat=False, free=False):
+    """Named as the builder's layers are; `extra_node` stands before the softmax.
+
+    With `free`, of any height and width, and with a sidecar that tells its receptive field.
+    """
     random = np.random.default_rng(0)
     weights = {}
 
@@ -57,7 +63,8 @@ def tiny_unet(path, *, extra_node=None, flat=False):
         helper.make_node("Softmax", [last], ["softmax"], axis=1),
         helper.make_node("Transpose", ["softmax"], ["probabilities"], perm=[0, 2, 3, 1]),
     ]  # fmt: skip
-    ends = {"image": (1, SIDE, SIDE, 1), "probabilities": (1, SIDE, SIDE, 2)}
+    size = ("batch", "height", "width") if free else (1, SIDE, SIDE)
+    ends = {"image": (*size, 1), "probabilities": (*size, 2)}
     image, answer = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in ends.items()
@@ -66,6 +73,16 @@ def tiny_unet(path, *, extra_node=None, flat=False):
     graph = helper.make_graph(nodes, "tiny", [image], [answer], constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto, full_check=True)
+    if free:
+        return write_onnx(
+            ir.serde.deserialize_model(proto),
+            path,
+            about={},
+            classes=("background", "disc"),
+            sizes=SizeRule(2),
+            source={},
+            made_with={},
+        )
     image, answer = (TensorSpec(name, "float32", shape) for name, shape in ends.items())
     return OnnxModel.write(
         path,

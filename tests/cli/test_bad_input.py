@@ -62,7 +62,7 @@ def test_an_out_that_no_one_can_write(unetrt, tmp_path, monkeypatch, disc_folder
 
 @pytest.mark.parametrize(
     ("package", "extra"),
-    [("tensorflow", "train"), ("tf2onnx", "train"), ("jinja2", "demo"), ("onnxruntime", "cpu")],
+    [("tensorflow", "train"), ("tf2onnx", "train"), ("jinja2", "report"), ("onnxruntime", "cpu")],
 )
 def test_a_missing_extra_is_told_before_any_work(unetrt, tmp_path, monkeypatch, package, extra):
     found = importlib.util.find_spec

@@ -7,7 +7,6 @@ import pytest
 import tifffile
 from PIL import Image
 
-from unetrt.cli import predict as command
 from unetrt.runtime import SessionSpec, open_session
 
 pytestmark = pytest.mark.tf
@@ -66,71 +65,6 @@ def test_little_memory_gives_the_same_labels(unetrt, model, tmp_path, pixels):
         assert session.segmenter().tiling(600, 450).count > 1
 
 
-@pytest.mark.parametrize("kind", ["npy", "zarr", "tif"])
-def test_a_large_image_is_written_in_parts_and_gone_on_with(
-    unetrt, model, tmp_path, pixels, kind, monkeypatch
-):
-    """The first run is stopped by a reader that fails half-way; the second starts further down."""
-    zarr = pytest.importorskip("zarr")
-    from unetrt.data.reading import ImageFile
-
-    image = np.tile(pixels, (16, 2))
-    path = tmp_path / f"big.{kind}"
-    if kind == "npy":
-        np.save(path, image)
-    elif kind == "tif":
-        tifffile.imwrite(path, image, photometric="minisblack")
-    else:
-        zarr.create_array(path, shape=image.shape, chunks=(64, 64), dtype="u1")[:] = image
-    monkeypatch.setattr(command, "_LARGE", 1000)
-    words = ("predict", model, path, "--out", tmp_path / "out", "--memory", 0.01125)
-    read, tops = ImageFile.__getitem__, []
-
-    def failing(self, key):
-        tops.append(key[0].start)
-        if key[0].start > 1300:
-            raise KeyboardInterrupt
-        return read(self, key)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageFile, "__getitem__", failing)
-        assert unetrt(*words).exit_code == 130
-    assert min(tops) == 0
-    tops.clear()
-
-    def watched(self, key):
-        tops.append(key[0].start)
-        return read(self, key)
-
-    monkeypatch.setattr(ImageFile, "__getitem__", watched)
-    result = unetrt(*words)
-    assert result.exit_code == 0, result.output
-    assert "big." in result.output
-    assert "going on after row 1024 of 2400" in result.output
-    assert min(tops) > 700
-    written = sorted(p.name for p in (tmp_path / "out" / "predictions").iterdir())
-    assert written == ["big.npy" if kind == "npy" else "big.zarr"]
-    found = tmp_path / "out" / "predictions" / written[0]
-    labels = np.load(found) if kind == "npy" else zarr.open_array(found, mode="r")[:]
-    with open_session(model) as session:
-        np.testing.assert_array_equal(labels, session.segment(image[:, :, np.newaxis]))
-
-
-def test_a_large_image_that_breaks_off_does_not_stop_the_rest(
-    unetrt, model, tmp_path, pixels, monkeypatch
-):
-    monkeypatch.setattr(command, "_LARGE", 1000)
-    bad = pixels.astype(np.float32)
-    bad[140, 3] = np.nan
-    np.save(tmp_path / "bad.npy", bad)
-    np.save(tmp_path / "good.npy", pixels)
-    result = unetrt("predict", model, tmp_path, "--out", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "1 of 2 files could not be segmented" in result.output
-    assert "NaN or infinite pixels" in result.output
-    assert np.load(tmp_path / "out" / "predictions" / "good.npy").shape == (150, 90)
-
-
 @pytest.mark.parametrize("kind", [".nii", ".nii.gz"])
 def test_a_volume_becomes_a_label_volume_in_the_same_space(unetrt, model, tmp_path, kind):
     nibabel = pytest.importorskip("nibabel")
@@ -163,9 +97,9 @@ def test_what_was_computed_in_is_said(unetrt, road, tmp_path, pixels):
     words = ("predict", road / "model.fp16.onnx", tmp_path / "a.png", "--out", tmp_path / "out")
     own = unetrt(*words, "--backend", "onnxruntime")
     assert "computed in float32, from weights rounded to float16" in own.stdout
-    fast = unetrt(*words, "--backend", "onnxruntime", "--precision", "fast")
+    fast = unetrt(*words, "--backend", "onnxruntime", "--fast")
     assert "(nothing gained: on a CPU, ONNX Runtime has nothing faster" in fast.stdout
-    report = _ok(unetrt(*words, "--precision", "fast", "--json"))
+    report = _ok(unetrt(*words, "--fast", "--json"))
     assert report["session"]["computes_in"] in ("float32", "bfloat16", "float16")
     assert report["session"]["fast"]
 
@@ -201,3 +135,28 @@ def test_a_target_that_cannot_be_written_says_so(unetrt, model, tmp_path, pixels
     assert result.exit_code == 2
     assert "Cannot write" in result.output
     assert "Traceback" not in result.output
+
+
+def test_no_probabilities_of_what_is_written_part_by_part(unetrt, model, tmp_path, pixels):
+    zarr = pytest.importorskip("zarr")
+    zarr.save_array(tmp_path / "big.zarr", pixels)
+    words = ("predict", model, tmp_path / "big.zarr", "--out", tmp_path / "out")
+    refused = unetrt(*words, "--probabilities")
+    assert refused.exit_code == 2
+    assert "predict it without --probabilities" in refused.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_keras_model_is_to_be_converted_first(unetrt, road, tmp_path, pixels):
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    refused = unetrt("predict", road / "model.keras", tmp_path / "a.png", "--out", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "convert it to ONNX first" in refused.stderr
+
+
+@pytest.mark.parametrize("memory", ["x", "0", "2 TB", "-1GiB"])
+def test_an_amount_of_memory_that_is_none_is_refused(unetrt, memory):
+    refused = unetrt("predict", "no.onnx", "no.png", "--memory", memory)
+    assert refused.exit_code == 2
+    assert "'--memory': got" in refused.stderr
+    assert "512MiB" in refused.stderr
