@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from unetrt.errors import CheckFailed, WorkerFailed
+from unetrt.errors import WorkerFailed
 
-__all__ = ["QUIET", "ChildResult", "Worker", "run_child", "run_job"]
+__all__ = ["QUIET", "ChildResult", "Worker", "run_child"]
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 """What a child's environment has besides ours."""
@@ -35,34 +34,6 @@ class ChildResult:
 
     found: dict[str, Any]
     failure: str | None
-
-
-def run_job(
-    job: str,
-    arguments: tuple[str, ...],
-    *,
-    timeout_s: float,
-    folder: Path | None = None,
-    python: Path | None = None,
-) -> dict[str, Any]:
-    """Run one of `unetrt.benchmarks.jobs`, and return what it found.
-
-    Args:
-        job: its name in there.
-        arguments: of its command line, but for `--out`.
-        timeout_s: after which it is stopped.
-        folder: that it writes into; one that is removed afterwards, if None.
-        python: the interpreter, where it is not our own.
-
-    Raises:
-        CheckFailed: it failed; holds its words.
-    """
-    with tempfile.TemporaryDirectory() as temporary:
-        place = folder or Path(temporary)
-        done = run_child(f"unetrt.benchmarks.jobs.{job}", arguments, place, timeout_s, python)
-    if done.failure is not None:
-        raise CheckFailed(f"The job {' '.join((job, *arguments))} failed", got=done.failure)
-    return done.found
 
 
 def run_child(

@@ -110,7 +110,7 @@ def slots_of(graph: Any) -> list[Convolution]:
         raise ArtifactError(
             "The skeleton wants other weights than those of convolutions",
             got=", ".join(wanted) or "no convolution",
-            hint="write the skeletons again: python -m unetrt.benchmarks.jobs.skeleton",
+            hint="write the skeletons again: python scripts/write_skeletons.py",
         )
     return found
 

@@ -1,11 +1,6 @@
 import json
-from pathlib import Path
 
-import pytest
-
-from unetrt.benchmarks import processes as children
-from unetrt.benchmarks.processes import ChildResult, run_child, run_job
-from unetrt.errors import CheckFailed
+from unetrt.benchmarks.processes import run_child
 
 
 def child(tmp_path, monkeypatch, code, timeout_s=20):
@@ -59,20 +54,3 @@ def test_another_interpreter_can_be_asked(tmp_path):
     python.write_text("""#!/bin/sh\necho '{"words": "'$2'"}' > "$4/result.json"\n""")
     python.chmod(0o755)
     assert run_child("a.module", (), tmp_path, 20, python).found == {"words": "a.module"}
-
-
-def test_a_job_has_a_folder_and_fails_with_its_words(monkeypatch, tmp_path):
-    asked = []
-
-    def run(module, arguments, folder, timeout_s, python):
-        assert folder.is_dir()
-        asked.append((module, arguments, folder, timeout_s, python))
-        return ChildResult({"n": 3}, None if len(asked) < 3 else "out of memory")
-
-    monkeypatch.setattr(children, "run_child", run)
-    assert run_job("soak", ("a",), timeout_s=5) == {"n": 3}
-    assert not asked[0][2].exists()
-    run_job("soak", ("a",), timeout_s=5, folder=tmp_path, python=Path("python9"))
-    assert asked[1] == ("unetrt.benchmarks.jobs.soak", ("a",), tmp_path, 5, Path("python9"))
-    with pytest.raises(CheckFailed, match="The job soak a b failed: got out of memory"):
-        run_job("soak", ("a", "b"), timeout_s=5)

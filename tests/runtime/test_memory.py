@@ -13,7 +13,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from unetrt.benchmarks.jobs.memory import peak_rss_bytes, rss_bytes, start_peak
+from unetrt.benchmarks.promises.memory import peak_rss_bytes, rss_bytes, start_peak
 from unetrt.runtime import SessionSpec, open_session
 
 model, backend, allowed = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

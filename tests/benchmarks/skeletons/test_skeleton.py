@@ -134,7 +134,7 @@ def fresh(name, folder):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.benchmarks.jobs import skeleton as job
+    from scripts import write_skeletons as job
     from unetrt.builder import build_unet
     from unetrt.convert.to_onnx import export_onnx
 
