@@ -1,4 +1,4 @@
-"""What an artifact is opened with."""
+"""Say how a session opens an artifact."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHOICES = {"precision": ("own", "fast"), "tiling": ("exact", "blended"), "devic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpec:
-    """What an artifact is opened with.
+    """Choose how `open_session` opens an artifact.
 
     Attributes:
         backend: "auto" (the fastest that can run the artifact here), or by name: for ONNX files
@@ -27,7 +27,7 @@ class SessionSpec:
         threads: of a CPU backend; None leaves the choice to it.
         memory_bytes: what the network may work in at once, by its graph; an image that
             takes more is cut into tiles.
-        tiling: "exact" tiles give the answer of the whole image; "blended" ones overlap by half
+        tiling: "exact" tiles give the output of the whole image; "blended" ones overlap by half
             and are averaged, which takes any network and any memory and is not exact.
         warmup: heights and widths that opening runs once at, so that the first image need not
             wait. None: the size that the artifact fixes, or that an engine was tuned for, if there

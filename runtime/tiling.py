@@ -26,12 +26,12 @@ __all__ = ["Tiling", "choose_blended", "choose_tiling", "gaussian_weights", "spa
 
 
 class Span(NamedTuple):
-    """A tile along one axis.
+    """Place a tile along one axis.
 
     Attributes:
         start: of the tile, in an image that fits the network.
-        kept: first pixel of the whole answer that this tile gives.
-        end: the pixel after the last.
+        kept: first pixel of the whole output that is taken from this tile.
+        end: the pixel after the last one taken.
     """
 
     start: int
@@ -41,10 +41,10 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How an image is cut.
+    """Cut an image of [height, width] into tiles.
 
     Attributes:
-        tile: height and width of what the network sees at once.
+        tile: height and width in pixels of what the network runs on at once.
         rows, columns: the tiles along each axis, in order.
     """
 
@@ -54,12 +54,12 @@ class Tiling:
 
     @property
     def count(self) -> int:
-        """How many times the network runs."""
+        """Return the number of tiles: of runs of the network."""
         return len(self.rows) * len(self.columns)
 
     @property
     def pixels(self) -> int:
-        """How many pixels the network sees in all."""
+        """Return the pixels that the network computes in all, those of overlaps each time."""
         return self.count * self.tile[0] * self.tile[1]
 
 
@@ -71,9 +71,9 @@ def spans(
     Args:
         side: of the image, by `sizes`.
         tile: of each tile, by `sizes`; one that is larger than the image is as large.
-        sizes: which sides fit, and by how much answers are smaller.
-        before: how many pixels before its own place the network looks; see ReceptiveField.
-        after: how many pixels after it.
+        sizes: which sides fit, and by how much outputs are smaller.
+        before: pixels of the receptive field before an output pixel; see ReceptiveField.
+        after: pixels of it after.
 
     Raises:
         ShapeError: a side that does not fit, or a tile too small to keep anything of.
@@ -83,23 +83,23 @@ def spans(
             raise ShapeError(
                 f"The network cannot halve this {name}", got=length, expected=f"{sizes}"
             )
-    answer = side - 2 * sizes.margin
+    whole = side - 2 * sizes.margin
     if tile >= side:
-        return (Span(0, 0, answer),)
+        return (Span(0, 0, whole),)
     step = (tile - before - after) // sizes.multiple * sizes.multiple
     if step < 1:
         raise ShapeError(
             "The tile is too small for this network",
             got=f"{tile} pixels",
-            expected=f"at least {sizes.at_least(before + after + sizes.multiple)}: what it says of "
-            f"a pixel depends on {before} before and {after} after it",
+            expected=f"at least {sizes.at_least(before + after + sizes.multiple)}: the receptive field "
+            f"of a pixel has {before} before and {after} after it",
         )
     cut: list[Span] = []
     kept = 0
     for start in range(0, side - tile, step):
         cut.append(Span(start, kept, start + tile - after))
         kept = cut[-1].end
-    return (*cut, Span(side - tile, kept, answer))
+    return (*cut, Span(side - tile, kept, whole))
 
 
 def choose_tiling(
@@ -117,12 +117,17 @@ def choose_tiling(
         sides: height and width of an image that fits the network.
         rules: which heights and which widths fit.
         field: of the network.
-        most_pixels: that the network may see at once.
+        most_pixels: of one tile, as memory allows.
         least: height and width of the smallest tile there may be.
         most: of the largest.
 
     Raises:
-        BadInput: no tile is that small, as the network looks further; or it looks everywhere.
+        BadInput: no tile is that small for this receptive field, or the field is unbounded.
+
+    >>> rule, field = SizeRule(multiple=4), ReceptiveField((8, 8), (8, 8), (4, 4))
+    >>> tiling = choose_tiling((100, 60), (rule, rule), field, most_pixels=60 * 60)
+    >>> tiling.tile, [span.kept for span in tiling.rows], tiling.count
+    ((60, 60), [0, 52], 2)
     """
     rows, columns = (
         _options(side, rule, (before, after), ends)
@@ -146,19 +151,19 @@ def choose_tiling(
         got=f"room for {min(most_pixels, most[0] * most[1]):.0f} pixels at once"
         if field.is_bounded
         else f"{field.unbounded_by}, which sees the whole image",
-        expected=f"{needed[0]} x {needed[1]} or more, so far does the network look"
+        expected=f"{needed[0]} x {needed[1]} or more, by the receptive field of the network"
         if field.is_bounded
         else "layers that see a neighbourhood",
         hint="allow more memory, build the engine for larger images, or take tiles that are not "
-        "exact: --tiling blended",
+        "exact: `tiling='blended'`",
     )
 
 
 def _options(
-    side: int, rule: SizeRule, looks: tuple[int, int], ends: tuple[int, float]
+    side: int, rule: SizeRule, field: tuple[int, int], ends: tuple[int, float]
 ) -> list[tuple[int, tuple[Span, ...]]]:
     """Return, for each number of tiles along an axis, the smallest tile that makes so few."""
-    before, after = looks
+    before, after = field
     options: dict[int, tuple[int, tuple[Span, ...]]] = {}
     useful = rule.at_least(before + after + rule.multiple)
     first = max(min(useful, side), rule.at_least(ends[0]))
@@ -176,9 +181,12 @@ _SIGMA = 1 / 8
 
 
 def gaussian_weights(height: int, width: int) -> NDArray[np.float32]:
-    """Return how much each pixel of a tile's answer counts, [height, width]; 1 in the middle.
+    """Return the weight of each pixel of a tile's output, [height, width]; 1 in the middle.
 
-    None is 0, so that what one tile alone sees has an answer.
+    None is 0, so that a pixel of one tile alone has an output.
+
+    >>> gaussian_weights(3, 1).ravel().round(3).astype(str).tolist()
+    ['0.029', '1.0', '0.029']
     """
     along = []
     for side in (height, width):
@@ -229,7 +237,7 @@ def _at_most(rule: SizeRule, side: float) -> int:
 
 
 def _spans(side: int, tile: int) -> tuple[Span, ...]:
-    """Spread tiles evenly over an axis, both measured in the answer."""
+    """Spread tiles evenly over an axis, both measured in output pixels."""
     count = 1 if tile >= side else math.ceil((side - tile) / (tile * _STEP)) + 1
     starts = [round(k * (side - tile) / max(1, count - 1)) for k in range(count)]
     return tuple(
