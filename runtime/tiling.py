@@ -91,8 +91,8 @@ def spans(
         raise ShapeError(
             "The tile is too small for this network",
             got=f"{tile} pixels",
-            expected=f"at least {sizes.at_least(before + after + sizes.multiple)}: the receptive field "
-            f"of a pixel has {before} before and {after} after it",
+            expected=f"at least {sizes.at_least(before + after + sizes.multiple)}: its receptive "
+            f"field has {before} pixels before and {after} after each pixel",
         )
     cut: list[Span] = []
     kept = 0
