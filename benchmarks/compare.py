@@ -18,7 +18,9 @@ _MACHINE = ("cpu", "cores", "gpu", "system", "python")
 _OWN = ("device", "computes_in", "configuration", "input")
 
 
-def compare_rows(first: Row, other: Row, again_ns: Sequence[Sequence[int]]) -> Comparison:
+def compare_rows(
+    first: Row, other: Row, again_ns: Sequence[Sequence[int]] | None = None
+) -> Comparison:
     """Compare a row with the first one; the first one's A/A test is the null.
 
     All were timed in the same rounds.
@@ -26,28 +28,28 @@ def compare_rows(first: Row, other: Row, again_ns: Sequence[Sequence[int]]) -> C
     Args:
         first: the baseline, a.
         other: b.
-        again_ns: samples of the baseline's second copy, round by round, in nanoseconds.
+        again_ns: samples of the baseline's second copy, round by round, in nanoseconds; without
+            one there is no A/A test.
     """
-    null = _ratio(first.rounds_ns, again_ns)
-    ratio = _ratio(first.rounds_ns, other.rounds_ns)
+    # In open_loop all samples are of one round: blocks of them are drawn.
+    ratio_of = unpaired_ratio if first.mode == "open_loop" else _paired
+    null = None if again_ns is None else ratio_of(first.rounds_ns, again_ns)
+    ratio = ratio_of(first.rounds_ns, other.rounds_ns)
     return Comparison(
         a=first.id,
         b=other.id,
         ratio=ratio.ratio,
         low=ratio.low,
         high=ratio.high,
-        null_low=null.low,
-        null_high=null.high,
+        null_low=None if null is None else null.low,
+        null_high=None if null is None else null.high,
         rebuilds=1,
         verdict=verdict(ratio, null),
     )
 
 
-def _ratio(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Ratio:
-    """Draw rounds; where all samples are of one round, as in open_loop, blocks of each."""
-    if len(a) == len(b) > 1:
-        return paired_ratio([a], [b])
-    return unpaired_ratio(a, b)
+def _paired(a: Sequence[Sequence[int]], b: Sequence[Sequence[int]]) -> Ratio:
+    return paired_ratio([a], [b])
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def row_of(
     scope: str,
     mode: Mode,
     rebuild: int = 0,
+    roofline: dict[str, float] | None = None,
 ) -> Row:
     """Make the row of a record; a percentile is there if the samples are enough for it.
 
@@ -74,6 +75,7 @@ def row_of(
         scope: "core" or "end_to_end".
         mode: how runs followed each other.
         rebuild: number of the build, from 0.
+        roofline: {"attainable_ns", "share"}, where known.
     """
     batch, height, width, channels = timed_input.shape
     agreement = samples.agreement
@@ -101,5 +103,6 @@ def row_of(
         windows=samples.windows,
         latency_ms=summarize(samples).to_json(),
         images_per_s=batch * samples.runs_per_s,
+        roofline=roofline,
         warnings=samples.warnings,
     )

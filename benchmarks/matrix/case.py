@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -16,12 +16,16 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import ParityError
 
 from ..agreement import Agreement, Answering, Reference, check_answer
+from ..compare import compare_rows
+from ..inputs import TimedInput
 from ..measure import Plan, take_turns
-from ..record import Comparison
+from ..modes import Serialised
+from ..record import Comparison, Failure, Row
 from ..roofline.ceilings import Ceilings
 from ..roofline.graph_cost import graph_cost
 from ..roofline.roofline import Roofline, roofline
-from ..statistics import Samples, paired_ratio, summarize, verdict
+from ..rows import Facts, row_of
+from ..statistics import Samples, summarize
 from .cells import CHANNELS, Cell
 from .matrix import NO_TIME, Found
 
@@ -30,7 +34,6 @@ __all__ = [
     "Judge",
     "Opened",
     "Way",
-    "row_of",
     "row_roofline",
     "samples_within",
     "time_case",
@@ -140,8 +143,8 @@ class Way(Protocol):
     """One way to run one network, opened on the case's input."""
 
     @property
-    def facts(self) -> Mapping[str, Any]:
-        """Of its rows: device, computes_in, peer, configuration, artifact, input."""
+    def facts(self) -> Facts:
+        """Describe its rows."""
 
     @property
     def limit(self) -> Roofline | None:
@@ -174,7 +177,7 @@ class Opened:
     """
 
     cell: Cell
-    facts: Mapping[str, Any]
+    facts: Facts
     agreement: Agreement
     candidate: Answering
     again: Answering | None = None
@@ -182,7 +185,7 @@ class Opened:
 
 
 Timing = Callable[[Mapping[str, Opened]], Found]
-"""Lets candidates take turns; gives what the record holds of their runs, rows by `row_of`."""
+"""Lets candidates take turns; gives the rows and comparisons of their runs."""
 
 
 def time_case(cells: Sequence[Cell], open_way: OpenWay, timing: Timing, note: Note) -> Found:
@@ -223,7 +226,7 @@ def _open_all(
         try:
             way = open_way(scopes[0])
         except Exception as error:  # noqa: BLE001  (a library's own: a failure of these alone)
-            found.failures.extend({"id": cell.id, "reason": _reason(error)} for cell in scopes)
+            found.failures.extend(Failure(cell.id, _reason(error)) for cell in scopes)
             continue
         stack.callback(way.close)
         core: Reference | None = None
@@ -233,10 +236,10 @@ def _open_all(
                 agreement, own = judge.check(candidate, cell.scope, core)
             except ParityError as error:  # then what follows of it cannot be trusted either
                 rest = scopes[scopes.index(cell) :]
-                found.failures.extend({"id": one.id, "reason": _reason(error)} for one in rest)
+                found.failures.extend(Failure(one.id, _reason(error)) for one in rest)
                 break
             except Exception as error:  # noqa: BLE001  (likewise)
-                found.failures.append({"id": cell.id, "reason": _reason(error)})
+                found.failures.append(Failure(cell.id, _reason(error)))
                 continue
             core = own if cell.scope == "core" else core
             again = None
@@ -256,35 +259,12 @@ def _second(cell: Cell, open_way: OpenWay, stack: ExitStack) -> Answering | None
         return None
 
 
-def row_of(one: Opened, timed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of the record: what was opened, and `timed`, what was measured of it."""
-    cell = one.cell
-    return {
-        "id": cell.id,
-        "network": cell.network,
-        "precision": cell.precision,
-        "backend": cell.backend,
-        "batch": cell.batch,
-        "height": cell.side,
-        "width": cell.side,
-        "channels": CHANNELS,
-        "scope": cell.scope,
-        "mode": "serialised",
-        "rate_per_s": None,
-        "parity": one.agreement.to_json(),
-        "rebuild": 0,
-        "roofline": _share(one, timed["latency_ms"]["p50"]),
-        **one.facts,
-        **timed,
-    }
-
-
-def _share(one: Opened, median_ms: float) -> dict[str, float] | None:
+def _roofline(one: Opened, samples: Samples) -> dict[str, float] | None:
     """Return how near the core comes to its network's least time."""
     if one.limit is None or one.limit.attainable_ns is None or one.cell.scope != "core":
         return None
     least_ns = one.limit.attainable_ns
-    return {"attainable_ns": least_ns, "share": least_ns / (1e6 * median_ms)}
+    return {"attainable_ns": least_ns, "share": least_ns / (1e6 * summarize(samples).p50_ms)}
 
 
 def _reason(error: Exception) -> str:
@@ -303,6 +283,7 @@ class CaseTimer:
 
     def __init__(
         self,
+        timed_input: TimedInput,
         *,
         samples: int,
         seconds: float,
@@ -310,6 +291,7 @@ class CaseTimer:
         on_run: Callable[[str], None] = lambda _line: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._input = timed_input
         self._samples, self._seconds, self._scopes = samples, seconds, scopes
         self._on_run, self._clock = on_run, clock
 
@@ -322,11 +304,21 @@ class CaseTimer:
         count = samples_within(share, arms.values(), self._samples)
         self._scopes -= 1
         if not count:
-            return Found(failures=[{"id": name, "reason": NO_TIME} for name in sharing])
+            return Found(failures=[Failure(name, NO_TIME) for name in sharing])
         taken = take_turns(arms, Plan(samples=count), on_run=self._on_run)
         self._seconds -= self._clock() - began
-        rows = [row_of(one, measured(taken[name], one.cell.batch)) for name, one in sharing.items()]
-        return Found(rows=rows, comparisons=list(_comparisons(sharing, taken)))
+        rows = {
+            name: row_of(
+                replace(taken[name], agreement=one.agreement),
+                one.facts,
+                self._input,
+                scope=one.cell.scope,
+                mode=Serialised(),
+                roofline=_roofline(one, taken[name]),
+            )
+            for name, one in sharing.items()
+        }
+        return Found(rows=list(rows.values()), comparisons=list(_comparisons(rows, taken)))
 
 
 def samples_within(seconds: float, candidates: Sequence[Answering] | Any, most: int) -> int:
@@ -342,51 +334,17 @@ def samples_within(seconds: float, candidates: Sequence[Answering] | Any, most: 
     return 0 if fit < min(_FEWEST, most) else min(most, fit)
 
 
-def measured(samples: Samples, batch: int) -> dict[str, Any]:
-    """Return what a row holds of its samples."""
-    return {
-        "samples_ns": {
-            "host": list(samples.host_ns),
-            **{name: list(ns) for name, ns in samples.stages_ns.items()},
-        },
-        "warmup_ns": list(samples.warmup_ns),
-        "windows": [asdict(w) | {"throttle": list(w.throttle)} for w in samples.windows],
-        "latency_ms": summarize(samples).to_json(),
-        "images_per_s": batch * samples.runs_per_s,
-        "warnings": list(samples.warnings),
-    }
-
-
-def _comparisons(
-    sharing: Mapping[str, Opened], taken: Mapping[str, Samples]
-) -> Iterator[dict[str, Any]]:
+def _comparisons(rows: Mapping[str, Row], taken: Mapping[str, Samples]) -> Iterator[Comparison]:
     """Compare, on each library, every precision with the first; and with it each other library."""
     first: dict[str, str] = {}
-    for name, one in sharing.items():
-        first.setdefault(one.cell.backend, name)
-    names = list(sharing)
-    pairs = [(first[sharing[name].cell.backend], name) for name in names]
-    pairs += [(names[0], name) for name in first.values()]
+    for name, row in rows.items():
+        first.setdefault(row.backend, name)
+    pairs = [(first[row.backend], name) for name, row in rows.items()]
+    pairs += [(next(iter(rows)), name) for name in first.values()]
     for a, b in pairs:
         if a != b:
-            yield _compared(a, b, taken)
-
-
-def _compared(a: str, b: str, taken: Mapping[str, Samples]) -> dict[str, Any]:
-    again = taken.get(_again(a))
-    null = None if again is None else paired_ratio([taken[a].rounds_ns], [again.rounds_ns])
-    ratio = paired_ratio([taken[a].rounds_ns], [taken[b].rounds_ns])
-    return Comparison(
-        a=a,
-        b=b,
-        ratio=ratio.ratio,
-        low=ratio.low,
-        high=ratio.high,
-        null_low=None if null is None else null.low,
-        null_high=None if null is None else null.high,
-        rebuilds=1,
-        verdict=verdict(ratio, null),
-    ).to_json()
+            again = taken.get(_again(a))
+            yield compare_rows(rows[a], rows[b], None if again is None else again.rounds_ns)
 
 
 def _again(name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from unetrt.artifacts import Engine, OnnxModel
@@ -93,13 +92,14 @@ def main() -> None:
     result = given.out / "result.json"
 
     def note(at: str, found: Found) -> None:
-        write_text(result, json.dumps({"at": at, **asdict(found)}))
+        write_text(result, json.dumps({"at": at, **found.to_json()}))
 
     first = cells[0]
     pixels = random_input(
         batch=first.batch, height=first.side, width=first.side, channels=CHANNELS, seed=SEED
     )
     timer = CaseTimer(
+        pixels,
         samples=given.samples,
         seconds=given.seconds,
         scopes=len({cell.scope for cell in cells}),
@@ -126,7 +126,7 @@ class Opener:
         spec = SessionSpec(backend="auto" if on_engine else cell.backend)
         session = open_session(artifact, spec)
         device = "cpu" if session.info["device"] == "CPU" else "gpu"
-        return SessionWay(session, self._input, _limits(network, cell, device))
+        return SessionWay(cell, session, self._input, _limits(network, cell, device))
 
 
 def _build(network: OnnxModel, path: Path, cell: Cell) -> Engine:

@@ -6,10 +6,10 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from unetrt.errors import BadInput, MissingDependency
 from unetrt.files import output_folder
@@ -17,7 +17,7 @@ from unetrt.progress import Progress
 
 from ..machine import describe_machine
 from ..processes import ChildResult, run_child
-from ..record import Record, read_record, write_record
+from ..record import Comparison, Failure, Record, Row, read_record, write_record
 from ..report import write_report
 from ..roofline.ceilings import ceilings_of
 from .cells import GPU_BACKENDS, Case, Cell, Wanted, cases_of
@@ -29,7 +29,6 @@ __all__ = [
     "Isolated",
     "begin_record",
     "bench_matrix",
-    "keep_record",
     "measured_ceilings",
     "run_matrix",
 ]
@@ -69,34 +68,65 @@ def bench_matrix(
     cases = cases_of(wanted)
     path = output_folder(out) / RECORD
     record = begin_record(path, command)
-    if record["ceilings"] is None:
-        record["ceilings"], said = measured_ceilings(cases)
+    if record.ceilings is None:
+        ceilings, said = measured_ceilings(cases)
+        record = replace(record, ceilings=ceilings)
         progress.say(said)
     with tempfile.TemporaryDirectory(prefix="unetrt-matrix-") as work:
-        run_matrix(
+        record = run_matrix(
             cases,
             record,
             Isolated(Path(work), ("--samples", str(samples))),
             minutes=minutes,
-            keep=lambda grown: keep_record(grown, path),
+            keep=lambda grown: write_record(grown, path),
             say=progress.say,
         )
-    whole = Record.from_json(record)
     try:
-        write_report(whole, out)
+        write_report(record, out)
     except MissingDependency as error:
         progress.say(f"{error} The record is whole; make the page of it elsewhere.")
-    return whole
+    return record
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What timing a case gave, each as the record has it."""
+    """Collect the rows of a case, their comparisons and networks, and the cells without a row."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    comparisons: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
     networks: dict[str, Any] = field(default_factory=dict)
-    failures: list[dict[str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def ids(self) -> set[str]:
+        """Return the ids of the cells that have a row or a failure."""
+        return {row.id for row in self.rows} | {failure.id for failure in self.failures}
+
+    def add(self, other: Found) -> None:
+        """Add the findings of other cells."""
+        self.rows.extend(other.rows)
+        self.comparisons.extend(other.comparisons)
+        self.networks.update(other.networks)
+        self.failures.extend(other.failures)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {
+            "rows": [row.to_json() for row in self.rows],
+            "comparisons": [one.to_json() for one in self.comparisons],
+            "networks": self.networks,
+            "failures": [asdict(one) for one in self.failures],
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Self:
+        """Return the findings that `to_json` stored; those that are not there are empty."""
+        return cls(
+            rows=[Row.from_json(row) for row in stored.get("rows", [])],
+            comparisons=[Comparison.from_json(one) for one in stored.get("comparisons", [])],
+            networks=stored.get("networks", {}),
+            failures=[Failure(**one) for one in stored.get("failures", [])],
+        )
 
 
 TimeCase = Callable[[Case, float, float], Found]
@@ -109,22 +139,22 @@ _GENEROUS = 2
 
 def run_matrix(
     cases: Sequence[Case],
-    record: dict[str, Any],
+    record: Record,
     time_case: TimeCase,
     *,
     minutes: float,
-    keep: Callable[[dict[str, Any]], None],
+    keep: Callable[[Record], None],
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
-) -> dict[str, Any]:
+) -> Record:
     """Time every case that the record does not have, in order, until the minutes are over.
 
     `keep` is given the record after every case; what it had stays in it. Cells that an earlier run
     had no time for are tried again, those that failed are not.
     """
     ends = clock() + 60 * minutes
-    late = [failure for failure in record["failures"] if failure["reason"] == NO_TIME]
-    record["failures"] = [failure for failure in record["failures"] if failure not in late]
+    settled = tuple(failure for failure in record.failures if failure.reason != NO_TIME)
+    record = replace(record, failures=settled)
     for number, case in enumerate(cases, 1):
         pending = _pending(case, record)
         if not pending.cells:
@@ -133,7 +163,7 @@ def run_matrix(
         left = ends - clock()
         share = left * min(1.0, _GENEROUS / (len(cases) - number + 1))
         found = time_case(pending, share, left) if left > 0 else Found()
-        _add(record, pending, found)
+        record = _grown(record, pending, found)
         keep(record)
         missing = len(pending.cells) - len(found.rows)
         say(
@@ -144,21 +174,22 @@ def run_matrix(
     return record
 
 
-def _pending(case: Case, record: dict[str, Any]) -> Case:
-    known = {entry["id"] for kind in ("rows", "failures") for entry in record[kind]}
+def _pending(case: Case, record: Record) -> Case:
+    known = {row.id for row in record.rows} | {failure.id for failure in record.failures}
     cells = tuple(cell for cell in case.cells if cell.id not in known)
     return Case(case.network, case.side, case.batch, cells)
 
 
-def _add(record: dict[str, Any], case: Case, found: Found) -> None:
-    record["rows"] += found.rows
-    record["comparisons"] += found.comparisons
-    record["networks"] |= found.networks
-    record["failures"] += found.failures
-    settled = {entry["id"] for kind in ("rows", "failures") for entry in record[kind]}
-    record["failures"] += [
-        {"id": cell.id, "reason": NO_TIME} for cell in case.cells if cell.id not in settled
-    ]
+def _grown(record: Record, case: Case, found: Found) -> Record:
+    """Return the record with the findings of a case; cells that it says nothing of had no time."""
+    late = (Failure(cell.id, NO_TIME) for cell in case.cells if cell.id not in found.ids)
+    return replace(
+        record,
+        rows=(*record.rows, *found.rows),
+        comparisons=(*record.comparisons, *found.comparisons),
+        networks=record.networks | found.networks,
+        failures=(*record.failures, *found.failures, *late),
+    )
 
 
 TITLE = "U-Net latency"
@@ -167,8 +198,8 @@ _SAME = ("cpu", "cores", "gpu", "python", "packages", "git")
 """What must not have changed where an earlier record is taken up; of a GPU, its name."""
 
 
-def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the record at `path`, or a new one without rows, as JSON.
+def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None) -> Record:
+    """Return the record at `path`, or a new one without rows.
 
     Raises:
         BadInput: it is damaged, of another version, machine or code.
@@ -176,10 +207,10 @@ def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None
     machine = machine or describe_machine()
     if not path.exists():
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        return Record(title=TITLE, made=made, command=command, machine=machine, rows=()).to_json()
-    record = read_record(path).to_json()
+        return Record(title=TITLE, made=made, command=command, machine=machine, rows=())
+    record = read_record(path)
     for name in _SAME:
-        before, now = _plain(record["machine"].get(name)), _plain(machine.get(name))
+        before, now = _plain(record.machine.get(name)), _plain(machine.get(name))
         if before != now:
             raise BadInput(
                 f"{path} cannot go on here: its rows belong to another {name}",
@@ -198,15 +229,6 @@ def measured_ceilings(cases: Iterable[Case]) -> tuple[dict[str, Any] | None, str
     on_gpu = any(cell.backend in GPU_BACKENDS for case in cases for cell in case.cells)
     found, said = ceilings_of("gpu" if on_gpu else "cpu")
     return None if found is None else {name: found.to_json()[name] for name in _CEILINGS}, said
-
-
-def keep_record(record: dict[str, Any], path: Path) -> None:
-    """Write the record, whole or not at all.
-
-    Raises:
-        OutputError: `path` cannot be written.
-    """
-    write_record(Record.from_json(record), path)
 
 
 def _plain(fact: Any) -> Any:
@@ -242,10 +264,7 @@ class Isolated:
         while groups and (left := ends - self._clock()) > 0:
             cells = groups.pop(0)
             done = self._child(cells, share, left)
-            found.rows.extend(done.found.get("rows", []))
-            found.comparisons.extend(done.found.get("comparisons", []))
-            found.networks.update(done.found.get("networks", {}))
-            found.failures.extend(done.found.get("failures", []))
+            found.add(Found.from_json(done.found))
             if done.failure is not None and self._clock() < ends:
                 groups = _again(cells, found, done) + groups
         return found
@@ -266,12 +285,12 @@ class Isolated:
 
 def _again(cells: Sequence[Cell], found: Found, done: ChildResult) -> list[tuple[Cell, ...]]:
     """Note the cell at fault, and return what is to be tried again, at least one cell fewer."""
-    settled = {entry["id"] for entry in (*found.rows, *found.failures)}
+    settled = found.ids
     left = tuple(cell for cell in cells if cell.id not in settled)
     culprit = done.found.get("at") or (left[0].id if len(left) == 1 else "")
     if not culprit and len(left) > 1:
         return [(cell,) for cell in left]
     if culprit and culprit not in settled:
-        found.failures.append({"id": culprit, "reason": done.failure or "it said nothing"})
+        found.failures.append(Failure(culprit, done.failure or "it said nothing"))
     rest = tuple(cell for cell in left if cell.id != culprit)
     return [rest] if rest else []

@@ -21,6 +21,7 @@ from ..inputs import TimedInput
 from ..peers.open_peers import PeerCandidate, open_peer
 from ..peers.peers import peers_named
 from ..roofline.roofline import Roofline
+from ..rows import Facts
 from .cells import Cell
 
 __all__ = ["PeerWay", "SessionWay"]
@@ -36,6 +37,7 @@ class SessionWay:
 
     def __init__(
         self,
+        cell: Cell,
         session: Session,
         timed_input: TimedInput,
         limits: Callable[[str], Roofline | None] = lambda _type: None,
@@ -47,14 +49,15 @@ class SessionWay:
         computes_in = info.pop("computes_in")
         del info["precision"]  # the row says it
         self.limit = limits(computes_in)
-        self.facts: Mapping[str, Any] = {
-            "device": _device(on_cpu=info.pop("device") == "CPU"),
-            "computes_in": computes_in,
-            "peer": False,
-            "configuration": _plain(info),
-            "artifact": session.artifact.as_source,
-            "input": timed_input.to_json(),
-        }
+        self.facts = Facts(
+            network=cell.network,
+            precision=cell.precision,
+            backend=cell.backend,
+            device=_device(on_cpu=info.pop("device") == "CPU"),
+            computes_in=computes_in,
+            configuration=_plain(info),
+            artifact=session.artifact.as_source,
+        )
 
     def candidate(self, cell: Cell) -> Answering:
         """Return its core, or the way from pixels to labels."""
@@ -90,14 +93,16 @@ class PeerWay:
         computed = Precision.from_compute_dtype(opened.info["computes_in"])
         held_to = computed.coarser(Precision.of(cell.precision))
         self._candidate = _PeerAnswers(cell.id, held_to, opened)
-        self.facts: Mapping[str, Any] = {
-            "device": _device(on_cpu=peer.device == "cpu"),
-            "computes_in": opened.info["computes_in"],
-            "peer": True,
-            "configuration": _plain({**opened.info["versions"], **opened.info["configuration"]}),
-            "artifact": network.as_source,
-            "input": timed_input.to_json(),
-        }
+        self.facts = Facts(
+            network=cell.network,
+            precision=cell.precision,
+            backend=cell.backend,
+            device=_device(on_cpu=peer.device == "cpu"),
+            computes_in=opened.info["computes_in"],
+            configuration=_plain({**opened.info["versions"], **opened.info["configuration"]}),
+            artifact=network.as_source,
+            peer=True,
+        )
 
     def candidate(self, cell: Cell) -> Answering:
         """Return its core.

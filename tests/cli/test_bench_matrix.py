@@ -8,7 +8,7 @@ import pytest
 from tests.benchmarks.made_records import make_record, make_row
 from unetrt.benchmarks.matrix import cells, matrix
 from unetrt.benchmarks.matrix.matrix import Found
-from unetrt.benchmarks.record import read_record, write_record
+from unetrt.benchmarks.record import Failure, read_record, write_record
 
 pytest.importorskip("jinja2")
 QUICK = ("--network", "small", "--batch", 1, "--batch", 4, "--precision", "fp32",
@@ -29,11 +29,11 @@ class FakeIsolated:
             make_row(
                 network=cell.network, precision=cell.precision, backend=cell.backend,
                 batch=cell.batch, height=cell.side, width=cell.side, scope=cell.scope,
-            ).to_json()
+            )
             for cell in case.cells
         ]  # fmt: skip
-        assert [row["id"] for row in rows] == [cell.id for cell in case.cells]
-        return Found(rows=rows[1:], failures=[{"id": rows[0]["id"], "reason": "out of memory"}])
+        assert [row.id for row in rows] == [cell.id for cell in case.cells]
+        return Found(rows=rows[1:], failures=[Failure(rows[0].id, "out of memory")])
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from tests.benchmarks.matrix.test_case_timing import PIXELS, facts
 from unetrt.benchmarks.agreement import Agreement
 from unetrt.benchmarks.candidates import Turn
 from unetrt.benchmarks.matrix import child as cell_artifacts
-from unetrt.benchmarks.matrix.case import Judge, Opened, row_of, time_case
+from unetrt.benchmarks.matrix.case import CaseTimer, Judge, Opened, time_case
 from unetrt.benchmarks.matrix.cells import Cell, Wanted, cases_of
 from unetrt.benchmarks.matrix.child import artifact_of, network_of
-from unetrt.benchmarks.matrix.matrix import Found
 from unetrt.errors import NoDevice, ParityError, UnsupportedModel
 
 CELLS = cases_of(
@@ -36,7 +36,7 @@ class FakeCandidate:
 
 class FakeWay:
     def __init__(self, cell, answer, closed):
-        self.facts = {"device": "CPU", "computes_in": "float32", "peer": False}
+        self.facts = facts(cell)
         self.limit = None
         self._cell, self._answer, self._closed = cell, answer, closed
 
@@ -60,9 +60,11 @@ def timed(answers=None, error=None):
         key = cell.backend + cell.precision
         return FakeWay(cell, (answers or {}).get(key, ANSWER), closed)
 
+    timer = CaseTimer(PIXELS, samples=5, seconds=100, scopes=2)
+
     def timing(sharing):
         turns.append(set(sharing))
-        return Found([row_of(one, {"latency_ms": {"p50": 1.0}}) for one in sharing.values()])
+        return timer(sharing)
 
     found = time_case(CELLS, open_way, timing, lambda at, _found: notes.append(at))
     return found, closed, notes, turns
@@ -72,7 +74,7 @@ def test_those_of_a_scope_take_turns_with_each_other_and_all_are_closed():
     found, closed, notes, turns = timed()
     assert [len(names) for names in turns] == [4, 2]
     assert len(found.rows) == 6
-    assert {f["reason"] for f in found.failures} == {"b has no end to end."}
+    assert {f.reason for f in found.failures} == {"b has no end to end."}
     # Of each library one is opened again for each scope: its A/A run.
     assert sorted(closed) == ["afp16", *["afp32"] * 3, "bfp16", *["bfp32"] * 2]
     assert notes[-2:] == ["", ""]
@@ -83,26 +85,26 @@ def test_those_of_a_scope_take_turns_with_each_other_and_all_are_closed():
 
 def test_a_row_says_what_it_was_held_to():
     found, *_ = timed({"afp16": ANSWER * 0.97})
-    row = next(row for row in found.rows if row["id"].startswith("article/fp16/a/"))
-    assert row["parity"]["reference"] == CELLS[0].id
-    assert row["parity"]["max_abs_diff"] == pytest.approx(0.03, abs=1e-6)
-    assert (row["height"], row["mode"], row["device"]) == (512, "serialised", "CPU")
+    row = next(row for row in found.rows if row.id.startswith("article/fp16/a/"))
+    assert row.parity["reference"] == CELLS[0].id
+    assert row.parity["max_abs_diff"] == pytest.approx(0.03, abs=1e-6)
+    assert (row.height, row.mode, row.device) == (512, "serialised", "CPU")
 
 
 @pytest.mark.parametrize("wrong", [ANSWER + 1, ANSWER * np.nan, ANSWER[:, :2]])
 def test_what_disagrees_with_the_reference_is_not_timed(wrong):
     found, _, _, turns = timed({"afp16": wrong})
     assert not any("article/fp16/a/" in name for names in turns for name in names)
-    reasons = [f["reason"] for f in found.failures if "/fp16/a/" in f["id"]]
+    reasons = [f.reason for f in found.failures if "/fp16/a/" in f.id]
     assert len(reasons) == 2
     assert all("disagrees" in reason or "another shape" in reason for reason in reasons)
 
 
 def test_labels_from_end_to_end_are_those_of_the_same_session_s_core():
     found, *_ = timed()
-    row = next(row for row in found.rows if "/fp16/a/" in row["id"] and "end" in row["id"])
-    assert row["parity"]["reference"] == "article/fp16/a/1x512x512x1/core/serialised"
-    assert row["parity"]["labels_that_differ"] == 0
+    row = next(row for row in found.rows if "/fp16/a/" in row.id and row.scope == "end_to_end")
+    assert row.parity["reference"] == "article/fp16/a/1x512x512x1/core/serialised"
+    assert row.parity["labels_that_differ"] == 0
 
 
 @pytest.mark.parametrize(("spread", "agrees"), [(0.05, True), (0.2, False), (np.nan, False)])
@@ -120,18 +122,21 @@ def test_int8_is_held_to_how_its_differences_spread(spread, agrees):
 
 
 def test_a_row_without_ceilings_has_no_roofline_and_one_with_has_its_share():
-    opened = Opened(CELLS[0], {}, Agreement("r", 0.0, 0.0), None)
-    assert row_of(opened, {"latency_ms": {"p50": 2.0}})["roofline"] is None
-    limit = SimpleNamespace(attainable_ns=1e6)
-    row = row_of(replace(opened, limit=limit), {"latency_ms": {"p50": 2.0}})
-    assert row["roofline"] == {"attainable_ns": 1e6, "share": 0.5}
+    candidate = FakeCandidate(CELLS[0].id, "fp32", ANSWER)
+    opened = Opened(CELLS[0], facts(CELLS[0]), Agreement("r", 0.0, 0.0), candidate)
+    timer = CaseTimer(PIXELS, samples=5, seconds=100, scopes=2)
+    (row,) = timer({CELLS[0].id: opened}).rows
+    assert row.roofline is None
+    limit = SimpleNamespace(attainable_ns=500.0)
+    (row,) = timer({CELLS[0].id: replace(opened, limit=limit)}).rows
+    assert row.roofline == {"attainable_ns": 500.0, "share": 0.5}
 
 
 def test_a_reference_that_is_flat_is_none():
     found, _, _, turns = timed({"afp32": np.full(SHAPE, 0.5, np.float32)})
-    assert "says nothing" in found.failures[0]["reason"]
+    assert "says nothing" in found.failures[0].reason
     assert not any("/fp32/a/" in name for names in turns for name in names)
-    assert found.rows[0]["parity"]["reference"].startswith("article/fp32/b/")
+    assert found.rows[0].parity["reference"].startswith("article/fp32/b/")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +150,7 @@ def test_a_reference_that_is_flat_is_none():
 def test_what_cannot_be_opened_is_a_failure_and_the_rest_is_timed(error, reason):
     found, *_ = timed(error=error)
     assert len(found.rows) == 4
-    assert {f["reason"] for f in found.failures} == {reason}
+    assert {f.reason for f in found.failures} == {reason}
     assert len(found.failures) == 4
 
 

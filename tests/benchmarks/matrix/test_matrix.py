@@ -1,13 +1,15 @@
-import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.made_records import make_record, make_row
 from unetrt.benchmarks.matrix import matrix as isolated
 from unetrt.benchmarks.matrix.cells import Wanted, cases_of
 from unetrt.benchmarks.matrix.matrix import NO_TIME, Found, Isolated, run_matrix
 from unetrt.benchmarks.processes import ChildResult
+from unetrt.benchmarks.record import Failure
 
 CASES = cases_of(
     Wanted(backends=("a", "b"), networks=("article",), batches=(1, 4), precisions=("fp32", "fp16"))
@@ -25,36 +27,43 @@ class Clock:
 
 
 def empty():
-    return {"rows": [], "comparisons": [], "networks": {}, "failures": []}
+    return replace(make_record(), rows=())
 
 
 def run(record, time_case, minutes=60.0, keep=lambda _record: None, clock=None):
+    """Return the grown record, and what was said."""
     said = []
-    run_matrix(
+    grown = run_matrix(
         CASES, record, time_case, minutes=minutes, keep=keep, say=said.append,
         clock=clock or Clock(),
     )  # fmt: skip
-    return said
+    return grown, said
+
+
+def row_of(cell):
+    return make_row(
+        network=cell.network, precision=cell.precision, backend=cell.backend, batch=cell.batch,
+        height=cell.side, width=cell.side, scope=cell.scope,
+    )  # fmt: skip
 
 
 def all_well(case, _share, _left):
-    return Found(rows=[{"id": cell.id} for cell in case.cells])
+    return Found(rows=[row_of(cell) for cell in case.cells])
 
 
-def ids(record, kind):
-    return [entry["id"] for entry in record[kind]]
+def ids(entries):
+    return [entry.id for entry in entries]
 
 
 def test_every_cell_is_a_row_or_a_failure_with_its_reason():
     def one_fails(case, _share, _left):
         first, *rest = case.cells
-        return Found([{"id": cell.id} for cell in rest], failures=[{"id": first.id, "reason": "x"}])
+        return Found([row_of(cell) for cell in rest], failures=[Failure(first.id, "x")])
 
-    record = empty()
-    said = run(record, one_fails)
+    record, said = run(empty(), one_fails)
     wanted = {cell.id for case in CASES for cell in case.cells}
-    assert set(ids(record, "rows")) | set(ids(record, "failures")) == wanted
-    assert len(record["failures"]) == len(CASES) == len(said)
+    assert set(ids(record.rows)) | set(ids(record.failures)) == wanted
+    assert len(record.failures) == len(CASES) == len(said)
     assert "7 timed, 1 not" in said[0]
 
 
@@ -71,12 +80,12 @@ def test_a_case_has_twice_its_even_share_and_the_last_ones_all_that_is_left():
 
 def test_the_record_is_kept_after_every_case():
     kept = []
-    run(empty(), all_well, keep=lambda record: kept.append(copy.deepcopy(record)))
-    assert [len(record["rows"]) for record in kept] == [8 * k for k in range(1, len(CASES) + 1)]
+    run(empty(), all_well, keep=kept.append)
+    assert [len(record.rows) for record in kept] == [8 * k for k in range(1, len(CASES) + 1)]
 
 
 def test_a_kill_loses_one_case_and_what_is_done_is_not_done_again():
-    record, kept, timed = empty(), [], []
+    kept, timed = [], []
 
     def killed(case, share, left):
         if len(timed) == 3:
@@ -85,40 +94,39 @@ def test_a_kill_loses_one_case_and_what_is_done_is_not_done_again():
         return all_well(case, share, left)
 
     with pytest.raises(KeyboardInterrupt):
-        run(record, killed, keep=lambda record: kept.append(copy.deepcopy(record)))
-    resumed, again = kept[-1], []
+        run(empty(), killed, keep=kept.append)
+    again = []
 
     def noted(case, share, left):
         again.append(case.title)
         return all_well(case, share, left)
 
-    said = run(resumed, noted)
+    resumed, said = run(kept[-1], noted)
     assert not set(timed) & set(again)
     assert len(timed) + len(again) == len(CASES)
     assert "done before" in said[0]
-    assert len(ids(resumed, "rows")) == len(set(ids(resumed, "rows"))) == 8 * len(CASES)
+    assert len(ids(resumed.rows)) == len(set(ids(resumed.rows))) == 8 * len(CASES)
 
 
 def test_what_time_leaves_out_says_so_and_is_tried_in_a_later_run():
-    clock, record = Clock(), empty()
+    clock = Clock()
 
     def slow(case, share, left):
         clock.now += 40
         return all_well(case, share, left)
 
-    run(record, slow, minutes=1, clock=clock)
-    assert len(record["rows"]) == 2 * 8
-    assert {failure["reason"] for failure in record["failures"]} == {NO_TIME}
-    assert len(record["failures"]) == 8 * (len(CASES) - 2)
-    run(record, all_well)
-    assert record["failures"] == []
-    assert len(record["rows"]) == 8 * len(CASES)
+    record, _ = run(empty(), slow, minutes=1, clock=clock)
+    assert len(record.rows) == 2 * 8
+    assert {failure.reason for failure in record.failures} == {NO_TIME}
+    assert len(record.failures) == 8 * (len(CASES) - 2)
+    record, _ = run(record, all_well)
+    assert record.failures == ()
+    assert len(record.rows) == 8 * len(CASES)
 
 
 def test_cells_that_a_case_had_no_time_for_are_listed_too():
-    record = empty()
-    run(record, lambda case, *_: Found(rows=[{"id": case.cells[0].id}]))
-    assert len(record["failures"]) == 7 * len(CASES)
+    record, _ = run(empty(), lambda case, *_: Found(rows=[row_of(case.cells[0])]))
+    assert len(record.failures) == 7 * len(CASES)
 
 
 class Children:
@@ -135,7 +143,7 @@ class Children:
             if any(word in cell.id for word in self.deadly):
                 at = "" if self.in_turns else cell.id
                 return ChildResult({"at": at}, "killed by signal 9")
-        return ChildResult({"rows": [{"id": cell.id} for cell in cells]}, None)
+        return ChildResult(Found(rows=[row_of(cell) for cell in cells]).to_json(), None)
 
 
 @pytest.fixture
@@ -150,7 +158,7 @@ def children(monkeypatch):
 
 def timed(children):
     found = Isolated(Path("work"), clock=Clock())(CASES[0], 10, 100)
-    return {row["id"] for row in found.rows}, {f["id"]: f["reason"] for f in found.failures}
+    return set(ids(found.rows)), {failure.id: failure.reason for failure in found.failures}
 
 
 def test_a_case_is_one_child_where_nothing_dies(children):
