@@ -1,14 +1,16 @@
 # make demo   the whole road on real data: train, convert, build, verify, time, report
-# make test   the tests
+# make test   the tests, but for those that take minutes, in WORKERS processes (2)
+# make test-slow   those that take minutes
 # make gpu    on a machine with an NVIDIA GPU: its tests and the benchmark matrix, in gpu-out/
 # make lint   style, types, import rules
 # make env    the environment alone, in .venv; every recipe uses it
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: env demo test gpu lint clean
+.PHONY: env demo test test-slow gpu lint clean
 
 PYTHON ?= python3
 OUT ?= demo-out
+WORKERS ?= 2
 
 # An NVIDIA driver decides which extras fit the machine.
 MACHINE := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
@@ -26,7 +28,8 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) constraints/tools.txt
 		{ echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r constraints/tools.txt
-	.venv/bin/python -m uv pip install --quiet --python .venv/bin/python -c $(CONSTRAINTS) -e '.[$(EXTRAS_$(MACHINE))]'
+	# TensorFlow takes 12 s to be imported where it must be compiled, and 5 s where it was.
+	.venv/bin/python -m uv pip install --quiet --compile-bytecode --python .venv/bin/python -c $(CONSTRAINTS) -e '.[$(EXTRAS_$(MACHINE))]'
 ifeq ($(MACHINE),gpu)
 	# By pip itself: TensorRT's source package calls pip to fetch its libraries from NVIDIA.
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[tensorrt]'
@@ -36,8 +39,12 @@ endif
 demo: env
 	.venv/bin/unetrt demo --out $(OUT)
 
+# A worker that has run out of tests takes half of those the other one still has.
 test: env
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+test-slow: env
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 gpu: env
 	scripts/gpu-proof --out gpu-out

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.processes import comes_true, descendants, mark_descendants
 from unetrt.data import Dataset, Sample
 
 # No test fails because the machine is busy.
@@ -19,6 +23,37 @@ hypothesis.settings.load_profile("unetrt")
 # Set before any test imports TensorFlow; vendor.keras() would set the same.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+# On two cores each of two workers would start two threads, which wait for each other.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    _threads = str(max(1, (os.cpu_count() or 1) // WORKERS))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", _threads)
+    os.environ.setdefault("OMP_NUM_THREADS", _threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_stays() -> Iterator[None]:
+    """Fail with the last test where a process that a test started is still there."""
+    mark_descendants()
+    yield
+    assert comes_true(lambda: not descendants()), descendants()
+
+
+def built_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]
+) -> Path:
+    """Return a folder that the first worker to ask for it fills and all of them read."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if WORKERS == 1 else base.parent) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_suffix(".built").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            build(folder)
+            folder.with_suffix(".built").touch()
+    return folder
 
 
 def draw_disc(random: np.random.Generator, height: int, width: int):
@@ -76,8 +111,12 @@ def discs() -> Dataset:
 
 @pytest.fixture(scope="session")
 def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
-    """A folder with model.keras and both ONNX files and engines made from it."""
+    """A folder with model.keras and both ONNX files and engines made from it, to be read only."""
     pytest.importorskip("tensorflow")
+    return built_once(tmp_path_factory, "road", lambda folder: _build_road(folder, discs))
+
+
+def _build_road(folder: Path, discs: Dataset) -> None:
     from unetrt import vendor
 
     vendor.keras()
@@ -89,7 +128,6 @@ def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
     from unetrt.keras_models import save_model
     from unetrt.tensors import ShapeRange
 
-    folder = tmp_path_factory.mktemp("road")
     mean, std = discs.pixel_statistics()
     spec = UNetSpec(
         shape=(None, None, 1),
@@ -119,7 +157,6 @@ def road(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
             folder / f"model.{onnx_model.precision}.engine",
             EngineSpec(backend="tensorrt-rtx", height=sizes, width=sizes),
         )
-    return folder
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.tiny_unet import SIDE, an_image, tiny_unet
+from tests.processes import children
 from unetrt.benchmarks.peers import open_peers as peer_candidate
 from unetrt.benchmarks.peers import peers
 from unetrt.benchmarks.peers.open_peers import Limits, open_peer, open_peers, reference_answer
@@ -40,19 +41,6 @@ def model(tmp_path_factory):
 def expected(model):
     needs("onnxruntime")
     return reference_answer(model, an_image())
-
-
-def children():
-    """The children of this process that are no zombies."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state != "Z":
-            found.add(int(stat.parent.name))
-    return found
 
 
 def test_every_peer_has_a_name_of_its_own_and_its_job_is_there():

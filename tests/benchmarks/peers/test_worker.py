@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import ends, runs
 from unetrt.benchmarks.processes import Worker
 from unetrt.errors import WorkerFailed
 
@@ -25,21 +26,6 @@ def start(tmp_path):
     yield start
     for worker in started:
         worker.close()
-
-
-def runs(pid):
-    """Whether a process is there and no zombie that nobody has reaped yet."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def ends(pid):
-    deadline = time.monotonic() + 5
-    while runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not runs(pid)
 
 
 def test_it_answers_as_often_as_it_is_asked_whatever_it_prints(start, tmp_path):
