@@ -1,5 +1,7 @@
+import itertools
 import json
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -62,10 +64,17 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(keras, discs):
         assert (a == b).all()
 
 
-def test_minutes_end_the_training(keras, discs):
-    result = trained(keras, discs, epochs=None, minutes=0.05, batch=2)
-    assert result.history[-1].remaining_s == 0
-    assert result.history[-1].elapsed_s < 60
+def test_minutes_end_the_training(keras, discs, monkeypatch):
+    from unetrt.builder import loop
+
+    ticks = itertools.count()  # a clock that goes on by a second whenever it is read
+    clock = partial(loop.Schedule, now=lambda: next(ticks))
+    monkeypatch.setattr("unetrt.builder.fit.Schedule", clock)
+    result = trained(keras, discs, epochs=None, minutes=3, batch=2)
+    assert len(result.history) == 2
+    assert result.history[0].remaining_s > 0
+    assert result.history[1].remaining_s == 0
+    assert 180 <= result.history[1].elapsed_s < 190
 
 
 def test_minutes_that_are_over_at_once_still_leave_an_epoch(keras, discs):

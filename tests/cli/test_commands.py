@@ -162,15 +162,13 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as process:
-        deadline = time.monotonic() + 240
         while (
             not (tmp_path / "history.csv").exists() or not (tmp_path / "model.keras.json").exists()
         ):
             assert process.poll() is None
-            assert time.monotonic() < deadline
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate()
     assert process.returncode == 130
     assert "The same command with --resume goes on" in told
     assert "interrupted; what was finished is kept" in told

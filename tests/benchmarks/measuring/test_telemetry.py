@@ -1,9 +1,9 @@
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
 
+from tests.processes import comes_true
 from unetrt import vendor
 from unetrt.benchmarks import telemetry as nvml_module
 from unetrt.benchmarks.telemetry import GpuProbe, GpuReading, Telemetry, now_ns, open_gpu_probe
@@ -105,11 +105,9 @@ HOT = GpuReading(1500.0, 2619.0, 700.0, 85.0, ("sw_power_cap",))
 
 
 def test_a_window_holds_what_the_background_saw_in_it_and_one_look_of_its_own():
+    began = now_ns()
     with Telemetry(Probe(COOL, COOL, HOT), interval_s=0.005) as telemetry:
-        began = now_ns()
-        deadline = time.monotonic() + 5
-        while telemetry._probe.looks < 4 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        assert comes_true(lambda: telemetry._probe.looks >= 4)
         window = telemetry.window(began, now_ns(), n=7, preemptions=2)
         later = telemetry.window(now_ns(), now_ns(), n=0, preemptions=None)
     assert (window.n, window.preemptions, window.throttled) == (7, 2, True)

@@ -18,9 +18,9 @@ if how == "fails to open":
     say(json.dumps({"failed": "ValueError: no such layer"}))
     raise ValueError("no such layer")
 if how == "never opens":
-    time.sleep(60)
+    time.sleep(3600)
 if how == "has a child":
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     say(json.dumps({"opened": {"child": child.pid}}))
 else:
     say(json.dumps({"opened": {"pid": os.getpid()}}))
@@ -43,7 +43,7 @@ for line in sys.stdin:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)"], pass_fds=[answers])
         os._exit(4)
     elif how == "hangs":
-        time.sleep(60)
+        time.sleep(3600)
     elif how == "talks nonsense":
         say("Epoch 1/20 [=====>")
     elif how == "answers another question":

@@ -2,30 +2,26 @@
 
 import csv
 import random
-import runpy
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tests.builder.training import interrupted
 from tests.conftest import write_folder
 from unetrt.errors import ArtifactError, BadInput
 
 pytestmark = pytest.mark.tf
 
-SCRIPT = Path(__file__).with_name("interrupted.py")
-PATIENCE_S = 120
-
 
 @pytest.fixture
 def go(keras, disc_folder):
     """Train on discs in this process: go(run, ...) -> result."""
-    train = runpy.run_path(str(SCRIPT))["go"]
-    return lambda run, **options: train(disc_folder, run, **options)
+    return lambda run, **options: interrupted.go(disc_folder, run, **options)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,7 @@ def unbroken(keras, tmp_path_factory):
     """What a training that nothing stops leaves, and its weights."""
     folder = tmp_path_factory.mktemp("whole")
     run = folder / "run"
-    result = runpy.run_path(str(SCRIPT))["go"](write_folder(folder / "discs"), run)
+    result = interrupted.go(write_folder(folder / "discs"), run)
     return run, result.model.get_weights()
 
 
@@ -54,32 +50,20 @@ def same(result, unbroken, run):
     assert not (run / "checkpoint").exists()
 
 
-class Interrupt:
-    """Stops a training at a step, as a kill would."""
+def stopping_at(step):
+    """Return an `on_step` that stops a training there, as Ctrl-C would."""
 
-    def __init__(self, step):
-        self.left = step
+    def stop():
+        raise KeyboardInterrupt
 
-    def __call__(self, line):
-        self.left -= line.startswith("epoch")
-        if self.left == 0:
-            raise KeyboardInterrupt
+    return interrupted.at_step(step, stop)
 
 
-def killed(folder, run, *words, epochs):
-    """Train in a child; kill it some time after its history has so many epochs."""
-    command = [sys.executable, SCRIPT, folder, run, *words]
-    began = time.monotonic()
-    with subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE) as child:
-        try:
-            while not (run / "history.csv").exists() or len(curve(run)) < epochs:
-                assert child.poll() is None, child.stderr.read().decode()
-                assert time.monotonic() - began < PATIENCE_S
-                time.sleep(0.01)
-            time.sleep(random.uniform(0, 0.7))  # noqa: S311
-        finally:
-            child.send_signal(signal.SIGKILL)
-    assert child.returncode == -signal.SIGKILL, "it was over before it was killed"
+def killed(data, run, how, step):
+    """Train in a process that is killed when it has taken so many steps."""
+    command = [sys.executable, interrupted.__file__, data, run, how, str(step)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 @pytest.mark.slow
@@ -87,12 +71,16 @@ def test_a_training_killed_twice_ends_with_the_same_curve_and_weights(
     go, unbroken, disc_folder, tmp_path
 ):
     run = tmp_path / "run"
-    killed(disc_folder, run, epochs=1)
-    before = len(curve(run))
+    epoch = interrupted.STEPS
+    first = random.randint(epoch + 1, 2 * epoch)  # noqa: S311
+    killed(disc_folder, run, "begin", first)
     assert (run / "checkpoint").exists()
-    killed(disc_folder, run, "resume", epochs=before + 1)
+    assert len(curve(run)) == 1, first
+    second = random.randint(epoch + 1, 2 * epoch)  # noqa: S311
+    killed(disc_folder, run, "resume", second)
+    assert len(curve(run)) == 2, second
     result = go(run, resume=True)
-    assert len(result.history) == 4
+    assert len(result.history) == 3
     same(result, unbroken, run)
 
 
@@ -100,7 +88,7 @@ def test_a_training_killed_twice_ends_with_the_same_curve_and_weights(
 def test_an_interruption_at_a_step_is_made_good(go, unbroken, tmp_path, step):
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        go(run, on_step=Interrupt(step))
+        go(run, on_step=stopping_at(step))
     same(go(run, resume=True), unbroken, run)
 
 
@@ -110,13 +98,13 @@ def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path,
 
     run, calls, real = tmp_path / "run", [], getattr(record, name)
 
-    def dies_at_the_third(*args):
+    def dies_at_the_second(*args):
         calls.append(name)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(record, name, dies_at_the_third)
+    monkeypatch.setattr(record, name, dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         go(run)
     monkeypatch.undo()
@@ -140,19 +128,27 @@ def test_a_training_killed_after_its_last_epoch_needs_no_step(go, unbroken, tmp_
     same(result, unbroken, run)
 
 
-@pytest.fixture
-def unfinished(go, tmp_path):
+@pytest.fixture(scope="module")
+def stopped(keras, tmp_path_factory):
+    """A run that was interrupted in its second epoch."""
+    folder = tmp_path_factory.mktemp("stopped")
     with pytest.raises(KeyboardInterrupt):
-        go(tmp_path / "run", on_step=Interrupt(60))
-    return tmp_path / "run"
+        interrupted.go(write_folder(folder / "discs"), folder / "run", on_step=stopping_at(60))
+    return folder / "run"
+
+
+@pytest.fixture
+def unfinished(stopped, tmp_path):
+    """A copy of it, on the same data."""
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
 
 
 def test_what_changed_since_is_named_and_nothing_is_lost(go, unfinished, disc_folder):
     before = (unfinished / "checkpoint").read_bytes()
-    with pytest.raises(BadInput, match="spec: batch 4 -> 2.*begin again with --restart"):
+    with pytest.raises(BadInput, match="spec: batch 4 -> 2.*begin again with `restart=True`"):
         go(unfinished, resume=True, batch=2)
     with pytest.raises(BadInput, match=r"network: parameters \d+ -> \d+; network: other layers"):
-        go(unfinished, resume=True, filters=(4, 6))
+        go(unfinished, resume=True, filters=(6,))
     path = next((disc_folder / "labels").iterdir())
     with Image.open(path) as label:
         changed = label.copy()
@@ -164,14 +160,16 @@ def test_what_changed_since_is_named_and_nothing_is_lost(go, unfinished, disc_fo
 
 
 def test_an_unfinished_training_is_not_begun_again_by_accident(go, unfinished):
-    with pytest.raises(BadInput, match="holds an unfinished training.*--resume.*--restart"):
+    with pytest.raises(
+        BadInput, match="holds an unfinished training.*`resume=True`.*`restart=True`"
+    ):
         go(unfinished)
 
 
 def test_a_damaged_checkpoint_says_what_to_do(go, unfinished):
     path = unfinished / "checkpoint"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ArtifactError, match="begin again with --restart"):
+    with pytest.raises(ArtifactError, match="begin again with `restart=True`"):
         go(unfinished, resume=True)
 
 
