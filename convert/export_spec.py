@@ -1,4 +1,4 @@
-"""Say how a model is written as ONNX."""
+"""Choose the form in which a model is written as ONNX."""
 
 from __future__ import annotations
 
@@ -8,36 +8,39 @@ from unetrt.errors import BadInput
 
 __all__ = ["ExportSpec"]
 
-
 _OPSETS = range(17, 24)
-
-
 _CHOICES = {
     "layout": ("NHWC", "NCHW"),
     "pixels": ("float32", "uint8", "uint16"),
-    "answer": ("probabilities", "labels", "both"),
+    "outputs": ("probabilities", "labels", "both"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
-    """How a model is written as ONNX.
+    """Choose the form in which a model is written as ONNX.
 
     Attributes:
         opset: version of the operators, 17 (TensorRT 8.5 and later) to 23.
         layout: "NHWC", as Keras has it, or "NCHW", for inputs and outputs that are images.
         pixels: type of image inputs; "uint8" or "uint16" are turned into float32 in the graph.
             TensorRT takes no uint16.
-        answer: "probabilities", "labels" (each pixel's class, uint8 [batch, height, width]), or
+        outputs: "probabilities", "labels" (each pixel's class, uint8 [batch, height, width]), or
             "both".
-        size: height and width to trace at where the model leaves them free. They are free again
-            in the file, unless a layer holds a size: then the file keeps this one.
+        size: height and width, in pixels, to trace at where the model leaves them free. They are
+            free again in the file, unless a layer holds a size: then the file keeps this one.
+
+    Raises:
+        BadInput: a choice that there is not.
+
+    >>> ExportSpec(pixels="uint8", outputs="labels").layout
+    'NHWC'
     """
 
     opset: int = 17
     layout: str = "NHWC"
     pixels: str = "float32"
-    answer: str = "probabilities"
+    outputs: str = "probabilities"
     size: tuple[int, int] = (256, 256)
 
     def __post_init__(self) -> None:
@@ -51,7 +54,7 @@ class ExportSpec:
             own = getattr(self, name)
             if own not in choices:
                 raise BadInput(
-                    f"Cannot export with this {name}",
+                    f"There is no such `{name}` to export",
                     got=own,
                     expected=f"one of {', '.join(choices)}",
                 )

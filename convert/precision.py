@@ -135,7 +135,7 @@ def to_precision(
         raise BadInput(
             f"Cannot quantise {model.path} without images",
             expected="real ones, to take the ranges of its layers from",
-            hint="give them as `data`",
+            hint="give them with `data`",
         )
     floating = Precision.of(spec.rest) if quantize else wanted
     graph = _read(model, _opset_for(floating, quantize=quantize), wanted)

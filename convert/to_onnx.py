@@ -29,61 +29,16 @@ from .dynamic_sizes import trace_free
 from .export_spec import ExportSpec
 from .keras_source import keras_source
 from .onnx_file import write_onnx
+from .passes.nodes import is_image
 from .trace import Source
 
 __all__ = ["export_onnx"]
 
-
-_MOST_CHANNELS = 16
-_LEAST_SIDE = 16
-
-
-def make_golden(
-    source: Source, graph: ir.Model, sizes: SizeRule, *, whole_numbers: bool
-) -> Golden | None:
-    """Ask the model of `source` about a picture of a small size that it and `graph` take.
-
-    The deepest level of a network that pads is two pixels wide then: a mean over one says nothing.
-    Pixels go from 0 to 255 where the model normalises them or the graph takes `whole_numbers`, else
-    to 1: numbers a network was not made for are rounded more coarsely than its precision tells.
-    None where a network takes more than images, of more channels than a sidecar should hold, or
-    images of several sizes, or where its own answer is not finite.
-    """
-    ports = source.inputs
-    shapes = [value.shape for value in graph.graph.inputs]
-    channels = [port.shape[-1] if port.is_image else None for port in ports]
-    if not all(isinstance(count, int) and count <= _MOST_CHANNELS for count in channels):
-        return None
-    small = sizes.at_least(max(2 * sizes.multiple, _LEAST_SIDE) + 2 * sizes.margin)
-    wanted = {
-        tuple(
-            side if isinstance(side, int) else own or small
-            for side, own in zip(shape[1:3], port.shape[1:3], strict=True)
-        )
-        for shape, port in zip(shapes, ports, strict=True)
-    }
-    if len(wanted) != 1:
-        return None
-    height, width = wanted.pop()
-    whole = whole_numbers or source.normalization or "int" in ports[0].dtype
-    grids = {port.name: draw_grid(int(port.shape[-1] or 0), k) for k, port in enumerate(ports)}
-    golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
-    vendor.tensorflow_without_tf32()  # a reference must not round
-    pictures = [tf.constant(golden.feed(port.name, port.dtype)) for port in ports]
-    try:
-        made = [np.asarray(y) for y in source.predict(*pictures)]
-    except Exception:  # noqa: BLE001  (a model that can be traced alone still has its ONNX file)
-        return None
-    if not all(np.isfinite(y).all() for y in made):
-        return None
-    answers = dict(zip(source.output_names, map(Answer.thinned, made), strict=True))
-    return replace(golden, answers=answers)
-
-
 _TRACED_OPSET = 18
 """The newest that tf2onnx writes; a newer one is made of it."""
 
-_PIXELS = {"uint8": ir.DataType.UINT8, "uint16": ir.DataType.UINT16}
+_MOST_CHANNELS = 16
+_LEAST_SIDE = 16
 
 
 def export_onnx(
@@ -96,19 +51,30 @@ def export_onnx(
     """Write `model` to `path` as ONNX, height and width free where they can be.
 
     Inputs, outputs and nodes bear the names of Keras' layers. Weights over 2 GiB go into
-    a file beside it. `origin` is the file the model was read from: its classes, its
-    training and its checksum travel on. A SavedModel comes from `read_saved_model(folder)`.
-    Classes of unknown names are numbered.
+    a file beside it. Classes of unknown names are numbered.
+
+    Args:
+        model: a Keras model, or a SavedModel from `read_saved_model(folder)`.
+        path: the file to write.
+        spec: the form of the file; by default float32 NHWC in, probabilities out.
+        origin: the file that the model was read from; its classes, training and checksum travel on.
 
     Raises:
-        UnsupportedModel: see `read_signature`; or a layer that tf2onnx cannot convert.
+        UnsupportedModel: the model was never built, has a free axis that is neither batch, height
+            nor width, or a layer that tf2onnx cannot convert.
         OutputError: `path` cannot be written.
+
+    >>> from unetrt.keras_models import load_model
+    >>> model, origin = load_model(Path("model.keras"))
+    >>> written = export_onnx(model, Path("small.onnx"), ExportSpec(pixels="uint8"), origin=origin)
+    >>> str(written.inputs[0]), written.classes
+    ('uint8[batch, height, width, 1]', ('background', 'disc'))
     """
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
-    golden = make_golden(source, graph, sizes, whole_numbers=spec.pixels != "float32")
-    classes = origin.classes if origin is not None and origin.classes else _numbered(graph)
+    golden = _golden_sample(source, graph, sizes, whole_numbers=spec.pixels != "float32")
+    classes = origin.classes if origin is not None and origin.classes else _numbered_classes(graph)
     for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)
     _raise_opset(graph, spec.opset)
@@ -141,13 +107,77 @@ def _traced(
     try:
         return trace_free(source, opset, (height, width))
     except UnsupportedModel:
-        # An unpadded network from elsewhere takes few sizes; which ones takes a second to find.
+        # An unpadded network from elsewhere takes few sizes; to find them takes a second.
         with suppress(UnsupportedModel, AttributeError, ValueError):
             rule = size_rule(model)
         fitting = rule.at_least(spec.size[0]), rule.at_least(spec.size[1])
         if fitting == (height, width):
             raise
         return trace_free(source, opset, fitting)
+
+
+def _golden_sample(
+    source: Source, graph: ir.Model, sizes: SizeRule, *, whole_numbers: bool
+) -> Golden | None:
+    """Return a picture of a small size that model and graph take, and the model's own outputs.
+
+    The deepest level of a network that pads is two pixels wide then: a mean over one says nothing.
+    Pixels go from 0 to 255 where the model normalises them or the graph takes `whole_numbers`, else
+    to 1: numbers a network was not made for are rounded more coarsely than its precision tells.
+    None where a network takes more than images, of more channels than a sidecar should hold, or
+    images of several sizes, or where its own outputs are not finite.
+    """
+    ports = source.inputs
+    shapes = [value.shape for value in graph.graph.inputs]
+    channels = [port.shape[-1] if port.is_image else None for port in ports]
+    if not all(isinstance(count, int) and count <= _MOST_CHANNELS for count in channels):
+        return None
+    small = sizes.at_least(max(2 * sizes.multiple, _LEAST_SIDE) + 2 * sizes.margin)
+    wanted = {
+        tuple(
+            side if isinstance(side, int) else own or small
+            for side, own in zip(shape[1:3], port.shape[1:3], strict=True)
+        )
+        for shape, port in zip(shapes, ports, strict=True)
+    }
+    if len(wanted) != 1:
+        return None
+    height, width = wanted.pop()
+    whole = whole_numbers or source.normalization or "int" in ports[0].dtype
+    grids = {port.name: draw_grid(int(port.shape[-1] or 0), k) for k, port in enumerate(ports)}
+    golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
+    vendor.tensorflow_without_tf32()  # a reference must not round
+    pictures = [tf.constant(golden.feed(port.name, port.dtype)) for port in ports]
+    try:
+        outputs = [np.asarray(y) for y in source.predict(*pictures)]
+    except Exception:  # noqa: BLE001  (a model that can be traced alone still has its ONNX file)
+        return None
+    if not all(np.isfinite(y).all() for y in outputs):
+        return None
+    answers = dict(zip(source.output_names, map(Answer.thinned, outputs), strict=True))
+    return replace(golden, answers=answers)
+
+
+def _numbered_classes(graph: ir.Model) -> tuple[str, ...]:
+    """Return names for the classes of the one image put out; none where there are more."""
+    outputs = list(graph.graph.outputs)
+    if len(outputs) != 1 or not is_image(outputs[0]):
+        return ()
+    channels = outputs[0].shape[3]
+    count = max(2, channels) if isinstance(channels, int) else 0  # one channel is a sigmoid's
+    return ("background", *(f"class{k}" for k in range(1, count)))
+
+
+def _edges(spec: ExportSpec) -> list[ir.passes.InPlacePass]:
+    """Return the passes that give the graph the inputs and outputs asked for."""
+    wanted: list[ir.passes.InPlacePass] = []
+    if spec.pixels != "float32":
+        wanted.append(passes.IntegerInput(ir.DataType.from_numpy(np.dtype(spec.pixels))))
+    if spec.outputs != "probabilities":
+        wanted.append(passes.LabelOutput(only=spec.outputs == "labels"))
+    if spec.layout == "NCHW":
+        wanted.append(passes.EdgesToNchw())
+    return wanted
 
 
 def _raise_opset(graph: ir.Model, opset: int) -> None:
@@ -161,30 +191,8 @@ def _raise_opset(graph: ir.Model, opset: int) -> None:
             f"Cannot bring the model {graph.graph.name!r} to the opset",
             got=graph.opset_imports[""],
             expected=opset,
-            hint="choose an older --opset",
+            hint="choose an older `opset`",
         )
-
-
-def _numbered(graph: ir.Model) -> tuple[str, ...]:
-    """Return names for the classes of the one image that comes out; none where there are more."""
-    outputs = list(graph.graph.outputs)
-    if len(outputs) != 1 or outputs[0].shape is None or len(outputs[0].shape) != 4:  # noqa: PLR2004
-        return ()
-    channels = outputs[0].shape[3]
-    count = max(2, channels) if isinstance(channels, int) else 0  # one channel is a sigmoid's
-    return ("background", *(f"class{k}" for k in range(1, count)))
-
-
-def _edges(spec: ExportSpec) -> list[ir.passes.InPlacePass]:
-    """Return the passes that give the graph the inputs and outputs asked for."""
-    wanted: list[ir.passes.InPlacePass] = []
-    if spec.pixels in _PIXELS:
-        wanted.append(passes.IntegerInput(_PIXELS[spec.pixels]))
-    if spec.answer != "probabilities":
-        wanted.append(passes.LabelOutput(only=spec.answer == "labels"))
-    if spec.layout == "NCHW":
-        wanted.append(passes.EdgesToNchw())
-    return wanted
 
 
 def _sha256_of(weights: Mapping[str, NDArray[Any]]) -> str:

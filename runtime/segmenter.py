@@ -220,7 +220,7 @@ class Segmenter:
             raise ShapeError(
                 f"{self.artifact.path} gives no probabilities",
                 got="labels",
-                hint="convert the model again with --answer probabilities or both",
+                hint="convert the model again with `outputs='probabilities'` or `outputs='both'`",
             )
 
     def _rows(

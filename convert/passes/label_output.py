@@ -60,7 +60,7 @@ class LabelOutput(ir.passes.InPlacePass):  # type: ignore[misc]
                 f"Cannot make a label map of the model {graph.name!r}",
                 got=", ".join(f"{v.name}{list(v.shape)}" for v in graph.outputs),
                 expected="an output [batch, height, width, classes]",
-                hint="convert it with --answer probabilities",
+                hint="convert it with `outputs='probabilities'`",
             )
         for value in maps:
             wanted = "labels" if len(maps) == 1 else f"{value.name}_labels"
@@ -107,7 +107,7 @@ def _logits(value: ir.Value) -> ir.Value:
             f"Cannot make a label map of the output {value.name!r}",
             got="one channel that no sigmoid makes",
             expected="probabilities: a sigmoid's channel, or one for each class",
-            hint="end the model in a sigmoid, or convert it with --answer probabilities",
+            hint="end the model in a sigmoid, or convert it with `outputs='probabilities'`",
         )
     return last.inputs[0]
 

@@ -48,7 +48,7 @@ def test_the_same_network_from_every_format(unetrt, road, others, tmp_path, name
 
 def test_bytes_in_and_labels_out(unetrt, road, tmp_path, disc_folder):
     out = tmp_path / "m.onnx"
-    options = ("--pixels", "uint8", "--answer", "labels", "--layout", "NCHW", "--opset", "19")
+    options = ("--pixels", "uint8", "--outputs", "labels", "--layout", "NCHW", "--opset", "19")
     told = converted(unetrt, road / "model.keras", out, *options)
     assert told["inputs"][0]["dtype"] == "uint8"
     assert told["outputs"] == [

@@ -134,7 +134,7 @@ def test_what_cannot_be_asked_for_is_refused():
 
 
 def test_int8_without_images_is_refused(unet, tmp_path):
-    with pytest.raises(BadInput, match="Cannot quantise .*unet.onnx without images.*as `data`"):
+    with pytest.raises(BadInput, match="Cannot quantise .*unet.onnx without images.*with `data`"):
         to_precision(unet, tmp_path / "made.onnx", PrecisionSpec(precision="int8"))
 
 

@@ -197,14 +197,14 @@ def test_the_exact_gelu_converts(tmp_path, keras):
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
-@pytest.mark.parametrize("answer", ["probabilities", "labels", "both"])
-def test_the_edges_are_as_asked(road, keras, tmp_path, layout, answer):
+@pytest.mark.parametrize("outputs", ["probabilities", "labels", "both"])
+def test_the_edges_are_as_asked(road, keras, tmp_path, layout, outputs):
     from unetrt.convert.to_onnx import export_onnx
     from unetrt.keras_models import load_model
     from unetrt.runtime import open_session
 
     model, file = load_model(road / "model.keras")
-    spec = ExportSpec(layout=layout, answer=answer, pixels="uint8")
+    spec = ExportSpec(layout=layout, outputs=outputs, pixels="uint8")
     made = export_onnx(model, tmp_path / "m.onnx", spec, origin=file)
     assert nodes_of(made.path).get("Transpose", 0) <= (2 if layout == "NHWC" else 0)
     image = pixels(32, 48, 1).astype(np.uint8)
@@ -213,13 +213,13 @@ def test_the_edges_are_as_asked(road, keras, tmp_path, layout, answer):
         assert session.inputs[0].dtype == "uint8"
         np.testing.assert_array_equal(session.segment(image), expected[0].argmax(axis=-1))
     names = {"probabilities": ["probabilities"], "labels": ["labels"]}
-    wanted = names.get(answer, ["probabilities", "labels"])
+    wanted = names.get(outputs, ["probabilities", "labels"])
     assert [tensor.name for tensor in made.outputs] == wanted
-    assert made.outputs[-1].dtype == ("float32" if answer == "probabilities" else "uint8")
+    assert made.outputs[-1].dtype == ("float32" if outputs == "probabilities" else "uint8")
 
 
 @pytest.mark.parametrize("opset", [17, 18, 20, 23])
-def test_every_opset_gives_the_same_answer(road, keras, tmp_path, opset):
+def test_every_opset_gives_the_same_outputs(road, keras, tmp_path, opset):
     from unetrt.convert.to_onnx import export_onnx
     from unetrt.keras_models import load_model
 
@@ -236,9 +236,9 @@ def test_every_opset_gives_the_same_answer(road, keras, tmp_path, opset):
     ("choice", "words"),
     [
         ({"opset": 16}, "got 16, expected 17 to 23"),
-        ({"layout": "CHW"}, "this layout: got CHW, expected one of NHWC, NCHW"),
-        ({"pixels": "int8"}, "this pixels: got int8"),
-        ({"answer": "logits"}, "this answer: got logits"),
+        ({"layout": "CHW"}, "no such `layout` to export: got CHW, expected one of NHWC, NCHW"),
+        ({"pixels": "int8"}, "no such `pixels` to export: got int8"),
+        ({"outputs": "logits"}, "no such `outputs` to export: got logits"),
         ({"size": (0, 8)}, "expected positive sides"),
     ],
 )
@@ -265,7 +265,7 @@ def small(keras, **changes):
     return build_unet(replace(spec, **changes))
 
 
-def test_it_is_what_the_model_says(keras, export):
+def test_the_golden_sample_holds_the_model_s_own_output(keras, export):
     model = small(keras)
     onnx = export(model)
     golden = onnx.golden
@@ -286,14 +286,14 @@ def test_it_is_what_the_model_says(keras, export):
         ({"n_classes": 2, "head": "sigmoid"}, 16),
     ],
 )
-def test_other_networks_have_one_too(keras, export, changes, side):
+def test_other_networks_have_a_golden_sample_too(keras, export, changes, side):
     onnx = export(small(keras, **changes))
     assert onnx.golden.height == side or (side is None and onnx.sizes.margin > 0)
     with open_session(onnx, SELF_TEST) as session:
         assert session.self_test().max_abs_diff < 1e-5
 
 
-def test_a_saved_model_has_one_too(keras, export, tmp_path):
+def test_a_saved_model_has_a_golden_sample_too(keras, export, tmp_path):
     from unetrt.convert.saved_model import read_saved_model
 
     small(keras).export(tmp_path / "saved", verbose=False)
@@ -302,7 +302,7 @@ def test_a_saved_model_has_one_too(keras, export, tmp_path):
         assert session.self_test().max_abs_diff < 1e-5
 
 
-def test_several_images_in_and_out(keras, export):
+def test_a_golden_sample_of_several_images_in_and_out(keras, export):
     one, other = (keras.Input((None, None, n), name=f"in{n}") for n in (1, 2))
     both = keras.layers.Concatenate()([one, other])
     made = [keras.layers.Conv2D(2, 3, padding="same", name=f"out{k}")(both) for k in range(2)]
@@ -313,26 +313,26 @@ def test_several_images_in_and_out(keras, export):
         assert session.self_test().max_abs_diff < 1e-4
 
 
-def test_whole_numbers_and_networks_that_normalise_get_255(keras, export):
+def test_golden_pixels_go_to_255_for_whole_numbers_and_networks_that_normalise(keras, export):
     assert export(small(keras), spec=ExportSpec(pixels="uint8")).golden.scale == 1
     assert export(small(keras, pixel_mean=99.0, pixel_std=50.0)).golden.scale == 1
 
 
-def test_what_takes_more_than_images_has_none(keras, export):
+def test_a_network_of_more_than_images_has_no_golden_sample(keras, export):
     image, number = keras.Input((None, None, 1), name="image"), keras.Input((4,), name="number")
     shift = keras.layers.Reshape((1, 1, 4))(keras.layers.Dense(4)(number))
     made = keras.layers.Add()([keras.layers.Conv2D(4, 3, padding="same")(image), shift])
     assert export(keras.Model([image, number], made)).golden is None
 
 
-def test_what_is_not_finite_is_not_kept(keras, export):
+def test_outputs_that_are_not_finite_make_no_golden_sample(keras, export):
     image = keras.Input((None, None, 1))
     made = keras.layers.Conv2D(2, 1, kernel_initializer=keras.initializers.Constant(np.nan))(image)
     assert export(keras.Model(image, made)).golden is None
 
 
-def test_labels_alone_and_bytes_are_mapped(keras, export):
-    spec = ExportSpec(pixels="uint8", answer="labels", layout="NCHW")
+def test_golden_samples_of_labels_and_bytes_are_mapped(keras, export):
+    spec = ExportSpec(pixels="uint8", outputs="labels", layout="NCHW")
     for changes in ({}, {"n_classes": 2, "head": "sigmoid"}):
         onnx = export(small(keras, **changes), spec=spec)
         with open_session(onnx, SELF_TEST) as session:

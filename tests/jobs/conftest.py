@@ -82,7 +82,7 @@ def int8(convert, fp32, data):
 @pytest.fixture(scope="session")
 def labels(convert, trained):
     """The network from bytes to labels."""
-    words = ("--pixels", "uint8", "--answer", "labels", "--layout", "NCHW")
+    words = ("--pixels", "uint8", "--outputs", "labels", "--layout", "NCHW")
     return convert(trained.path, "model.labels.onnx", *words)
 
 

@@ -153,7 +153,7 @@ def edges(road, tmp_path_factory):
     from unetrt.keras_models import load_model
 
     model, file = load_model(road / "model.keras")
-    spec = ExportSpec(layout="NCHW", pixels="uint8", answer="both")
+    spec = ExportSpec(layout="NCHW", pixels="uint8", outputs="both")
     path = tmp_path_factory.mktemp("edges") / "m.onnx"
     return export_onnx(model, path, spec, origin=file).path
 

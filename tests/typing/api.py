@@ -45,7 +45,7 @@ def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
 
 def convert(model: Any, data: Dataset) -> OnnxModel:
     """Export bytes in and labels out, and quantise on images."""
-    spec = ExportSpec(pixels="uint8", answer="labels", layout="NCHW", size=(480, 640))
+    spec = ExportSpec(pixels="uint8", outputs="labels", layout="NCHW", size=(480, 640))
     exported = export_onnx(model, Path("m.onnx"), spec)
     return to_precision(
         exported, Path("m.int8.onnx"), PrecisionSpec(precision="int8", keep=("up1/*",)), data=data

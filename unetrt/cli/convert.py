@@ -45,7 +45,7 @@ def convert(
     images: Annotated[int, typer.Option(help="How many of them to look at.")] = 32,
     layout: Annotated[str | None, typer.Option(help="NHWC or NCHW, of images in and out.")] = None,
     pixels: Annotated[str | None, typer.Option(help="float32, uint8 or uint16 in.")] = None,
-    answer: Annotated[str | None, typer.Option(help="probabilities, labels or both out.")] = None,
+    outputs: Annotated[str | None, typer.Option(help="probabilities, labels or both.")] = None,
     opset: Annotated[int | None, typer.Option(help="17 to 23.")] = None,
     size: Annotated[
         str | None,
@@ -65,7 +65,7 @@ def convert(
     from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
 
-    given: dict[str, Any] = {"layout": layout, "pixels": pixels, "answer": answer, "opset": opset}
+    given: dict[str, Any] = {"layout": layout, "pixels": pixels, "outputs": outputs, "opset": opset}
     given |= {"size": _size(size)} if size else {}
     chosen = {name: value for name, value in given.items() if value is not None}
     if model.suffix == ".onnx" and chosen:

@@ -32,7 +32,7 @@ _OPTIONS = {
 """Arguments of the library whose options have another name than theirs."""
 
 _ARGUMENTS = (
-    "answer", "backend", "batch", "data", "images", "keep", "layout", "opset", "out", "percentile",
+    "backend", "batch", "data", "images", "keep", "layout", "opset", "out", "outputs", "percentile",
     "pixels", "precision", "probabilities", "rate", "refittable", "rest", "restart", "resume",
     "samples", "scope", "size", "stripped", "tiling", "version_compatible",
 )  # fmt: skip

@@ -12,10 +12,10 @@ EDGES = {
     "float": {},
     "uint8": {"pixels": "uint8"},
     "uint16": {"pixels": "uint16"},
-    "labels": {"answer": "labels"},
-    "both": {"answer": "both"},
+    "labels": {"outputs": "labels"},
+    "both": {"outputs": "both"},
     "nchw": {"layout": "NCHW"},
-    "all": {"pixels": "uint8", "answer": "both", "layout": "NCHW"},
+    "all": {"pixels": "uint8", "outputs": "both", "layout": "NCHW"},
     "opset 23": {"opset": 23},
 }
 
