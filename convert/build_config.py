@@ -14,7 +14,13 @@ from unetrt.tensors import ShapeRange, TensorSpec
 
 from .engine_spec import HARDWARE_LEVELS, EngineSpec
 
-__all__ = ["Profile", "begin_timing", "configure", "input_profiles", "keep_timing"]
+__all__ = [
+    "Profile",
+    "configure",
+    "input_profiles",
+    "store_timing_cache",
+    "use_timing_cache",
+]
 
 _FREE_BATCH = ShapeRange(1, 1, 8)
 _FREE_SIDE = ShapeRange(256, 256, 512)
@@ -22,7 +28,7 @@ _IMAGE_RANK = 4
 
 
 class Profile(NamedTuple):
-    """The shapes of one input."""
+    """Hold the smallest, most usual and largest shape of one input."""
 
     min: tuple[int, ...]
     opt: tuple[int, ...]
@@ -33,8 +39,13 @@ def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, Profile]:
     """Return the shapes of each input by its name; axes that the model fixes stay.
 
     Raises:
-        ShapeError: a size that the network cannot halve or that the model does not leave free, or
+        ShapeError: a size that the network cannot take or that the model does not leave free, or
             a free axis that is neither the batch nor a side of an image.
+
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> spec = EngineSpec(batch=ShapeRange(1, 1, 4), height=ShapeRange(32, 64, 128))
+    >>> input_profiles(model, spec)["image"].max
+    (4, 128, 512, 1)
     """
     layout = model.layout
     roles = [_roles(tensor, layout) for tensor in model.inputs]
@@ -49,8 +60,53 @@ def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, Profile]:
     }
 
 
+def configure(
+    trt: Any, builder: Any, spec: EngineSpec, profiles: Mapping[str, Profile], gpu: Gpu | None
+) -> Any:
+    """Return the configuration that builds for `spec` and for the shapes in `profiles`.
+
+    Raises:
+        BadInput: a target that the library does not know.
+        NoDevice: the current GPU is the target, and there is none.
+    """
+    config = builder.create_builder_config()
+    for name, wanted in _flags(spec).items():
+        flag = getattr(trt.BuilderFlag, name)
+        (config.set_flag if wanted else config.clear_flag)(flag)
+    # Without the details the inspector gives the names of layers only.
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if spec.workspace_bytes is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, spec.workspace_bytes)
+    if spec.optimization_level is not None:
+        config.builder_optimization_level = spec.optimization_level
+    if spec.hardware_compatibility is not None:
+        level = HARDWARE_LEVELS[spec.hardware_compatibility]
+        config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, level)
+    if spec.targets:
+        _set_targets(trt, config, spec.targets, gpu)
+    profile = builder.create_optimization_profile()
+    for name, shapes in profiles.items():
+        profile.set_shape(name, *shapes)
+    config.add_optimization_profile(profile)
+    return config
+
+
+def use_timing_cache(config: Any, path: Path) -> str | None:
+    """Let the builder use the timings stored at `path`; return a warning where they do not fit."""
+    cache = config.create_timing_cache(read_cache(path))
+    if cache is not None and config.set_timing_cache(cache, False):
+        return None
+    config.set_timing_cache(config.create_timing_cache(b""), False)
+    return f"The timing cache {path} does not fit this library and GPU; it is started again."
+
+
+def store_timing_cache(config: Any, path: Path) -> str | None:
+    """Store the builder's timings at `path`; return a warning where that fails."""
+    return write_cache(path, bytes(memoryview(config.get_timing_cache().serialize())))
+
+
 def _roles(tensor: TensorSpec, layout: str) -> dict[str, int]:
-    """Return which axis of an input is its batch and, of an image, its height and width."""
+    """Return the axes of an input that are its batch and, of an image, its height and width."""
     if len(tensor.shape) != _IMAGE_RANK:
         return {"batch": 0} if tensor.shape else {}
     height = layout.index("H")
@@ -114,13 +170,25 @@ def _profile(
     return Profile(*(tuple(sizes) for sizes in ends.values()))
 
 
-def set_targets(trt: Any, config: Any, targets: tuple[str, ...], gpu: Gpu | None) -> None:
-    """Set `targets` ("8.6", "current", "all") on a TensorRT-RTX builder's configuration.
+def _flags(spec: EngineSpec) -> dict[str, bool]:
+    """Return the flags that are not left at the library's defaults."""
+    return {
+        "TF32": spec.tf32,  # on by default, and silent about it
+        **{
+            name: True
+            for name, wanted in {
+                "REFIT": spec.refittable,
+                "REFIT_IDENTICAL": spec.stripped and not spec.refittable,
+                "STRIP_PLAN": spec.stripped,
+                "VERSION_COMPATIBLE": spec.version_compatible,
+            }.items()
+            if wanted
+        },
+    }
 
-    Raises:
-        BadInput: the library cannot build for one of them; lists those that it can.
-        NoDevice: "current", and there is no GPU.
-    """
+
+def _set_targets(trt: Any, config: Any, targets: tuple[str, ...], gpu: Gpu | None) -> None:
+    """Set `targets` ("8.6", "current", "all") on a TensorRT-RTX builder's configuration."""
     known = _capabilities(trt)
     chosen: dict[str, Any] = {}
     for target in targets:
@@ -131,7 +199,7 @@ def set_targets(trt: Any, config: Any, targets: tuple[str, ...], gpu: Gpu | None
                 raise NoDevice(
                     "Cannot build for the current GPU",
                     got="no NVIDIA GPU with a driver",
-                    hint=f"name what to build for: --target {' or --target '.join(known)}",
+                    hint=f"name the GPUs to build for: `targets={tuple(known)}`",
                 )
             chosen["current"] = trt.ComputeCapability.CURRENT
         elif target in known:
@@ -153,72 +221,10 @@ def set_targets(trt: Any, config: Any, targets: tuple[str, ...], gpu: Gpu | None
 
 
 def _capabilities(trt: Any) -> dict[str, Any]:
-    """Return "8.6" and so on, and the library's name for each; SM86 is 8.6, SM120 is 12.0."""
+    """Map "8.6" and so on to the library's names, such as SM86 and, for 12.0, SM120."""
     members = trt.ComputeCapability.__members__
     return {
         f"{name[2:-1]}.{name[-1]}": member
         for name, member in members.items()
         if name.startswith("SM")
     }
-
-
-def configure(
-    trt: Any, builder: Any, spec: EngineSpec, profiles: Mapping[str, Profile], gpu: Gpu | None
-) -> Any:
-    """Return the configuration that builds for `spec` and for the shapes in `profiles`.
-
-    Raises:
-        BadInput: a target that the library does not know.
-        NoDevice: the current GPU is the target, and there is none.
-    """
-    config = builder.create_builder_config()
-    for name, wanted in _flags(spec).items():
-        flag = getattr(trt.BuilderFlag, name)
-        (config.set_flag if wanted else config.clear_flag)(flag)
-    # Without the details the inspector tells layers' names only.
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    if spec.workspace_bytes is not None:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, spec.workspace_bytes)
-    if spec.optimization_level is not None:
-        config.builder_optimization_level = spec.optimization_level
-    if spec.hardware_compatibility is not None:
-        level = HARDWARE_LEVELS[spec.hardware_compatibility]
-        config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, level)
-    if spec.targets:
-        set_targets(trt, config, spec.targets, gpu)
-    profile = builder.create_optimization_profile()
-    for name, shapes in profiles.items():
-        profile.set_shape(name, *shapes)
-    config.add_optimization_profile(profile)
-    return config
-
-
-def _flags(spec: EngineSpec) -> dict[str, bool]:
-    """Return the flags that are not left as the library has them."""
-    return {
-        "TF32": spec.tf32,  # on by default, and silent about it
-        **{
-            name: True
-            for name, wanted in {
-                "REFIT": spec.refittable,
-                "REFIT_IDENTICAL": spec.stripped and not spec.refittable,
-                "STRIP_PLAN": spec.stripped,
-                "VERSION_COMPATIBLE": spec.version_compatible,
-            }.items()
-            if wanted
-        },
-    }
-
-
-def begin_timing(config: Any, path: Path) -> str | None:
-    """Let the builder use the timings kept at `path`; return a warning where they do not fit."""
-    cache = config.create_timing_cache(read_cache(path))
-    if cache is not None and config.set_timing_cache(cache, False):
-        return None
-    config.set_timing_cache(config.create_timing_cache(b""), False)
-    return f"The timing cache {path} does not fit this library and GPU; it is started again."
-
-
-def keep_timing(config: Any, path: Path) -> str | None:
-    """Keep the builder's timings at `path`; return a warning where that fails."""
-    return write_cache(path, bytes(memoryview(config.get_timing_cache().serialize())))

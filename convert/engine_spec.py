@@ -1,4 +1,4 @@
-"""What an engine is built for."""
+"""Choose what an engine is built for."""
 
 from __future__ import annotations
 
@@ -13,34 +13,41 @@ HARDWARE_LEVELS = {
     "ampere-plus": "AMPERE_PLUS",
     "same-compute-capability": "SAME_COMPUTE_CAPABILITY",
 }
-"""Our names of TensorRT's hardware compatibility levels, and its own."""
+"""TensorRT's hardware compatibility levels: our names, and its own."""
 
 _MOST_OPTIMIZATION = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSpec:
-    """What an engine is built for.
+    """Choose what an engine is built for.
 
     Attributes:
         backend: "tensorrt", "tensorrt-rtx" (builds without a GPU), or "auto": TensorRT where it
             and a GPU are present, else TensorRT-RTX.
         batch: images a run; by default 1:1:8, or the model's own.
-        height: pixels, by default 256:256:512, or the model's own; the model's size multiple must
-            divide all three.
+        height: in pixels, by default 256:256:512, or the model's own; all three must fit the
+            model's size rule.
         width: likewise.
         tf32: let float32 convolutions round their inputs to TF32 on tensor cores.
-        workspace_bytes: scratch memory on the GPU that a layer may take; by default all of it.
+        workspace_bytes: limit of the scratch memory that a layer may take on the GPU; by default
+            all of it.
         optimization_level: 0 (builds fast) to 5 (runs fastest); by default the library's, 3.
         hardware_compatibility: "ampere-plus" or "same-compute-capability": an engine that other
             GPUs take too, and is slower for it; TensorRT only.
-        version_compatible: an engine that newer versions take too; TensorRT only. It holds code
-            that runs on the CPU.
-        refittable: new weights can be put in without a rebuild.
-        stripped: leave out the weights; the engine is of no use until they are put in, and unless
+        version_compatible: build an engine that newer versions take too; TensorRT only. It holds
+            code that runs on the CPU.
+        refittable: let new weights be put in without a rebuild.
+        stripped: leave out the weights; the engine cannot run until they are put in, and unless
             it is refittable too, they must be the very ones it was built with.
         targets: compute capabilities such as "8.6", "current" or "all"; TensorRT-RTX only, which
             by default chooses them itself.
+
+    Raises:
+        BadInput: a number out of range, or an unknown hardware compatibility.
+
+    >>> EngineSpec(height=ShapeRange(256, 512, 1024), refittable=True).backend
+    'auto'
     """
 
     backend: str = "auto"
@@ -74,22 +81,22 @@ class EngineSpec:
             )
 
     def check(self, backend: str) -> None:
-        """Refuse what `backend` has not got.
+        """Refuse choices that `backend` does not have.
 
         Raises:
-            BadInput: names the option, and the backend that has it.
+            BadInput: names the argument, and the backend that has it.
         """
         rtx = backend == "tensorrt-rtx"
         foreign = {
-            "--hardware-compatible": rtx and self.hardware_compatibility is not None,
-            "--version-compatible": rtx and self.version_compatible,
-            "--target": not rtx and bool(self.targets),
+            "hardware_compatibility": rtx and self.hardware_compatibility is not None,
+            "version_compatible": rtx and self.version_compatible,
+            "targets": not rtx and bool(self.targets),
         }
-        for option, refused in foreign.items():
+        for argument, refused in foreign.items():
             if refused:
                 raise BadInput(
-                    f"{backend} has no {option}",
-                    hint="it builds for several GPUs at once with --target, and for its own version"
+                    f"{backend} has no `{argument}`",
+                    hint="it builds for several GPUs at once with `targets`, for its own version"
                     if rtx
-                    else "it builds for the GPU that it runs on, or with --hardware-compatible",
+                    else "it builds for the GPU that it runs on, or with `hardware_compatibility`",
                 )

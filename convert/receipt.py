@@ -100,8 +100,8 @@ class Reading:
                 got=", ".join(f"{part:.1%} {name}" for name, part in share.items())
                 + (f" ({_listed(unasked)})" if unasked and len(share) > 1 else ""),
                 expected=f"100% of the convolutions in {precision}"
-                + (", or in a type that --keep names" if len(share) > 1 else ""),
-                hint="convert the ONNX file's precision first: unetrt convert --precision",
+                + (", but for those in `keep`" if len(share) > 1 else ""),
+                hint=f"convert the ONNX file first, with `precision='{precision}'`",
             )
         return others
 

@@ -1,4 +1,4 @@
-"""New weights for the same network, put into an engine without building it again."""
+"""Put new weights for the same network into an engine without building it again."""
 
 from __future__ import annotations
 
@@ -23,11 +23,25 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
     The network must be the one that the engine was built from: the same nodes, names, types and
     shapes. Compare the new engine with the ONNX file before you trust it, as after a build.
 
+    Args:
+        engine: built with `refittable=True`, or with `stripped=True` from this very file.
+        model: the network with the new weights.
+        path: the engine to write.
+
     Raises:
         BadInput: the engine was not built to be refitted, or with other weights than these.
         ArtifactError: the network is another one, or another version built the engine.
         NoDevice: there is no GPU, or not the one that the engine was built for.
-        UnsupportedModel: the library refuses the weights; holds its words.
+        UnsupportedModel: the library refuses the weights; gives its reason.
+
+    >>> from unetrt.convert.to_engine import EngineSpec, build_engine
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> engine = build_engine(model, Path("model.engine"), EngineSpec(backend="tensorrt-rtx"))
+    >>> refit_engine(engine, model, Path("new.engine"))
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.BadInput: model.engine cannot take new weights: got an engine with its weights
+    built in, expected one built with `refittable=True`; build it again with `refittable=True`.
     """
     spec = dict(engine.made_with.get("spec") or {})
     _check_refittable(engine, spec, model)
@@ -37,7 +51,7 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
             f"{model.path} is not the network that {engine.path} was built from",
             got="other nodes, names, types or shapes",
             expected="the same network with other weights",
-            hint="build an engine from it: unetrt build",
+            hint="build an engine from it",
         )
     check_gpu(engine, find_gpu())
     trt = vendor.tensorrt(engine.backend)
@@ -51,12 +65,12 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         raise NoDevice(f"{engine.backend} refuses {engine.path}", got=log.last_error())
     _refit(trt, log, opened, model, parser_input(read))
     plan = opened.serialize_with_config(_with_weights(trt, opened))
-    again = None if plan is None else runtime.deserialize_cuda_engine(plan)
-    if again is None:
+    refitted = None if plan is None else runtime.deserialize_cuda_engine(plan)
+    if refitted is None:
         raise UnsupportedModel(
             f"{engine.backend} cannot store the refitted engine", got=log.last_error()
         )
-    spec |= {"stripped": False, "refittable": bool(spec.get("refittable") and again.refittable)}
+    spec |= {"stripped": False, "refittable": bool(spec.get("refittable") and refitted.refittable)}
     made_with = {"spec": spec, "warnings": log.warnings, "refitted_from": engine.as_source}
     return Engine.write(
         path,
@@ -85,15 +99,15 @@ def _check_refittable(engine: Engine, spec: dict[str, Any], model: OnnxModel) ->
         raise BadInput(
             f"{engine.path} cannot take new weights",
             got="an engine with its weights built in",
-            expected="one built with --refittable",
-            hint="build it again: unetrt build --refittable",
+            expected="one built with `refittable=True`",
+            hint="build it again with `refittable=True`",
         )
     if engine.source.get("sha256") != model.sha256:
         raise BadInput(
             f"{engine.path} takes back its own weights alone",
             got=model.path.name,
             expected=f"{engine.source.get('file')}, the very file it was built from",
-            hint="for other weights build it with --stripped --refittable",
+            hint="for other weights build it with `stripped=True` and `refittable=True`",
         )
 
 
@@ -101,10 +115,10 @@ def _refit(trt: Any, log: Any, opened: Any, model: OnnxModel, content: bytes) ->
     refitter = trt.Refitter(opened, log)
     parser = trt.OnnxParserRefitter(refitter, log)
     if not parser.refit_from_bytes(content, str(model.path)):
-        told = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         raise UnsupportedModel(
             f"The engine does not take the weights of {model.path}",
-            got="; ".join(told) or log.last_error(),
+            got="; ".join(reasons) or log.last_error(),
         )
     missing = refitter.get_missing_weights()
     if missing or not refitter.refit_cuda_engine():
@@ -115,10 +129,10 @@ def _refit(trt: Any, log: Any, opened: Any, model: OnnxModel, content: bytes) ->
 
 
 def _with_weights(trt: Any, opened: Any) -> Any:
-    """Return how to store it: weights included, and open to the next refit where it can be."""
+    """Return a configuration that stores weights, and lets them be refitted again where it can."""
     config = opened.create_serialization_config()
     config.clear_flag(trt.SerializationFlag.EXCLUDE_WEIGHTS)
-    stay = getattr(trt.SerializationFlag, "INCLUDE_REFIT", None)  # TensorRT 10.12 has none
-    if stay is not None:
-        config.set_flag(stay)
+    refit = getattr(trt.SerializationFlag, "INCLUDE_REFIT", None)  # TensorRT 10.12 has none
+    if refit is not None:
+        config.set_flag(refit)
     return config

@@ -18,10 +18,16 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
     """Write a float32 file that rounds to bfloat16 wherever `model` would.
 
     ONNX Runtime has no bfloat16 convolution for the CPU. The simulation runs there, slower than
-    float32, and shows what bfloat16 does to the answers; it is for checking, not for engines.
+    float32, and shows the effect of bfloat16 on the outputs; it is for checking, not for engines.
 
     Raises:
         BadInput: `model` is not bfloat16.
+
+    >>> from unetrt.convert.precision import PrecisionSpec, to_precision
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> half = to_precision(model, Path("half.onnx"), PrecisionSpec(precision="bf16"))
+    >>> simulate_bfloat16(half, Path("simulated.onnx")).inputs[0].dtype
+    'float32'
     """
     if model.precision != Precision.BF16:
         raise BadInput(f"Cannot simulate bfloat16 with {model.path}", got=model.precision)

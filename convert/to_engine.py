@@ -13,7 +13,13 @@ from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
 from unetrt.gpu import Gpu, find_gpu
 
-from .build_config import Profile, begin_timing, configure, input_profiles, keep_timing
+from .build_config import (
+    Profile,
+    configure,
+    input_profiles,
+    store_timing_cache,
+    use_timing_cache,
+)
 from .engine_spec import EngineSpec
 from .onnx_file import OnnxContent, architecture, convolution_types, read_content
 from .receipt import Inspection, inspect_engine, read_receipt
@@ -27,176 +33,31 @@ __all__ = [
     "with_byte_pairs",
 ]
 
-
-def build_log(trt: Any) -> Any:
-    """Return a logger for `trt` that keeps warnings and errors in lists of the same names."""
-
-    class BuildLog(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.warnings: list[str] = []
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors.append(message)
-            elif severity == trt.ILogger.Severity.WARNING and message not in self.warnings:
-                self.warnings.append(message)
-
-        def keep(self, message: str | None) -> None:
-            """Keep a warning of our own, if there is one."""
-            if message is not None:
-                self.warnings.append(message)
-
-        def last_error(self) -> str:
-            return self.errors[-1] if self.errors else "no reason given"
-
-    return BuildLog()
-
-
 _WIDTH = 300
 """Characters of a builder's complaint: some list whole tensors."""
-
-
-def parser_refusal(model: OnnxModel, parser: Any, log: Any) -> UnetrtError:
-    """Return the error for a file that the parser refused; names layers and operators."""
-    errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    unknown = any(error.node_operator() for error in errors)
-    return UnsupportedModel(
-        f"TensorRT's parser refuses {model.path}",
-        got="; ".join(_complaint(error) for error in errors) or log.last_error(),
-        hint="use operators that TensorRT has, or run the file with ONNX Runtime"
-        if unknown
-        else None,
-    )
-
-
-def builder_refusal(
-    model: OnnxModel, spec: EngineSpec, what: str, network: Any, trt: Any, log: Any, gpu: Gpu | None
-) -> UnetrtError:
-    """Return the error for a network that the builder refused; `what` names the library."""
-    complaint = log.last_error()
-    said = textwrap.shorten(complaint, _WIDTH, placeholder=" ...")
-    upsampling = _bf16_deconvolutions(trt, network)
-    if any(word in complaint for word in ("deconv", "implementation", *upsampling) if upsampling):
-        return UnsupportedModel(
-            f"{what} has no BF16 kernel for a transposed convolution of {model.path}",
-            got=f"{', '.join(upsampling)} in bf16 ({said})",
-            expected="fp16 or fp32 there",
-            hint="convert again with --keep " + " --keep ".join(map(repr, upsampling)),
-        )
-    if gpu is None and (spec.refittable or spec.stripped):
-        option = "--stripped" if spec.stripped else "--refittable"
-        return NoDevice(
-            f"{what} cannot build a {option[2:]} engine without a GPU",
-            got=said,
-            hint=f"build on a machine that has one, or without {option}",
-        )
-    if spec.workspace_bytes is not None and "workspace" in said.lower():
-        mib = f"{spec.workspace_bytes / 2**20:g} MiB"
-        return BadInput(
-            f"{what} cannot build {model.path} in a workspace of {mib}",
-            got=said,
-            hint="raise --workspace, or leave it out",
-        )
-    return UnsupportedModel(f"{what} cannot build {model.path}", got=said)
-
-
-def _complaint(error: Any) -> str:
-    """Say where and why; of an operator it lacks, the parser gives no reason but "false"."""
-    operator, layer, reason = error.node_operator(), error.node_name(), error.desc()
-    if not operator:
-        return f"{layer or 'the file'}: {reason}"
-    where = f"layer {layer!r}, operator {operator}"
-    return f"{where}, which it lacks" if reason in {"", "false"} else f"{where}: {reason}"
-
-
-def _bf16_deconvolutions(trt: Any, network: Any) -> list[str]:
-    layers = (network.get_layer(index) for index in range(network.num_layers))
-    return [
-        layer.name
-        for layer in layers
-        if layer.type == trt.LayerType.DECONVOLUTION
-        and layer.get_input(0).dtype == trt.DataType.BF16
-    ]
-
-
-def with_byte_pairs(original: Any) -> Any | None:
-    """Return a copy of a ModelProto whose uint16 inputs are pairs of bytes; None has none.
-
-    Raises:
-        UnsupportedModel: such an input goes into anything but casts; names the node.
-    """
-    onnx = vendor.onnx()
-    uint16 = onnx.TensorProto.UINT16
-    if all(value.type.tensor_type.elem_type != uint16 for value in original.graph.input):
-        return None
-    proto = onnx.ModelProto()
-    proto.CopyFrom(original)
-    graph = proto.graph
-    for value in graph.input:
-        if value.type.tensor_type.elem_type != uint16:
-            continue
-        name = value.name
-        joined = f"{name}/pixels"
-        for node in graph.node:
-            if name not in node.input:
-                continue
-            if node.op_type != "Cast":
-                raise UnsupportedModel(
-                    f"TensorRT has no 16-bit integers, and the input {name!r} is used as such",
-                    got=f"node {node.name!r} ({node.op_type})",
-                    expected="a cast to float32 first",
-                )
-            node.input[:] = [joined if entry == name else entry for entry in node.input]
-        value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
-        value.type.tensor_type.shape.dim.add().dim_value = 2
-        _insert(onnx, proto, name, joined)
-    return proto
-
-
-def _insert(onnx: Any, proto: Any, name: str, joined: str) -> None:
-    """Put bytes together: the sum over the last axis of bytes x (1, 256)."""
-    graph = proto.graph
-    worth = onnx.helper.make_tensor(f"{joined}/worth", onnx.TensorProto.FLOAT, [2], [1.0, 256.0])
-    axis = onnx.helper.make_tensor(f"{joined}/axis", onnx.TensorProto.INT64, [1], [-1])
-    graph.initializer.extend([worth, axis])
-    steps = [("Cast", [name], {"to": onnx.TensorProto.FLOAT})]
-    steps += [("Mul", [f"{joined}/Cast", worth.name], {})]
-    steps += [("ReduceSum", [f"{joined}/Mul", axis.name], {"keepdims": 0})]
-    for place, (operator, inputs, attributes) in enumerate(steps):
-        step = f"{joined}/{operator}"
-        outputs = [joined if operator == "ReduceSum" else step]
-        graph.node.insert(
-            place, onnx.helper.make_node(operator, inputs, outputs, name=step, **attributes)
-        )
-
-
-def choose_backend(wanted: str) -> str:
-    """Return the backend that "auto" means on this machine, or the one that was named."""
-    if wanted == "auto":
-        enterprise = find_gpu() is not None and vendor.installed("tensorrt")
-        return "tensorrt" if enterprise else "tensorrt-rtx"
-    if wanted not in vendor.TENSORRT_EXTRAS:
-        raise BadInput(
-            "There is no such backend for engines",
-            got=repr(wanted),
-            expected=" or ".join(("auto", *vendor.TENSORRT_EXTRAS)),
-        )
-    return wanted
 
 
 def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -> Engine:
     """Build an engine from `model`, in the types its graph has, and write it to `path`.
 
+    Args:
+        model: the ONNX file.
+        path: the engine to write.
+        spec: the backend, sizes and GPUs to build for; by default what suits this machine.
+
     Raises:
         MissingDependency: the backend is not installed.
-        NoDevice: TensorRT is asked for, or what only a GPU can build, and there is no GPU.
-        BadInput: an option that the backend has not got.
+        NoDevice: TensorRT, or an engine that takes a GPU to build, without a GPU.
+        BadInput: a choice that the backend does not have.
         ArtifactError: the file is no ONNX file, or keeps weights outside its folder.
-        ShapeError: a size in the spec that the network cannot halve.
+        ShapeError: a size in the spec that the network cannot take.
         UnsupportedModel: the parser or the builder refuses the network; names the layer.
         ReceiptError: the network does not compute in the model's precision.
+
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> engine = build_engine(model, Path("model.engine"), EngineSpec(backend="tensorrt-rtx"))
+    >>> engine.backend, engine.receipt["convolutions"], engine.receipt["casts"]
+    ('tensorrt-rtx', 8, 0)
     """
     if model.made_with.get("simulated"):
         raise BadInput(
@@ -214,10 +75,10 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
             "TensorRT cannot build here",
             got="no NVIDIA GPU with a driver",
             expected="the GPU that the engine is for",
-            hint="build there, or with --backend tensorrt-rtx, which needs none",
+            hint="build there, or with `backend='tensorrt-rtx'`, which needs none",
         )
     trt = vendor.tensorrt(spec.backend)
-    what = f"{spec.backend} {trt.__version__}"
+    library = f"{spec.backend} {trt.__version__}"
     log = build_log(trt)
     builder = trt.Builder(log)
     read = read_content(model)
@@ -232,12 +93,12 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
 
     timings = _timing_file(spec, trt.__version__, gpu)
     if timings is not None:
-        log.keep(begin_timing(config, timings))
+        log.keep(use_timing_cache(config, timings))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise builder_refusal(model, spec, what, network, trt, log, gpu)
+        raise _builder_refusal(model, spec, library, network, trt, log, gpu)
     if timings is not None:
-        log.keep(keep_timing(config, timings))
+        log.keep(store_timing_cache(config, timings))
     inspected = None if gpu is None else _inspected(trt, log, plan, spec)
     receipt = replace(
         reading.receipt,
@@ -271,20 +132,120 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
     )
 
 
+def choose_backend(wanted: str) -> str:
+    """Return the backend that "auto" stands for on this machine, or the one that was named.
+
+    Raises:
+        BadInput: there is none of that name.
+
+    >>> choose_backend("tensorrt-rtx")
+    'tensorrt-rtx'
+    """
+    if wanted == "auto":
+        enterprise = find_gpu() is not None and vendor.installed("tensorrt")
+        return "tensorrt" if enterprise else "tensorrt-rtx"
+    if wanted not in vendor.TENSORRT_EXTRAS:
+        raise BadInput(
+            "There is no such backend for engines",
+            got=repr(wanted),
+            expected=" or ".join(("auto", *vendor.TENSORRT_EXTRAS)),
+        )
+    return wanted
+
+
+def build_log(trt: Any) -> Any:
+    """Return a logger that collects warnings and errors in lists of the same names."""
+
+    class BuildLog(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.warnings: list[str] = []
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(message)
+            elif severity == trt.ILogger.Severity.WARNING and message not in self.warnings:
+                self.warnings.append(message)
+
+        def keep(self, message: str | None) -> None:
+            """Keep a warning of our own, if there is one."""
+            if message is not None:
+                self.warnings.append(message)
+
+        def last_error(self) -> str:
+            return self.errors[-1] if self.errors else "no reason given"
+
+    return BuildLog()
+
+
 def parser_input(read: OnnxContent) -> bytes:
-    """Return the file as TensorRT's parser can take it."""
+    """Return the bytes of the file as TensorRT's parser takes them, 16-bit inputs as pairs of 8."""
     paired = with_byte_pairs(read.proto)
     return read.content if paired is None else bytes(paired.SerializeToString())
 
 
+def with_byte_pairs(original: Any) -> Any | None:
+    """Return a copy of a ModelProto whose uint16 inputs are pairs of bytes, None if it has none.
+
+    Raises:
+        UnsupportedModel: another node than a cast reads such an input; names it.
+    """
+    onnx = vendor.onnx()
+    uint16 = onnx.TensorProto.UINT16
+    if all(value.type.tensor_type.elem_type != uint16 for value in original.graph.input):
+        return None
+    proto = onnx.ModelProto()
+    proto.CopyFrom(original)
+    graph = proto.graph
+    for value in graph.input:
+        if value.type.tensor_type.elem_type != uint16:
+            continue
+        name = value.name
+        joined = f"{name}/pixels"
+        for node in graph.node:
+            if name not in node.input:
+                continue
+            if node.op_type != "Cast":
+                raise UnsupportedModel(
+                    f"TensorRT has no 16-bit integers, and the input {name!r} is used as such",
+                    got=f"node {node.name!r} ({node.op_type})",
+                    expected="a cast to float32 first",
+                )
+            node.input[:] = [joined if entry == name else entry for entry in node.input]
+        value.type.tensor_type.elem_type = onnx.TensorProto.UINT8
+        value.type.tensor_type.shape.dim.add().dim_value = 2
+        _insert_join(onnx, proto, name, joined)
+    return proto
+
+
+def _insert_join(onnx: Any, proto: Any, name: str, joined: str) -> None:
+    """Join pairs of bytes: the sum over the last axis of bytes x (1, 256)."""
+    graph = proto.graph
+    worth = onnx.helper.make_tensor(f"{joined}/worth", onnx.TensorProto.FLOAT, [2], [1.0, 256.0])
+    axis = onnx.helper.make_tensor(f"{joined}/axis", onnx.TensorProto.INT64, [1], [-1])
+    graph.initializer.extend([worth, axis])
+    steps = [
+        ("Cast", [name], {"to": onnx.TensorProto.FLOAT}),
+        ("Mul", [f"{joined}/Cast", worth.name], {}),
+        ("ReduceSum", [f"{joined}/Mul", axis.name], {"keepdims": 0}),
+    ]
+    for place, (operator, inputs, attributes) in enumerate(steps):
+        step = f"{joined}/{operator}"
+        outputs = [joined if operator == "ReduceSum" else step]
+        graph.node.insert(
+            place, onnx.helper.make_node(operator, inputs, outputs, name=step, **attributes)
+        )
+
+
 def _parsed(trt: Any, builder: Any, log: Any, model: OnnxModel, read: OnnxContent) -> Any:
-    # TensorRT 10 types strongly only when asked; 11 always does, and may drop the flag.
+    # TensorRT 10 is strongly typed only on request; 11 always is, and may drop the flag.
     strongly_typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly_typed is None else 1 << int(strongly_typed))
     parser = trt.OnnxParser(network, log)
-    # The path tells where weights outside the file are.
+    # Weights outside the file are found by the path.
     if not parser.parse(parser_input(read), str(model.path)):
-        raise parser_refusal(model, parser, log)
+        raise _parser_refusal(model, parser, log)
     return network
 
 
@@ -297,13 +258,13 @@ def _bound(network: Any, name: str, profile: Profile) -> Profile:
 
 
 def _kept_patterns(model: OnnxModel) -> tuple[str, ...]:
-    """Return the names and patterns of what the model's conversion left in another type."""
+    """Return names and patterns of the layers that the conversion left in another type."""
     spec = model.made_with.get("spec") or {}
     return (*spec.get("keep", ()), *model.made_with.get("kept", ()))
 
 
 def _timing_file(spec: EngineSpec, version: str, gpu: Gpu | None) -> Path | None:
-    """TensorRT-RTX times nothing: its timing cache does nothing, and may ask for a GPU."""
+    """Return the timing cache; None for TensorRT-RTX, which times nothing and may ask for a GPU."""
     if gpu is None or spec.backend != "tensorrt":
         return None
     return cache_file("timing", backend=spec.backend, version=version, gpu=gpu)
@@ -318,6 +279,75 @@ def _inspected(trt: Any, log: Any, plan: Any, spec: EngineSpec) -> Inspection | 
     try:
         return None if engine is None else inspect_engine(trt, engine)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        # It is JSON that changes between versions, and the engine is built: tell, and go on.
+        # The JSON changes between versions, and the engine is built: a warning will do.
         log.keep(f"Cannot read what the engine inspector of {trt.__version__} says: {error!r}")
         return None
+
+
+def _parser_refusal(model: OnnxModel, parser: Any, log: Any) -> UnetrtError:
+    """Return the error for a file that the parser refused; names layers and operators."""
+    errors = [parser.get_error(index) for index in range(parser.num_errors)]
+    unknown = any(error.node_operator() for error in errors)
+    return UnsupportedModel(
+        f"TensorRT's parser refuses {model.path}",
+        got="; ".join(_complaint(error) for error in errors) or log.last_error(),
+        hint="use operators that TensorRT has, or run the file with ONNX Runtime"
+        if unknown
+        else None,
+    )
+
+
+def _builder_refusal(
+    model: OnnxModel,
+    spec: EngineSpec,
+    library: str,
+    network: Any,
+    trt: Any,
+    log: Any,
+    gpu: Gpu | None,
+) -> UnetrtError:
+    """Return the error for a network that the builder refused."""
+    complaint = log.last_error()
+    said = textwrap.shorten(complaint, _WIDTH, placeholder=" ...")
+    upsampling = _bf16_deconvolutions(trt, network)
+    if any(word in complaint for word in ("deconv", "implementation", *upsampling) if upsampling):
+        return UnsupportedModel(
+            f"{library} has no BF16 kernel for a transposed convolution of {model.path}",
+            got=f"{', '.join(upsampling)} in bf16 ({said})",
+            expected="fp16 or fp32 there",
+            hint=f"convert again with `keep={tuple(upsampling)}`",
+        )
+    if gpu is None and (spec.refittable or spec.stripped):
+        argument = "stripped" if spec.stripped else "refittable"
+        return NoDevice(
+            f"{library} cannot build a {argument} engine without a GPU",
+            got=said,
+            hint=f"build on a machine that has one, or without `{argument}`",
+        )
+    if spec.workspace_bytes is not None and "workspace" in said.lower():
+        mib = f"{spec.workspace_bytes / 2**20:g} MiB"
+        return BadInput(
+            f"{library} cannot build {model.path} in a workspace of {mib}",
+            got=said,
+            hint="raise `workspace_bytes`, or leave it out",
+        )
+    return UnsupportedModel(f"{library} cannot build {model.path}", got=said)
+
+
+def _complaint(error: Any) -> str:
+    """Return where and why; of an operator it lacks, the parser gives no reason but "false"."""
+    operator, layer, reason = error.node_operator(), error.node_name(), error.desc()
+    if not operator:
+        return f"{layer or 'the file'}: {reason}"
+    where = f"layer {layer!r}, operator {operator}"
+    return f"{where}, which it lacks" if reason in {"", "false"} else f"{where}: {reason}"
+
+
+def _bf16_deconvolutions(trt: Any, network: Any) -> list[str]:
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return [
+        layer.name
+        for layer in layers
+        if layer.type == trt.LayerType.DECONVOLUTION
+        and layer.get_input(0).dtype == trt.DataType.BF16
+    ]

@@ -100,7 +100,7 @@ def test_an_engine_that_was_not_built_to_be_refitted_says_how(unetrt, build, mod
     out = tmp_path / "new.engine"
     run = unetrt("refit", tmp_path / "m.engine", model.path, "--out", out)
     assert run.exit_code == 2
-    assert "build it again: unetrt build --refittable" in run.output
+    assert "build it again with --refittable" in run.output
     assert not out.exists()
 
 

@@ -1,4 +1,4 @@
-"""The shapes an engine is built for: what is fixed stays, what is free follows the spec."""
+"""Choose the shapes an engine is built for: fixed axes stay, free ones follow the spec."""
 
 from pathlib import Path
 

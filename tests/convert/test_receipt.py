@@ -1,4 +1,4 @@
-"""The receipt tells the types that a network computes in, and refuses what was not asked for."""
+"""Read the types that a network computes in, and refuse others than were asked for."""
 
 import json
 

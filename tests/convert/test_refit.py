@@ -1,4 +1,4 @@
-"""What refitting refuses before it touches an engine, and what it calls in each version."""
+"""Refit engines: the refusals before one is touched, and the calls in each version."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:D
 
 @pytest.fixture
 def built(tmp_path):
-    """Return an engine as it would be had it been built with --refittable, and its model."""
+    """Return an engine as it would be had it been built refittable, and its model."""
     model = chain(
         tmp_path / "m.onnx", "fp16", "fp32 up", precision="fp16", made_with={"kept": ["conv1"]}
     )
@@ -40,7 +40,7 @@ def built(tmp_path):
 def test_an_engine_that_was_not_built_for_it_is_refused(built, tmp_path):
     engine, model = built
     plain = dataclasses.replace(engine, made_with=engine.made_with | {"spec": {}})
-    with pytest.raises(BadInput, match="cannot take new weights: .*unetrt build --refittable"):
+    with pytest.raises(BadInput, match="cannot take new weights: .*again with `refittable=True`"):
         refit_engine(plain, model, tmp_path / "out.engine")
 
 

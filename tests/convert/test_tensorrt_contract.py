@@ -1,7 +1,7 @@
-"""The building code runs for real, on TensorRT-RTX in the clothes of each TensorRT we support.
+"""Build for real, on TensorRT-RTX dressed as each TensorRT we support.
 
 What a version's Python API lacks raises AttributeError here as it would there, so a build that ends
-well touched nothing that is not in that version; tests/tensorrt_surface.py is the wardrobe.
+well touched nothing that is not in that version; see tests/fakes/tensorrt_surface.py.
 """
 
 import pytest
@@ -114,7 +114,7 @@ def test_tensorrt_rtx_takes_targets_and_keeps_no_timings(library, tmp_path):
 def test_tensorrt_refuses_targets(library, version, tmp_path):
     library(version)
     spec = EngineSpec(backend="tensorrt", targets=("8.6",))
-    with pytest.raises(BadInput, match="tensorrt has no --target; .*GPU that it runs on"):
+    with pytest.raises(BadInput, match="tensorrt has no `targets`; .*GPU that it runs on"):
         build_engine(chain(tmp_path / "m.onnx", "fp32"), tmp_path / "m.engine", spec)
 
 

@@ -1,4 +1,4 @@
-"""Engines are really built here, by TensorRT-RTX, which needs no GPU for it."""
+"""Build engines for real, with TensorRT-RTX, which needs no GPU for it."""
 
 import dataclasses
 import errno
@@ -188,7 +188,9 @@ def test_an_operator_that_tensorrt_lacks_is_named_with_its_layer(tmp_path):
 
 def test_bf16_upsampling_is_refused_by_the_name_of_its_layer(tmp_path):
     model = chain(tmp_path / "m.onnx", "bf16", "bf16 up", precision="bf16")
-    with pytest.raises(UnsupportedModel, match=r"no BF16 kernel .*conv1 in bf16.*--keep 'conv1'"):
+    with pytest.raises(
+        UnsupportedModel, match=r"no BF16 kernel .*conv1 in bf16.*`keep=\('conv1',\)`"
+    ):
         build(model)
     assert left(tmp_path) == ["m.onnx"]
     kept = chain(
@@ -200,7 +202,7 @@ def test_bf16_upsampling_is_refused_by_the_name_of_its_layer(tmp_path):
 @pytest.mark.skipif(find_gpu() is not None, reason="a GPU can")
 @pytest.mark.parametrize("option", ["refittable", "stripped"])
 def test_what_takes_a_gpu_says_so(tmp_path, option):
-    with pytest.raises(NoDevice, match=f"a {option} engine without a GPU: .*or without --{option}"):
+    with pytest.raises(NoDevice, match=f"a {option} engine without a GPU: .*or without `{option}`"):
         build(chain(tmp_path / "m.onnx", "fp32"), **{option: True})
     assert left(tmp_path) == ["m.onnx"]
 
@@ -208,11 +210,17 @@ def test_what_takes_a_gpu_says_so(tmp_path, option):
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        ({"hardware_compatibility": "ampere-plus"}, "tensorrt-rtx has no --hardware-compatible; "),
-        ({"version_compatible": True}, "tensorrt-rtx has no --version-compatible; .*--target"),
+        (
+            {"hardware_compatibility": "ampere-plus"},
+            "tensorrt-rtx has no `hardware_compatibility`; ",
+        ),
+        ({"version_compatible": True}, "tensorrt-rtx has no `version_compatible`; .*`targets`"),
         ({"targets": ("9.0",)}, "compute capability: got '9.0', expected 7.5, 8.0, 8.6, 8.9, 12.0"),
         ({"targets": ("hopper",)}, "got 'hopper', expected .* current or all"),
-        ({"workspace_bytes": 1000}, "in a workspace of 0.000953674 MiB: got .*raise --workspace"),
+        (
+            {"workspace_bytes": 1000},
+            "in a workspace of 0.000953674 MiB: got .*raise `workspace_bytes`",
+        ),
     ],
 )
 def test_an_option_that_the_backend_has_not_got_is_bad_input(tmp_path, option, expected):
@@ -236,7 +244,7 @@ def test_an_option_out_of_range_is_bad_input(option, expected):
 
 @pytest.mark.skipif(find_gpu() is not None, reason="needs a machine without a GPU")
 def test_the_current_gpu_as_target_takes_a_gpu(tmp_path):
-    with pytest.raises(NoDevice, match=r"for the current GPU: .*--target 7.5 or --target 8.0"):
+    with pytest.raises(NoDevice, match=r"for the current GPU: .*`targets=\('7.5', '8.0', "):
         build(chain(tmp_path / "m.onnx", "fp32"), targets=("current",))
 
 
@@ -283,7 +291,7 @@ def test_an_unknown_backend_is_bad_input():
 @pytest.mark.skipif(find_gpu() is not None, reason="needs a machine without a GPU")
 def test_tensorrt_without_a_gpu_says_where_to_build(tmp_path):
     model = chain(tmp_path / "m.onnx", "fp32")
-    with pytest.raises(NoDevice, match="build there, or with --backend tensorrt-rtx"):
+    with pytest.raises(NoDevice, match="build there, or with `backend='tensorrt-rtx'`"):
         build_engine(model, tmp_path / "m.engine", EngineSpec(backend="tensorrt"))
 
 
