@@ -1,4 +1,4 @@
-"""Read back what an engine computes in: from the network that is built, and from the engine."""
+"""Read the types that an engine computes in, from the parsed network and from the engine."""
 
 from __future__ import annotations
 
@@ -13,29 +13,38 @@ from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import ReceiptError
 from unetrt.precision import Precision
 
-__all__ = ["Inspection", "inspect_engine", "read_inspection", "read_receipt"]
+__all__ = [
+    "Inspection",
+    "Reading",
+    "Receipt",
+    "inspect_engine",
+    "read_inspection",
+    "read_receipt",
+]
 
 _NAMED = 4
+"""Layers that an error lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What an engine computes in.
+    """Record the types that an engine computes in.
 
     Attributes:
-        convolution_share: share of the convolutions' floating-point operations in each type;
-            "int8" where images and weights both come dequantised.
+        convolution_share: share of the convolutions' floating-point operations in each type, from
+            0 to 1; "int8" where images and weights both come dequantised.
         convolution_flops: all of them, for one run at `shape`; a multiply-add counts twice.
-        shape: the first input at which they were counted.
-        convolutions: how many layers that is, transposed ones included.
+        shape: of the first input, at which they were counted.
+        convolutions: number of convolutions, transposed ones included.
         matmul_share: as convolution_share, of matrix products; empty where there are none.
-        casts: layers that change one floating-point type into another.
-        layers: all layers of the network, before the builder fuses them.
+        casts: number of layers that change one floating-point type into another.
+        layers: number of layers of the network, before the builder fuses them.
         tf32: whether float32 convolutions were allowed to round their inputs to TF32.
-        kept: the convolutions that compute in another type than asked for because the model says
-            so, each with its type.
-        reformats: layers of the engine that only move data; None where no inspector could run.
-        engine: what the inspector told of the engine itself, see inspection.py; None likewise.
+        kept: the convolutions that the model leaves in another type than asked for, each with its
+            type.
+        reformats: number of layers of the engine that only move data; None where no inspector
+            could run.
+        engine: the inspection of the engine itself, see `Inspection`; None likewise.
     """
 
     convolution_share: dict[str, float]
@@ -57,7 +66,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A receipt as it was read, and the type of each convolution by its layer's name."""
+    """Hold a receipt as it was read, and the type of each convolution by its layer's name."""
 
     receipt: Receipt
     types: dict[str, str]
@@ -106,6 +115,24 @@ class Reading:
         return others
 
 
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Count the layers of a built engine.
+
+    Attributes:
+        layers: number of them after the builder has fused some.
+        reformats: number of those that only change a tensor's layout or type.
+        types: number of the others by the floating-point or quantised type of their first input;
+            empty where the engine holds layers' names only.
+        inputs_and_outputs: names of the engine's own tensors.
+    """
+
+    layers: int
+    reformats: int
+    types: dict[str, int]
+    inputs_and_outputs: tuple[str, ...]
+
+
 def read_receipt(
     trt: Any,
     network: Any,
@@ -114,9 +141,14 @@ def read_receipt(
     shape: tuple[int, ...],
     tf32: bool,
 ) -> Reading:
-    """Read the receipt off a parsed network, its inputs held at `shapes` meanwhile.
+    """Read the receipt off a parsed network, its inputs fixed to `shapes` meanwhile.
 
-    `shape` is what to call the shape of the first input.
+    Args:
+        trt: the TensorRT module.
+        network: as the parser made it.
+        shapes: at which to count operations, of each of the network's inputs.
+        shape: of the model's first input, to record; the network's may have one axis more.
+        tf32: whether the builder may round to TF32.
     """
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     free = [tuple(tensor.shape) for tensor in inputs]
@@ -154,6 +186,31 @@ def read_receipt(
         matmul_share=_shares(products),
     )
     return Reading(receipt, types)
+
+
+def inspect_engine(trt: Any, engine: Any) -> Inspection:
+    """Inspect an engine that the library has opened, which takes a GPU."""
+    content = engine.create_engine_inspector().get_engine_information(
+        trt.LayerInformationFormat.JSON
+    )
+    return read_inspection(content)
+
+
+def read_inspection(content: str) -> Inspection:
+    """Read the inspector's JSON: TensorRT 10's "Bindings", or 11's "I/O Tensors".
+
+    Engines built without details list layers by name alone.
+
+    >>> content = '{"Layers": ["conv + relu", "Reformatting CopyNode 0"], "Bindings": ["image"]}'
+    >>> read_inspection(content)
+    Inspection(layers=2, reformats=1, types={}, inputs_and_outputs=('image',))
+    """
+    read = read_engine_layers(content)
+    moves = sum(layer.reformats for layer in read.layers)
+    types: Counter[str] = Counter(
+        layer.type for layer in read.layers if not layer.reformats and layer.type is not None
+    )
+    return Inspection(len(read.layers), moves, dict(types), read.tensors)
 
 
 def _type_name(dtype: Any) -> str:
@@ -203,40 +260,3 @@ def _listed(found: Mapping[str, str]) -> str:
     first = [f"{name}: {own}" for name, own in list(found.items())[:_NAMED]]
     more = len(found) - len(first)
     return ", ".join(first) + (f" and {more} more" if more else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """What is in a built engine.
-
-    Attributes:
-        layers: after the builder has fused them.
-        reformats: layers that do nothing but change a tensor's layout or type.
-        types: how many layers, reformats aside, read each floating-point or quantised type first;
-            empty where the engine holds layers' names only.
-        inputs_and_outputs: names of the engine's own tensors.
-    """
-
-    layers: int
-    reformats: int
-    types: dict[str, int]
-    inputs_and_outputs: tuple[str, ...]
-
-
-def inspect_engine(trt: Any, engine: Any) -> Inspection:
-    """Inspect an engine that the library has opened, which takes a GPU."""
-    told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-    return read_inspection(told)
-
-
-def read_inspection(told: str) -> Inspection:
-    """Read the inspector's JSON: TensorRT 10's "Bindings", or 11's "I/O Tensors".
-
-    Engines built without details list layers by name alone.
-    """
-    read = read_engine_layers(told)
-    moves = sum(layer.reformats for layer in read.layers)
-    types: Counter[str] = Counter(
-        layer.type for layer in read.layers if not layer.reformats and layer.type is not None
-    )
-    return Inspection(len(read.layers), moves, dict(types), read.tensors)
