@@ -1,5 +1,5 @@
-"""Keras -> ONNX -> typed precision -> engine.
+"""Convert Keras models to ONNX, ONNX files to another precision, and those to engines.
 
 `to_onnx` needs TensorFlow, `precision` needs onnx-ir, `to_engine` needs TensorRT alone: import
-the one that is wanted.
+the room that is wanted.
 """
