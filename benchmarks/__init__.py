@@ -1,36 +1,36 @@
-"""Latency that can be trusted. No TensorFlow, ever."""
+"""Measure latency that can be trusted. No TensorFlow, ever."""
 
 from __future__ import annotations
 
-from .ab_test import Compared, compare_candidates
+from .ab_test import ABTest, compare_candidates
 from .agreement import Agreement, Reference
-from .candidates import CallCandidate, Candidate, Turn, session_candidate
+from .candidates import CallCandidate, Candidate, Runs, session_candidate
 from .inputs import TimedInput, random_input, real_input
 from .machine import describe_machine
-from .measure import Plan, measure
+from .measure import MeasureSpec, measure
 from .modes import OpenLoop, Paced, Pipelined, Serialised
 from .record import Comparison, Failure, Record, Row, read_record, write_record
 from .statistics import Latency, Samples, summarize
 
 __all__ = [
+    "ABTest",
     "Agreement",
     "CallCandidate",
     "Candidate",
-    "Compared",
     "Comparison",
     "Failure",
     "Latency",
+    "MeasureSpec",
     "OpenLoop",
     "Paced",
     "Pipelined",
-    "Plan",
     "Record",
     "Reference",
     "Row",
+    "Runs",
     "Samples",
     "Serialised",
     "TimedInput",
-    "Turn",
     "compare_candidates",
     "describe_machine",
     "measure",

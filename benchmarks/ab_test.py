@@ -11,10 +11,10 @@ from unetrt.errors import BadInput
 
 from .agreement import Reference
 from .candidates import Candidate
-from .measure import Plan, take_turns
+from .measure import MeasureSpec, time_in_rounds
 from .statistics import Ratio, Samples, paired_ratio, verdict
 
-__all__ = ["Compared", "compare_candidates"]
+__all__ = ["ABTest", "compare_candidates"]
 
 Factory = Callable[[int], Candidate]
 """Makes the candidate anew: from the number of the rebuild."""
@@ -23,12 +23,12 @@ REBUILDS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """How one variant did beside the first.
+class ABTest:
+    """Hold the comparison of one variant with the first.
 
     Attributes:
         ratio: of its median over the first's.
-        null: of the first's second build over the first's, in the same rounds.
+        null: of the first's second build over the first's, in the same rounds: the A/A test.
         verdict: "faster", "slower" or "cannot be told apart".
         samples: of each rebuild.
     """
@@ -41,31 +41,56 @@ class Compared:
 
 def compare_candidates(
     variants: Mapping[str, Factory],
-    plan: Plan | None = None,
+    spec: MeasureSpec | None = None,
     *,
     rebuilds: int = REBUILDS,
     reference: Reference | None = None,
     on_run: Callable[[str], None] = lambda _line: None,
-) -> dict[str, Compared]:
-    """Compare variants with the first of them, which comes first in the result, beside itself.
+) -> dict[str, ABTest]:
+    """Compare variants with the first of them, and the first with a second build of itself.
 
-    Each round of rebuilding makes every variant anew, and the first one twice: how its two builds
-    differ is the null that a difference must clear. All take turns in random order.
+    Each rebuild makes every variant anew, and the first one twice: how its two builds differ is the
+    null that a difference must clear. All are timed in the same rounds.
+
+    Args:
+        variants: what makes each candidate, by name; the first is the baseline.
+        spec: how often and in which order they run.
+        rebuilds: how often each is made.
+        reference: of the same input; None checks nothing.
+        on_run: told a line of progress after each turn.
+
+    Returns:
+        The A/A test of the first, then the comparison of each other, by name.
 
     Raises:
-        BadInput: fewer than two variants, no rebuild, or a mode without several turns.
-        ParityError: a build disagrees with the reference; nothing of its round was timed.
+        BadInput: fewer than two variants, no rebuild, or a mode without several rounds.
+        ParityError: a build disagrees with the reference; nothing of its rounds was timed.
+
+    Example:
+        >>> import numpy as np
+        >>> from unetrt.benchmarks import CallCandidate, MeasureSpec
+        >>> few, many = np.arange(10.0), np.arange(300_000.0)
+        >>> found = compare_candidates(
+        ...     {
+        ...         "few": lambda _rebuild: CallCandidate("few", np.sqrt, few),
+        ...         "many": lambda _rebuild: CallCandidate("many", np.sqrt, many),
+        ...     },
+        ...     MeasureSpec(samples=10),
+        ...     rebuilds=1,
+        ... )
+        >>> found["many"].ratio.ratio > 1
+        True
     """
-    plan = plan or Plan()
-    if len(variants) < 2 or rebuilds < 1 or plan.mode.in_one_turn:  # noqa: PLR2004
+    spec = spec or MeasureSpec()
+    if len(variants) < 2 or rebuilds < 1 or spec.mode.in_one_round:  # noqa: PLR2004
         raise BadInput(
             "Cannot compare candidates",
-            got=f"{len(variants)} variants, {rebuilds} rebuilds, mode {plan.mode.name}",
-            expected="two or more, at least one rebuild, a mode that takes turns",
+            got=f"{len(variants)} variants, {rebuilds} rebuilds, mode {spec.mode.name}",
+            expected="two or more, at least one rebuild, a mode with several rounds",
         )
     first, *_ = variants
-    null = f"{first} again"
-    arms = {**variants, null: variants[first]}
+    again = f"{first} again"
+    arms = {**variants, again: variants[first]}
     taken: dict[str, list[Samples]] = {name: [] for name in arms}
     for rebuild in range(rebuilds):
         with ExitStack() as stack:
@@ -73,22 +98,22 @@ def compare_candidates(
             for name, factory in arms.items():
                 opened[name] = factory(rebuild)
                 stack.callback(opened[name].close)
-            found = take_turns(
+            found = time_in_rounds(
                 opened,
-                # Another order in each round; the same for the same plan.
-                replace(plan, seed=plan.seed + rebuild),
+                # Another order in each rebuild; the same for the same spec.
+                replace(spec, seed=spec.seed + rebuild),
                 reference=reference,
                 on_run=partial(_tell, on_run, f"build {rebuild + 1}/{rebuilds}"),
             )
         for name, samples in found.items():
             taken[name].append(samples)
-    turns = {name: [samples.rounds_ns for samples in each] for name, each in taken.items()}
-    alone = paired_ratio(turns[first], turns[null], seed=plan.seed)
-    result = {first: Compared(alone, alone, verdict(alone), tuple(taken[first]))}
+    rounds = {name: [samples.rounds_ns for samples in each] for name, each in taken.items()}
+    null = paired_ratio(rounds[first], rounds[again], seed=spec.seed)
+    result = {first: ABTest(null, null, verdict(null), tuple(taken[first]))}
     for name in variants:
         if name != first:
-            ratio = paired_ratio(turns[first], turns[name], seed=plan.seed)
-            result[name] = Compared(ratio, alone, verdict(ratio, alone), tuple(taken[name]))
+            ratio = paired_ratio(rounds[first], rounds[name], seed=spec.seed)
+            result[name] = ABTest(ratio, null, verdict(ratio, null), tuple(taken[name]))
     return result
 
 

@@ -13,40 +13,57 @@ from unetrt.precision import Precision
 
 from .candidates import Candidate
 
-__all__ = ["Agreement", "Answering", "Reference", "check_agreement", "check_answer"]
+__all__ = ["Agreement", "PredictingCandidate", "Reference", "check_agreement", "check_prediction"]
 
 _PROBABILITIES = 4
+"""Axes of probabilities: batch, height, width, classes; labels have no classes."""
 
 
-class Answering(Candidate, Protocol):
-    """A candidate that shows what it computes."""
+class PredictingCandidate(Candidate, Protocol):
+    """Show the prediction, so that it can be checked."""
 
     @property
     def precision(self) -> str:
-        """Name the precision whose tolerance it is held to."""
+        """Name the precision whose tolerance holds: "fp32", "tf32", "fp16", "bf16", "int8"."""
 
-    def answer(self) -> NDArray[Any]:
-        """Run once on the input in place: probabilities [batch, height, width, classes], or labels
-        [batch, height, width].
-        """  # noqa: D205
+    def predict(self) -> NDArray[Any]:
+        """Run once on the input in place.
+
+        Returns:
+            Probabilities [batch, height, width, classes], or labels [batch, height, width].
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An answer to hold others against: probabilities or labels, and whose it is."""
+    """Hold the prediction that others are compared with.
+
+    Attributes:
+        name: of the candidate that made it.
+        prediction: probabilities [batch, height, width, classes], or labels [batch, height, width].
+
+    Example:
+        >>> import numpy as np
+        >>> Reference("Keras", np.zeros((1, 4, 4), np.uint8)).name
+        'Keras'
+    """
 
     name: str
-    answer: NDArray[Any]
+    prediction: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far an answer is from the reference's.
+    """Tell how far a prediction is from the reference's.
 
     Attributes:
-        reference: whose answer it was held against.
+        reference: name of the candidate that it was compared with.
         max_abs_diff: of any probability, NaN if any is; None where one of both has labels only.
         labels_that_differ: share of all labels.
+
+    Example:
+        >>> Agreement("Keras", 1e-6, 0.0).to_json()["labels_that_differ"]
+        0.0
     """
 
     reference: str
@@ -63,38 +80,42 @@ class Agreement:
 
 
 def check_agreement(candidate: Candidate, reference: Reference) -> Agreement:
-    """Return how far a candidate's answer is from the reference's.
+    """Run a candidate once and compare its prediction with the reference's.
 
-    Probabilities are held to the tolerance of the candidate's precision. Labels are, where there
-    are no probabilities or where the tolerance lets each tip wholly (INT8): as many may differ as
-    the Dice may.
+    Probabilities must be within the tolerance of the candidate's precision. Labels must, where
+    there are no probabilities or where the tolerance lets each tip wholly (INT8): as many may
+    differ as the Dice may.
 
     Raises:
         ParityError: it is farther than its precision allows, or of another shape.
-        BadInput: the candidate does not show its answer.
+        BadInput: the candidate does not show its prediction.
     """
-    if not hasattr(candidate, "answer"):
+    if not hasattr(candidate, "predict"):
         raise BadInput(
-            f"{candidate.name} does not show its answer, so that it cannot be checked",
-            hint="give it `answer()` and `precision`",
+            f"{candidate.name} does not show its prediction, so that it cannot be checked",
+            hint="give it `predict()` and `precision`",
         )
-    answering: Answering = candidate  # type: ignore[assignment]
-    answer = np.asarray(answering.answer())
-    return check_answer(answer, reference, name=candidate.name, precision=answering.precision)
+    predicting: PredictingCandidate = candidate  # type: ignore[assignment]
+    return check_prediction(
+        np.asarray(predicting.predict()),
+        reference,
+        name=candidate.name,
+        precision=predicting.precision,
+    )
 
 
-def check_answer(
-    answer: NDArray[Any], reference: Reference, *, name: str, precision: str
+def check_prediction(
+    prediction: NDArray[Any], reference: Reference, *, name: str, precision: str
 ) -> Agreement:
-    """As `check_agreement`, of an answer that is known already."""
-    tolerance, expected = Precision.of(precision).tolerance, reference.answer
-    if answer.ndim == expected.ndim and answer.shape != expected.shape:
+    """Compare a prediction that is known already with the reference's; see `check_agreement`."""
+    tolerance, expected = Precision.of(precision).tolerance, reference.prediction
+    if prediction.ndim == expected.ndim and prediction.shape != expected.shape:
         raise ParityError(
             f"{name} gives another shape than {reference.name}",
-            got=answer.shape,
+            got=prediction.shape,
             expected=expected.shape,
         )
-    labels, wanted = _labels(answer), _labels(expected)
+    labels, wanted = _labels(prediction), _labels(expected)
     if labels.shape != wanted.shape:
         raise ParityError(
             f"{name} gives another shape than {reference.name}",
@@ -102,8 +123,8 @@ def check_answer(
             expected=wanted.shape,
         )
     off: float | None = None
-    if answer.ndim == expected.ndim == _PROBABILITIES:
-        off = float(np.abs(answer.astype(np.float32) - expected).max())
+    if prediction.ndim == expected.ndim == _PROBABILITIES:
+        off = float(np.abs(prediction.astype(np.float32) - expected).max())
         if not off <= tolerance.max_abs_diff:  # NaN fails too
             raise ParityError(
                 f"{name} disagrees with {reference.name} and is not timed",
@@ -122,7 +143,8 @@ def check_answer(
     return Agreement(reference.name, off, differ)
 
 
-def _labels(answer: NDArray[Any]) -> NDArray[Any]:
-    if answer.ndim != _PROBABILITIES:
-        return answer
-    return answer[..., 0] > 0.5 if answer.shape[-1] == 1 else answer.argmax(axis=-1)  # noqa: PLR2004
+def _labels(prediction: NDArray[Any]) -> NDArray[Any]:
+    if prediction.ndim != _PROBABILITIES:
+        return prediction
+    is_binary = prediction.shape[-1] == 1
+    return np.asarray(prediction[..., 0] > 0.5 if is_binary else prediction.argmax(axis=-1))  # noqa: PLR2004

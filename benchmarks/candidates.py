@@ -28,21 +28,25 @@ __all__ = [
     "CallCandidate",
     "Candidate",
     "HostToHost",
+    "Runs",
     "TimedSession",
-    "Turn",
     "open_host_to_host",
     "session_candidate",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """Raw nanoseconds of consecutive runs, in order.
+class Runs:
+    """Hold raw nanoseconds of consecutive runs, in order.
 
     Attributes:
-        host_ns: by the host's clock, from each call to its answer.
+        host_ns: by the host's clock, from each call to its output.
         stages_ns: other clocks' times of the same runs, by name: "enqueue", "copy_in", "compute",
             "copy_out"; without those that this way to run does not have.
+
+    Example:
+        >>> len(Runs((1200, 1100, 1150)).host_ns)
+        3
     """
 
     host_ns: tuple[int, ...]
@@ -50,20 +54,20 @@ class Turn:
 
 
 class Candidate(Protocol):
-    """One network, opened, with its input in place; candidates of one run take turns."""
+    """Hold one network, opened, with its input in place."""
 
     @property
     def name(self) -> str:
-        """Of the row in the report."""
+        """Name its row in the report."""
 
-    def turn(self, count: int) -> Turn:
+    def time_runs(self, count: int) -> Runs:
         """Run so many times, one after another, and time each. The first call is not warmed up."""
 
     def close(self) -> None:
         """Give back what it holds."""
 
 
-DEPTH = 2
+IN_FLIGHT = 2
 
 
 def alternated(
@@ -88,7 +92,7 @@ def alternated(
 def in_threads(
     lanes: Sequence[tuple[Executor, Callable[[], object]]], count: int
 ) -> tuple[int, ...]:
-    """As `alternated`, of runs that return when they are done: each lane in its own thread."""
+    """Do what `alternated` does, with runs that return when they are done, in a thread each."""
     tickets = itertools.count()  # next() is one step under the interpreter's lock
 
     def work(run: Callable[[], object]) -> list[int]:
@@ -110,13 +114,22 @@ def gaps_of(ends: Sequence[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallCandidate:
-    """A function of one input, host to host.
+    """Time a function of one input, from host memory to host memory.
 
     Attributes:
         name: of the row.
-        call: from the input to the answer; it must return when the answer is there.
+        call: from the input to the output; it must return when the output is there.
         x: the input, in place; not a constant.
-        precision: what the answer is held to.
+        precision: whose tolerance holds: "fp32", "tf32", "fp16", "bf16", "int8".
+
+    Raises:
+        BadInput: the input is a constant.
+
+    Example:
+        >>> import numpy as np
+        >>> candidate = CallCandidate("sorted", np.sort, np.array([3, 1, 2]))
+        >>> candidate.predict(), len(candidate.time_runs(5).host_ns)
+        (array([1, 2, 3]), 5)
     """
 
     name: str
@@ -127,21 +140,21 @@ class CallCandidate:
     def __post_init__(self) -> None:
         refuse_constant(self.x)
 
-    def turn(self, count: int) -> Turn:
+    def time_runs(self, count: int) -> Runs:
         """Run so many times."""
         call, x, taken = self.call, self.x, []
         for _ in range(count):
             began = now_ns()
             call(x)
             taken.append(now_ns() - began)
-        return Turn(tuple(taken))
+        return Runs(tuple(taken))
 
-    def answer(self) -> NDArray[Any]:
-        """Return the answer."""
+    def predict(self) -> NDArray[Any]:
+        """Return the output."""
         return self.call(self.x)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Return at once: nothing is held."""
 
 
 class BindingSession(Protocol):
@@ -172,14 +185,30 @@ class TimedSession(BindingSession, Protocol):
 def session_candidate(
     name: str, session: TimedSession, timed_input: TimedInput, *, scope: str, precision: str
 ) -> CoreCandidate | EndToEndCandidate:
-    """Return a session as a candidate of scope "core" or "end_to_end".
+    """Return what times a session in one scope.
 
-    The core takes the pixels mirrored out to what the network can halve. The session stays the
-    caller's to close, after the candidate.
+    Args:
+        name: of the row.
+        session: it stays the caller's to close, after the candidate.
+        timed_input: the core takes its pixels mirrored out to what the network can halve.
+        scope: "core", inputs and outputs where it computes; or "end_to_end", from a uint8 image in
+            host memory to its label map in host memory.
+        precision: whose tolerance holds: "fp32", "tf32", "fp16", "bf16", "int8".
 
     Raises:
         BadInput: another scope.
         ShapeError: the network does not take such pixels.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from unetrt.benchmarks import random_input
+        >>> from unetrt.runtime import SessionSpec, open_session
+        >>> pixels = random_input(batch=1, height=32, width=32, channels=1)
+        >>> with open_session(Path("model.onnx"), SessionSpec(backend="onnxruntime")) as session:
+        ...     core = session_candidate("core", session, pixels, scope="core", precision="fp32")
+        ...     print(core.predict().shape, len(core.time_runs(3).host_ns))
+        ...     core.close()
+        (1, 32, 32, 2) 3
     """
     scopes: dict[str, type[CoreCandidate | EndToEndCandidate]] = {
         "core": CoreCandidate,
@@ -190,7 +219,86 @@ def session_candidate(
     return scopes[scope](name, session, timed_input, precision)
 
 
-def compute_ns(bound: BoundRun) -> int | None:
+class BoundCandidate:
+    """Time a session on inputs that lie where it computes.
+
+    A host sample is launch and wait, "enqueue" the launch of the same run. On a GPU "compute" is
+    by the device's events, of a run right after each: events would lengthen the host's sample. On
+    a CPU a launch returns when the run is done, and there are no stages.
+
+    Two runs in flight are two bound runs: on a GPU launched alternately by one thread, on a CPU in
+    a thread each, where they share the cores.
+
+    Args:
+        name: of the row.
+        session: it stays the caller's to close, after the candidate.
+        inputs: by name.
+    """
+
+    def __init__(
+        self, name: str, session: BindingSession, inputs: Mapping[str, NDArray[Any]]
+    ) -> None:
+        self.name = name
+        self._session, self._inputs = session, inputs
+        self._bound: BoundRun = session.bind(inputs)
+        self._lanes: list[tuple[ThreadPoolExecutor, BoundRun]] = []
+
+    def time_runs(self, count: int) -> Runs:
+        """Run so many times, each waited for."""
+        bound, host, enqueue, compute = self._bound, [], [], []
+        for _ in range(count):
+            began = now_ns()
+            bound.launch()
+            launched = now_ns()
+            bound.wait()
+            host.append(now_ns() - began)
+            if (ns := _compute_ns(bound)) is not None:
+                enqueue.append(launched - began)
+                compute.append(ns)
+        stages = {"enqueue": tuple(enqueue), "compute": tuple(compute)} if compute else {}
+        return Runs(tuple(host), stages)
+
+    def time_pipelined(self, count: int) -> Runs:
+        """Keep two runs in flight."""
+        self._open_lanes()
+        if self._bound.device is not None:
+            return Runs(alternated([(b.launch, b.wait) for _, b in self._lanes], count))
+        return Runs(in_threads([(thread, _run_of(b)) for thread, b in self._lanes], count))
+
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Run once; return the outputs by name."""
+        self._bound.launch()
+        self._bound.wait()
+        names = [tensor.name for tensor in self._session.artifact.outputs]
+        return dict(zip(names, self._bound.outputs(), strict=True))
+
+    def close(self) -> None:
+        """Give back what was bound."""
+        on_device = self._bound.device is not None
+        for thread, bound in self._lanes:
+            (bound.close if on_device else thread.submit(bound.close).result)()
+            thread.shutdown()
+        self._lanes = []
+        self._bound.close()
+
+    def _open_lanes(self) -> None:
+        """Bind twice more; on a CPU each in its own thread, which alone may use it."""
+        bind = partial(self._session.bind, self._inputs)
+        while len(self._lanes) < IN_FLIGHT:
+            thread = ThreadPoolExecutor(1)
+            bound = thread.submit(bind).result() if self._bound.device is None else bind()
+            self._lanes.append((thread, bound))
+
+
+def _run_of(bound: BoundRun) -> Callable[[], None]:
+    def run() -> None:
+        bound.launch()
+        bound.wait()
+
+    return run
+
+
+def _compute_ns(bound: BoundRun) -> int | None:
     """Run once more and return its time on the GPU, by events around it; None without a GPU."""
     device, stream = bound.device, bound.stream
     if device is None:
@@ -202,6 +310,30 @@ def compute_ns(bound: BoundRun) -> int | None:
         device.record(end, stream)
         device.synchronize(stream)
         return device.elapsed_ns(start, end)
+
+
+def _events(device: Device, stack: ExitStack, count: int) -> list[int]:
+    events = []
+    for _ in range(count):
+        events.append(device.open_event())
+        stack.callback(device.close_event, events[-1])
+    return events
+
+
+class CoreCandidate(BoundCandidate):
+    """Time the network alone on an image; see `BoundCandidate`."""
+
+    def __init__(
+        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
+    ) -> None:
+        self.precision = precision
+        self._port = ImagePort(session.artifact, prefer="probabilities")
+        fitted = timed_input.fitted(session.artifact.sizes)
+        super().__init__(name, session, self._port.feed(fitted.pixels))
+
+    def predict(self) -> NDArray[Any]:
+        """Run once; return probabilities [batch, height, width, classes], or labels."""
+        return self._port.answer(self.outputs())
 
 
 class HostToHost:
@@ -221,13 +353,13 @@ class HostToHost:
             self._events = _events(device, undo, 4)
             self._stack.push(undo.pop_all())
 
-    def turn(self, count: int) -> Turn:
+    def time_runs(self, count: int) -> Runs:
         """Run so many times, each waited for."""
         with self._device.current():
             runs = [self._run() for _ in range(count)]
         names = ("enqueue", "copy_in", "compute", "copy_out")
         host, *stages = zip(*runs, strict=True)
-        return Turn(host, dict(zip(names, stages, strict=True)))
+        return Runs(host, dict(zip(names, stages, strict=True)))
 
     def close(self) -> None:
         """Give back the memory, the events and the bound run."""
@@ -261,14 +393,6 @@ class HostToHost:
         return address, host
 
 
-def _events(device: Device, stack: ExitStack, count: int) -> list[int]:
-    events = []
-    for _ in range(count):
-        events.append(device.open_event())
-        stack.callback(device.close_event, events[-1])
-    return events
-
-
 def open_host_to_host(
     session: BindingSession, inputs: Mapping[str, NDArray[Any]]
 ) -> HostToHost | None:
@@ -278,88 +402,6 @@ def open_host_to_host(
         bound.close()
         return None
     return HostToHost(bound, bound.device, inputs.values())
-
-
-class BoundCandidate:
-    """Time a session on inputs that lie where it computes.
-
-    A host sample is launch and wait, "enqueue" the launch of the same run. On a GPU "compute" is
-    by the device's events, of a run right after each: events would lengthen the host's sample. On
-    a CPU a launch returns when the run is done, and there are no stages.
-
-    Two runs in flight are two bound runs: on a GPU launched in turn by one thread, on a CPU in a
-    thread each, where they share the cores.
-    """
-
-    def __init__(
-        self, name: str, session: BindingSession, inputs: Mapping[str, NDArray[Any]]
-    ) -> None:
-        self.name = name
-        self._session, self._inputs = session, inputs
-        self._bound: BoundRun = session.bind(inputs)
-        self._lanes: list[tuple[ThreadPoolExecutor, BoundRun]] = []
-
-    def turn(self, count: int) -> Turn:
-        """Run so many times, each waited for."""
-        bound, host, enqueue, compute = self._bound, [], [], []
-        for _ in range(count):
-            began = now_ns()
-            bound.launch()
-            launched = now_ns()
-            bound.wait()
-            host.append(now_ns() - began)
-            if (ns := compute_ns(bound)) is not None:
-                enqueue.append(launched - began)
-                compute.append(ns)
-        stages = {"enqueue": tuple(enqueue), "compute": tuple(compute)} if compute else {}
-        return Turn(tuple(host), stages)
-
-    def pipelined_turn(self, count: int) -> Turn:
-        """Keep two runs in flight."""
-        self._open_lanes()
-        if self._bound.device is not None:
-            return Turn(alternated([(b.launch, b.wait) for _, b in self._lanes], count))
-        return Turn(in_threads([(thread, _run_of(b)) for thread, b in self._lanes], count))
-
-    def outputs(self) -> dict[str, NDArray[Any]]:
-        """Run once; return the outputs by name."""
-        self._bound.launch()
-        self._bound.wait()
-        names = [tensor.name for tensor in self._session.artifact.outputs]
-        return dict(zip(names, self._bound.outputs(), strict=True))
-
-    def close(self) -> None:
-        """Give back what was bound."""
-        on_device = self._bound.device is not None
-        for thread, bound in self._lanes:
-            (bound.close if on_device else thread.submit(bound.close).result)()
-            thread.shutdown()
-        self._lanes = []
-        self._bound.close()
-
-    def _open_lanes(self) -> None:
-        """Bind twice more; on a CPU each in its own thread, which alone may use it."""
-        bind = partial(self._session.bind, self._inputs)
-        while len(self._lanes) < DEPTH:
-            thread = ThreadPoolExecutor(1)
-            bound = thread.submit(bind).result() if self._bound.device is None else bind()
-            self._lanes.append((thread, bound))
-
-
-class CoreCandidate(BoundCandidate):
-    """Time the network alone on an image; see `BoundCandidate`."""
-
-    def __init__(
-        self, name: str, session: TimedSession, timed_input: TimedInput, precision: str
-    ) -> None:
-        self.precision = precision
-        self._port = ImagePort(session.artifact, prefer="probabilities")
-        fitted = timed_input.fitted(session.artifact.sizes)
-        super().__init__(name, session, self._port.feed(fitted.pixels))
-
-    def answer(self) -> NDArray[Any]:
-        """Run once; return probabilities [batch, height, width, classes], or labels."""
-        return self._port.answer(self.outputs())
 
 
 class EndToEndCandidate:
@@ -378,10 +420,10 @@ class EndToEndCandidate:
         self._fits = all(sizes.covering(side) == side for side in timed_input.shape[1:3])
         self._input = timed_input
         self._port = ImagePort(session.artifact, prefer="labels")
-        self._threads = [ThreadPoolExecutor(1) for _ in range(DEPTH)]
+        self._threads = [ThreadPoolExecutor(1) for _ in range(IN_FLIGHT)]
         self._stages = open_host_to_host(session, self._port.feed(self._fitted()))
 
-    def turn(self, count: int) -> Turn:
+    def time_runs(self, count: int) -> Runs:
         """Segment so many times."""
         host: list[int] = []
         stages: dict[str, list[int]] = {}
@@ -390,16 +432,16 @@ class EndToEndCandidate:
             self._segment()
             host.append(now_ns() - began)
             if self._stages is not None:
-                run = self._stages.turn(1)
+                run = self._stages.time_runs(1)
                 for stage, (ns,) in run.stages_ns.items():
                     stages.setdefault(stage, []).append(ns)
-        return Turn(tuple(host), {stage: tuple(ns) for stage, ns in stages.items()})
+        return Runs(tuple(host), {stage: tuple(ns) for stage, ns in stages.items()})
 
-    def pipelined_turn(self, count: int) -> Turn:
+    def time_pipelined(self, count: int) -> Runs:
         """Keep two images in flight, in two threads."""
-        return Turn(in_threads([(thread, self._segment) for thread in self._threads], count))
+        return Runs(in_threads([(thread, self._segment) for thread in self._threads], count))
 
-    def answer(self) -> NDArray[np.uint8]:
+    def predict(self) -> NDArray[np.uint8]:
         """Return labels [batch, height, width]."""
         return self._segment()
 
@@ -421,11 +463,3 @@ class EndToEndCandidate:
     def _fitted(self) -> NDArray[np.uint8]:
         sizes = self._session.artifact.sizes
         return self._pixels if self._fits else self._input.fitted(sizes).pixels
-
-
-def _run_of(bound: BoundRun) -> Callable[[], None]:
-    def run() -> None:
-        bound.launch()
-        bound.wait()
-
-    return run

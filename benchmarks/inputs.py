@@ -17,12 +17,20 @@ __all__ = ["TimedInput", "random_input", "real_input", "refuse_constant"]
 
 @dataclass(frozen=True, slots=True)
 class TimedInput:
-    """Pixels, uint8 [batch, height, width, channels], and where they come from.
+    """Hold the pixels that candidates are timed on, and where they come from.
 
     Attributes:
+        pixels: uint8 [batch, height, width, channels].
         kind: "real" or "random".
         seed: of the random ones.
         source: in words.
+
+    Raises:
+        BadInput: all pixels are the same.
+
+    Example:
+        >>> random_input(batch=2, height=8, width=16, channels=1).shape
+        (2, 8, 16, 1)
     """
 
     pixels: NDArray[np.uint8]
@@ -35,12 +43,21 @@ class TimedInput:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Batch, height, width, channels."""
+        """Return batch, height, width, channels."""
         batch, height, width, channels = self.pixels.shape
         return batch, height, width, channels
 
     def fitted(self, sizes: SizeRule) -> TimedInput:
-        """Return it mirrored out to what a network takes; its own pixels are [:height, :width]."""
+        """Return it mirrored out to what a network takes; its own pixels are [:height, :width].
+
+        Args:
+            sizes: of the network.
+
+        Example:
+            >>> from unetrt.sizes import SizeRule
+            >>> random_input(batch=1, height=30, width=40, channels=3).fitted(SizeRule(16)).shape
+            (1, 32, 48, 3)
+        """
         pixels = np.stack([mirrored_to_fit(image, sizes) for image in self.pixels])
         return replace(self, pixels=pixels)
 
@@ -52,12 +69,25 @@ class TimedInput:
 def real_input(
     images: Sequence[NDArray[Any]], *, batch: int, height: int, width: int, source: str
 ) -> TimedInput:
-    """Return a batch of different images, each cut or mirrored out to [height, width, channels].
+    """Return a batch of different images, each cut or mirrored out to one size.
 
-    Images repeat where there are fewer than `batch`.
+    Args:
+        images: [height, width, channels] each, bytes; they repeat where there are fewer than
+            `batch`.
+        batch: images at once.
+        height: in pixels, of all of them.
+        width: likewise.
+        source: of the images, in words.
 
     Raises:
         BadInput: they are constant, or hold what a byte cannot.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from unetrt.data import read_image
+        >>> image = read_image(Path("cell.png"))
+        >>> real_input([image], batch=2, height=32, width=64, source="a cell").shape
+        (2, 32, 64, 1)
     """
     pixels = []
     for k in range(batch):
@@ -72,7 +102,7 @@ def real_input(
             "Cannot time on these images",
             got=f"{found.dtype} between {found.min():g} and {found.max():g}",
             expected="bytes, 0 to 255",
-            hint="time on random ones with --random SEED",
+            hint="time on random ones: random_input",
         )
     return TimedInput(as_bytes, "real", None, source)
 
@@ -80,7 +110,19 @@ def real_input(
 def random_input(
     *, batch: int, height: int, width: int, channels: int, seed: int = 0
 ) -> TimedInput:
-    """Return uniform bytes."""
+    """Return uniform bytes.
+
+    Args:
+        batch: images at once.
+        height: in pixels.
+        width: in pixels.
+        channels: of each pixel.
+        seed: of the bytes.
+
+    Example:
+        >>> random_input(batch=1, height=8, width=8, channels=1, seed=3).to_json()
+        {'kind': 'random', 'seed': 3, 'source': 'uniform bytes'}
+    """
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (batch, height, width, channels), np.uint8)
     return TimedInput(pixels, "random", seed, "uniform bytes")

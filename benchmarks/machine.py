@@ -25,6 +25,10 @@ def describe_machine() -> dict[str, Any]:
     """Return CPU, cores, GPU, system, package versions and git revision, JSON-ready.
 
     With a GPU and NVML, the GPU's part tells its driver and limits; without NVML, why it does not.
+
+    Example:
+        >>> sorted(describe_machine())
+        ['cores', 'cpu', 'git', 'gpu', 'packages', 'python', 'system']
     """
     gpu = find_gpu()
     return {

@@ -14,43 +14,52 @@ from unetrt.errors import BadInput
 from unetrt.gpu import find_gpu
 
 from .agreement import Agreement, Reference, check_agreement
-from .candidates import Candidate, Turn
+from .candidates import Candidate, Runs
 from .modes import Mode, Serialised, joined
 from .statistics import Samples, fewest_samples
 from .telemetry import DOUBTFUL, Telemetry, Window, now_ns, open_gpu_probe, preemptions
 
-__all__ = ["Plan", "doubts_of", "measure", "take_turns"]
+__all__ = ["MeasureSpec", "measure", "time_in_rounds", "warnings_of"]
 
 _PERCENTILE = 90.0
+_FEWEST_ROUNDS = 5
+"""Of fewer the interval of a ratio holds the true one too rarely, however it is computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How often and in which order candidates run.
+class MeasureSpec:
+    """Say how often and in which order candidates run.
 
     Attributes:
-        percentile: that the samples must carry; it chooses their number.
+        percentile: that the samples must carry, between 0 and 100; it chooses their number.
         samples: timed runs of each instead, as many as the percentile needs or more.
         warmup: runs of each before that.
-        run_length: consecutive runs of one candidate before another has its turn.
-        seed: of the order of the turns.
+        runs_per_round: consecutive runs of one candidate, at most, before another has its turn.
+        seed: of the order within the rounds.
         mode: how runs follow each other.
+
+    Raises:
+        BadInput: no sample, no run in a round, or fewer samples than the percentile needs.
+
+    Example:
+        >>> MeasureSpec(percentile=99).count
+        662
     """
 
     percentile: float | None = None
     samples: int | None = None
     warmup: int = 5
-    run_length: int = 10
+    runs_per_round: int = 10
     seed: int = 0
     mode: Mode = field(default_factory=Serialised)
 
     def __post_init__(self) -> None:
-        counts = (self.run_length, 1 if self.samples is None else self.samples)
+        counts = (self.runs_per_round, 1 if self.samples is None else self.samples)
         if min(counts) < 1 or self.warmup < 0:
             raise BadInput(
-                "Cannot measure by this plan",
+                "Cannot measure like this",
                 got=str(self),
-                expected="at least one sample and one run a turn",
+                expected="at least one sample and one run in a round",
             )
         if self.percentile is not None and self.count < fewest_samples(self.percentile):
             raise BadInput(
@@ -62,15 +71,17 @@ class Plan:
 
     @property
     def count(self) -> int:
-        """Timed runs of each candidate."""
+        """Return the timed runs of each candidate."""
         if self.samples is not None:
             return self.samples
         return fewest_samples(_PERCENTILE if self.percentile is None else self.percentile)
 
     @property
-    def turn_length(self) -> int:
-        """Runs in one turn."""
-        return self.count if self.mode.in_one_turn else min(self.run_length, self.count)
+    def round_length(self) -> int:
+        """Return the runs of each candidate in one round."""
+        if self.mode.in_one_round:
+            return self.count
+        return max(1, min(self.runs_per_round, self.count // _FEWEST_ROUNDS))
 
 
 _ENQUEUE_SHARE = 0.8
@@ -82,16 +93,16 @@ _PREEMPTED_SHARE = 0.05
 _LOAD = 1.5
 
 
-def doubts_of(turn: Turn, windows: Sequence[Window]) -> list[str]:
-    """Return what speaks against the samples of all turns; nothing where nothing does."""
-    return [doubt for doubt in (
-        _enqueue(turn), _variation(turn), _throttled(windows), _preempted(turn, windows),
+def warnings_of(runs: Runs, windows: Sequence[Window]) -> list[str]:
+    """Return what speaks against the samples of all rounds; nothing where nothing does."""
+    return [warning for warning in (
+        _enqueue(runs), _variation(runs), _throttled(windows), _preempted(runs, windows),
         _load(windows),
-    ) if doubt]  # fmt: skip
+    ) if warning]  # fmt: skip
 
 
-def _enqueue(turn: Turn) -> str:
-    enqueue, compute = (turn.stages_ns.get(name) for name in ("enqueue", "compute"))
+def _enqueue(runs: Runs) -> str:
+    enqueue, compute = (runs.stages_ns.get(name) for name in ("enqueue", "compute"))
     if not enqueue or not compute:
         return ""
     share = float(np.median(enqueue) / max(1.0, float(np.median(compute))))
@@ -103,9 +114,9 @@ def _enqueue(turn: Turn) -> str:
     )
 
 
-def _variation(turn: Turn) -> str:
-    compute = turn.stages_ns.get("compute")
-    taken, limit = (compute, _COMPUTE_VARIATION) if compute else (turn.host_ns, _HOST_VARIATION)
+def _variation(runs: Runs) -> str:
+    compute = runs.stages_ns.get("compute")
+    taken, limit = (compute, _COMPUTE_VARIATION) if compute else (runs.host_ns, _HOST_VARIATION)
     variation = float(np.std(taken) / max(1.0, float(np.mean(taken))))
     if variation <= limit:
         return ""
@@ -123,8 +134,8 @@ def _throttled(windows: Sequence[Window]) -> str:
     return f"The GPU throttled in {len(hot)} of {len(windows)} windows: {', '.join(reasons)}"
 
 
-def _preempted(turn: Turn, windows: Sequence[Window]) -> str:
-    lost, n = sum(window.preemptions or 0 for window in windows), len(turn.host_ns)
+def _preempted(runs: Runs, windows: Sequence[Window]) -> str:
+    lost, n = sum(window.preemptions or 0 for window in windows), len(runs.host_ns)
     if lost <= _PREEMPTED_SHARE * n:
         return ""
     return f"The timing thread lost its core {lost} times in {n} runs: other programs are running"
@@ -140,20 +151,38 @@ def _load(windows: Sequence[Window]) -> str:
 
 def measure(
     candidates: Sequence[Candidate],
-    plan: Plan | None = None,
+    spec: MeasureSpec | None = None,
     *,
     reference: Reference | None = None,
     on_run: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Samples]:
-    """Check candidates against the reference's answer, then time them in short turns.
+    """Compare candidates with the reference's prediction, then time them in short rounds.
 
-    Turns are of random order and spread a machine's slow minutes over all candidates. Each begins
-    with one untimed run, since the one before filled the caches with another network. What the
-    machine did in each is kept beside the samples.
+    In a round each candidate has its turn, in random order, so that a machine's slow minutes are
+    spread over all of them. A turn begins with one untimed run, since the one before filled the
+    caches with another network. The clocks and the load of the machine are kept beside the samples.
+
+    Args:
+        candidates: of different names; they stay the caller's to close.
+        spec: how often and in which order they run.
+        reference: of the same input; None checks nothing.
+        on_run: told a line of progress after each turn.
+
+    Returns:
+        The samples, in nanoseconds, by the candidates' names.
 
     Raises:
         BadInput: two candidates of one name, none at all, or one that the mode cannot run.
         ParityError: one disagrees with the reference; nothing was timed.
+
+    Example:
+        >>> import numpy as np
+        >>> from unetrt.benchmarks import CallCandidate, summarize
+        >>> x = np.arange(12.0)
+        >>> candidates = [CallCandidate("sorted", np.sort, x), CallCandidate("sums", np.cumsum, x)]
+        >>> samples = measure(candidates, MeasureSpec(samples=20))
+        >>> {name: summarize(taken).n for name, taken in samples.items()}
+        {'sorted': 20, 'sums': 20}
     """
     twice = [name for name, n in Counter(c.name for c in candidates).items() if n > 1]
     if twice or not candidates:
@@ -162,76 +191,76 @@ def measure(
             got=", ".join(twice) or None,
         )
     named = {candidate.name: candidate for candidate in candidates}
-    return take_turns(named, plan or Plan(), reference=reference, on_run=on_run)
+    return time_in_rounds(named, spec or MeasureSpec(), reference=reference, on_run=on_run)
 
 
-def take_turns(
+def time_in_rounds(
     candidates: Mapping[str, Candidate],
-    plan: Plan,
+    spec: MeasureSpec,
     *,
     reference: Reference | None = None,
     on_run: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Samples]:
-    """As `measure`, under names of one's own."""
+    """Do what `measure` does, under names of the caller's."""
     agreements = {
         name: None if reference is None else check_agreement(candidate, reference)
         for name, candidate in candidates.items()
     }
     probe, unwatched = open_gpu_probe() if find_gpu() is not None else (None, "")
     logs = {name: _Log(agreements[name]) for name in candidates}
-    order = random.Random(plan.seed)  # noqa: S311  (an order, not a secret)
+    order = random.Random(spec.seed)  # noqa: S311  (an order, not a secret)
     try:
         with Telemetry(probe) as telemetry:
             for name, candidate in candidates.items():
-                if plan.warmup:
-                    logs[name].warmup = plan.mode.take(candidate, plan.warmup).host_ns
-            left = plan.count
+                if spec.warmup:
+                    logs[name].warmup = spec.mode.time_runs(candidate, spec.warmup).host_ns
+            left = spec.count
             while left:
-                count = min(plan.turn_length, left)
+                count = min(spec.round_length, left)
                 left -= count
                 for name in order.sample(list(candidates), len(candidates)):
-                    logs[name].add(*_turn(candidates[name], plan, count, telemetry))
-                    on_run(f"{name}: {plan.count - left}/{plan.count} runs")
+                    logs[name].add(*_turn(candidates[name], spec, count, telemetry))
+                    on_run(f"{name}: {spec.count - left}/{spec.count} runs")
     finally:
         if probe is not None:
             probe.close()
-    doubt = f"The GPU's clocks were not watched: {unwatched}" if unwatched else ""
-    return {name: log.samples(name, plan, doubt) for name, log in logs.items()}
+    warning = f"The GPU's clocks were not watched: {unwatched}" if unwatched else ""
+    return {name: log.samples(name, spec, warning) for name, log in logs.items()}
 
 
 def _turn(
-    candidate: Candidate, plan: Plan, count: int, telemetry: Telemetry
-) -> tuple[Turn, Window]:
-    plan.mode.take(candidate, 1)  # the caches
+    candidate: Candidate, spec: MeasureSpec, count: int, telemetry: Telemetry
+) -> tuple[Runs, Window]:
+    spec.mode.time_runs(candidate, 1)  # the caches
     switched = preemptions()
     began = now_ns()
-    turn = plan.mode.take(candidate, count)
+    runs = spec.mode.time_runs(candidate, count)
     ended, after = now_ns(), preemptions()
     lost = None if after is None or switched is None else after - switched
-    return turn, telemetry.window(began, ended, n=len(turn.host_ns), preemptions=lost)
+    return runs, telemetry.window(began, ended, n=len(runs.host_ns), preemptions=lost)
 
 
 @dataclass(slots=True)
 class _Log:
     agreement: Agreement | None
     warmup: tuple[int, ...] = ()
-    turns: list[Turn] = field(default_factory=list)
+    rounds: list[Runs] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
 
-    def add(self, turn: Turn, window: Window) -> None:
-        self.turns.append(turn)
+    def add(self, runs: Runs, window: Window) -> None:
+        self.rounds.append(runs)
         self.windows.append(window)
 
-    def samples(self, name: str, plan: Plan, doubt: str) -> Samples:
-        whole = joined(self.turns)
-        doubts = [*plan.mode.doubts(self.turns), *doubts_of(whole, self.windows)]
+    def samples(self, name: str, spec: MeasureSpec, warning: str) -> Samples:
+        whole = joined(self.rounds)
+        warnings = [*spec.mode.warnings(self.rounds), *warnings_of(whole, self.windows)]
         return Samples(
             name=name,
             host_ns=whole.host_ns,
             stages_ns=whole.stages_ns,
             warmup_ns=self.warmup,
             windows=tuple(self.windows),
-            runs_per_s=plan.mode.runs_per_s(self.turns),
+            runs_per_s=spec.mode.runs_per_s(self.rounds),
             agreement=self.agreement,
-            warnings=(*doubts, *([doubt] if doubt else [])),
+            warnings=(*warnings, *([warning] if warning else [])),
         )

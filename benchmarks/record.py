@@ -17,7 +17,7 @@ from unetrt.errors import BadInput
 from unetrt.files import write_text
 from unetrt.precision import Precision
 
-from .telemetry import Window
+from .telemetry import Window, rounds_of
 
 __all__ = [
     "KIND",
@@ -162,11 +162,7 @@ class Row:
 
         All of them are one block where the windows do not tell.
         """
-        host, rounds, start = self.host_ns, [], 0
-        for window in self.windows:
-            rounds.append(host[start : start + window.n])
-            start += window.n
-        return tuple(filter(None, rounds)) if start == len(host) else (host,)
+        return rounds_of(self.host_ns, self.windows)
 
     @property
     def throttled_windows(self) -> tuple[Window, ...]:

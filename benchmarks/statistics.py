@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unetrt.errors import BadInput
 
 from .agreement import Agreement
-from .telemetry import Window
+from .telemetry import Window, rounds_of
 
 __all__ = [
     "Latency",
@@ -32,17 +32,21 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """Raw nanoseconds of one candidate, in order, nothing clipped.
+    """Hold raw nanoseconds of one candidate, in order, nothing clipped.
 
     Attributes:
         name: of the candidate.
         host_ns: by the host's clock; the mode says from when to when.
         stages_ns: other clocks' times: "enqueue", "compute", "copy_in", "copy_out", "service".
         warmup_ns: before that, kept apart.
-        windows: the turns, `n` samples each.
+        windows: the rounds, `n` samples each.
         runs_per_s: that were finished, by the mode's own reckoning.
-        agreement: with the reference answer; None where there was none.
+        agreement: with the reference's prediction; None where there was none.
         warnings: sentences that say why the figures should not be trusted.
+
+    Example:
+        >>> Samples(name="x", host_ns=(1_000_000, 3_000_000)).rounds_ns
+        ((1000000, 3000000),)
     """
 
     name: str
@@ -57,11 +61,7 @@ class Samples:
     @property
     def rounds_ns(self) -> tuple[tuple[int, ...], ...]:
         """Return the host's samples, round by round."""
-        rounds, start = [], 0
-        for window in self.windows:
-            rounds.append(self.host_ns[start : start + window.n])
-            start += window.n
-        return tuple(rounds) if start == len(self.host_ns) and rounds else (self.host_ns,)
+        return rounds_of(self.host_ns, self.windows)
 
 
 Rounds = Sequence[Sequence[int]]
@@ -302,14 +302,14 @@ def fewest_samples(percentile: float) -> int:
 
 
 PERCENTILES = (90.0, 99.0, 99.9)
-"""Given where there are samples enough, besides the median."""
+"""Those that are told besides the median, where there are samples enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Figures in milliseconds; a percentile is None where there are too few samples for it.
+    """Hold a summary in milliseconds.
 
-    The median is always there, of however few samples.
+    A percentile is None where there are too few samples for it; the median is always there.
     """
 
     n: int
@@ -336,7 +336,13 @@ class Latency:
 
 
 def summarize(samples: Samples) -> Latency:
-    """Summarise the timed runs by the host's clock; the warm-up does not count."""
+    """Summarise the timed runs by the host's clock; the warm-up does not count.
+
+    Example:
+        >>> latency = summarize(Samples(name="x", host_ns=(1_000_000, 2_000_000, 6_000_000)))
+        >>> latency.p50_ms, latency.p90_ms, latency.max_ms
+        (2.0, None, 6.0)
+    """
     return summarize_ns(samples.host_ns)
 
 

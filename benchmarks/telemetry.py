@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,13 +26,16 @@ __all__ = [
     "now_ns",
     "open_gpu_probe",
     "preemptions",
+    "rounds_of",
     "wait_until",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """One turn of one candidate. What could not be read is None.
+    """Tell what the machine did while one candidate had its turn in a round.
+
+    What could not be read is None.
 
     Attributes:
         began_s, ended_s: since the measuring began.
@@ -59,6 +62,20 @@ class Window:
     load_average: float | None = None
     cpu_mhz: float | None = None
     preemptions: int | None = None
+
+
+def rounds_of(samples: Sequence[int], windows: Iterable[Window]) -> tuple[tuple[int, ...], ...]:
+    """Cut samples into the rounds that windows tell of; into one where they do not add up.
+
+    >>> windows = [Window(began_s=0, ended_s=1, n=2), Window(began_s=1, ended_s=2, n=1)]
+    >>> rounds_of([5, 6, 7], windows)
+    ((5, 6), (7,))
+    """
+    rounds, start = [], 0
+    for window in windows:
+        rounds.append(tuple(samples[start : start + window.n]))
+        start += window.n
+    return tuple(filter(None, rounds)) if start == len(samples) else (tuple(samples),)
 
 
 # The bits of nvmlClocksEventReasons (NVML API reference, "Clocks Event Reasons").
@@ -88,7 +105,7 @@ DOUBTFUL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """One look at the GPU; None where it does not say."""
+    """Hold the GPU's clocks, power and temperature of one moment; None where it does not say."""
 
     sm_clock_mhz: float | None
     memory_clock_mhz: float | None
@@ -98,7 +115,7 @@ class GpuReading:
 
 
 class GpuProbe:
-    """The first GPU that this process sees.
+    """Read the clocks of the first GPU that this process sees.
 
     Args:
         nvml: the module pynvml, initialised.
@@ -109,7 +126,7 @@ class GpuProbe:
         self._nvml, self._handle = nvml, handle
 
     def read(self) -> GpuReading:
-        """Look at it now; takes some tens of microseconds."""
+        """Read all of them; takes some tens of microseconds."""
         nvml = self._nvml
         power_mw = self._asked("nvmlDeviceGetPowerUsage")
         bits = self._asked("nvmlDeviceGetCurrentClocksEventReasons")
@@ -134,16 +151,16 @@ class GpuProbe:
         }
 
     def close(self) -> None:
-        """Let go of NVML."""
+        """Shut NVML down."""
         self._nvml.nvmlShutdown()
 
     def _asked(self, name: str, *words: Any) -> float | None:
-        """Return an answer, or None: what a GPU can say depends on its kind and its driver."""
+        """Return a reading, or None: what a GPU can say depends on its kind and its driver."""
         try:
-            answer: float = getattr(self._nvml, name)(self._handle, *words)
+            reading: float = getattr(self._nvml, name)(self._handle, *words)
         except (AttributeError, self._nvml.NVMLError):
             return None
-        return answer
+        return reading
 
 
 def open_gpu_probe() -> tuple[GpuProbe | None, str]:
@@ -169,7 +186,7 @@ def _first_visible(nvml: Any) -> Any:
 
 
 now_ns = time.perf_counter_ns
-"""Nanoseconds of a clock that only goes forward."""
+"""Returns nanoseconds of a clock that only goes forward."""
 
 _SPIN_NS = 200_000
 
@@ -199,18 +216,18 @@ _KEPT = 10_000
 
 
 class Probe(Protocol):
-    """Looks at a GPU."""
+    """Read a GPU's clocks."""
 
     def read(self) -> GpuReading:
-        """Look at it now."""
+        """Read them now."""
 
 
 class Telemetry:
-    """Context manager; `window` says what was seen between two times.
+    """Read the GPU's clocks in the background while a `with` block runs.
 
     Args:
         probe: of the GPU; None on a CPU.
-        interval_s: between looks in the background.
+        interval_s: between readings.
     """
 
     def __init__(self, probe: Probe | None = None, interval_s: float = 0.1) -> None:
@@ -223,7 +240,7 @@ class Telemetry:
     def window(self, began_ns: int, ended_ns: int, *, n: int, preemptions: int | None) -> Window:
         """Return what the machine did from `began_ns` to now; call it right after the samples.
 
-        It looks once itself: a turn may be shorter than the background's interval, and a reason to
+        It reads once itself: a turn may be shorter than the background's interval, and a reason to
         throttle stays for longer than this call.
         """
         seen = [self._probe.read()] if self._probe is not None else []

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import ParityError
 
-from ..agreement import Agreement, Answering, Reference, check_answer
+from ..agreement import Agreement, PredictingCandidate, Reference, check_prediction
 from ..compare import compare_rows
 from ..inputs import TimedInput
-from ..measure import Plan, take_turns
+from ..measure import MeasureSpec, time_in_rounds
 from ..modes import Serialised
 from ..record import Comparison, Failure, Row
 from ..roofline.ceilings import Ceilings
@@ -60,7 +60,7 @@ class Judge:
         self._references: dict[str, Reference] = {}
 
     def check(
-        self, candidate: Answering, scope: str, core: Reference | None
+        self, candidate: PredictingCandidate, scope: str, core: Reference | None
     ) -> tuple[Agreement, Reference]:
         """Return how far a candidate is from its reference, and its own answer.
 
@@ -70,10 +70,10 @@ class Judge:
         Raises:
             ParityError: farther than its precision allows, or of another shape.
         """
-        answer = np.asarray(candidate.answer())
+        answer = np.asarray(candidate.predict())
         own = Reference(candidate.name, answer)
-        if core is not None and core.answer.shape[:3] == answer.shape[:3]:
-            return check_answer(answer, core, name=own.name, precision="fp32"), own
+        if core is not None and core.prediction.shape[:3] == answer.shape[:3]:
+            return check_prediction(answer, core, name=own.name, precision="fp32"), own
         if scope not in self._references:
             _telling(answer)
             self._references[scope] = own
@@ -81,7 +81,7 @@ class Judge:
         if candidate.precision == "int8" and answer.ndim == _PROBABILITIES:
             return _quantised(candidate.name, answer, reference), own
         held_to = candidate.precision
-        return check_answer(answer, reference, name=own.name, precision=held_to), own
+        return check_prediction(answer, reference, name=own.name, precision=held_to), own
 
 
 def _telling(answer: NDArray[Any]) -> None:
@@ -91,7 +91,7 @@ def _telling(answer: NDArray[Any]) -> None:
 
 
 def _quantised(name: str, answer: NDArray[Any], reference: Reference) -> Agreement:
-    expected = reference.answer
+    expected = reference.prediction
     if expected.shape != answer.shape:
         raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected.shape)
     apart = answer.astype(np.float32) - expected
@@ -150,7 +150,7 @@ class Way(Protocol):
     def limit(self) -> Roofline | None:
         """Its network under this machine's ceilings; None where that is not known."""
 
-    def candidate(self, cell: Cell) -> Answering:
+    def candidate(self, cell: Cell) -> PredictingCandidate:
         """Return what is timed of a cell; the way closes it.
 
         Raises:
@@ -179,8 +179,8 @@ class Opened:
     cell: Cell
     facts: Facts
     agreement: Agreement
-    candidate: Answering
-    again: Answering | None = None
+    candidate: PredictingCandidate
+    again: PredictingCandidate | None = None
     limit: Roofline | None = None
 
 
@@ -249,7 +249,7 @@ def _open_all(
             yield Opened(cell, way.facts, agreement, candidate, again, way.limit)
 
 
-def _second(cell: Cell, open_way: OpenWay, stack: ExitStack) -> Answering | None:
+def _second(cell: Cell, open_way: OpenWay, stack: ExitStack) -> PredictingCandidate | None:
     """Open a cell once more; where there is no room for two, it goes without an A/A run."""
     try:
         way = open_way(cell)
@@ -297,7 +297,9 @@ class CaseTimer:
 
     def __call__(self, sharing: Mapping[str, Opened]) -> Found:
         """Let all take turns, those that were opened twice beside themselves."""
-        arms: dict[str, Answering] = {name: one.candidate for name, one in sharing.items()}
+        arms: dict[str, PredictingCandidate] = {
+            name: one.candidate for name, one in sharing.items()
+        }
         arms |= {_again(name): one.again for name, one in sharing.items() if one.again is not None}
         share = self._seconds / self._scopes
         began = self._clock()
@@ -305,7 +307,7 @@ class CaseTimer:
         self._scopes -= 1
         if not count:
             return Found(failures=[Failure(name, NO_TIME) for name in sharing])
-        taken = take_turns(arms, Plan(samples=count), on_run=self._on_run)
+        taken = time_in_rounds(arms, MeasureSpec(samples=count), on_run=self._on_run)
         self._seconds -= self._clock() - began
         rows = {
             name: row_of(
@@ -321,15 +323,17 @@ class CaseTimer:
         return Found(rows=list(rows.values()), comparisons=list(_comparisons(rows, taken)))
 
 
-def samples_within(seconds: float, candidates: Sequence[Answering] | Any, most: int) -> int:
+def samples_within(
+    seconds: float, candidates: Sequence[PredictingCandidate] | Any, most: int
+) -> int:
     """Return how many runs of each fit, at most `most`; 0 where even the fewest do not.
 
     Each runs twice for that, and the second counts: the first may load or compile.
     """
     round_s = 0.0
     for candidate in candidates:
-        candidate.turn(1)
-        round_s += sum(candidate.turn(1).host_ns) / 1e9
+        candidate.time_runs(1)
+        round_s += sum(candidate.time_runs(1).host_ns) / 1e9
     fit = int(seconds / (_ASIDE * max(round_s, 1e-9)))
     return 0 if fit < min(_FEWEST, most) else min(most, fit)
 

@@ -15,8 +15,8 @@ from unetrt.gpu import find_gpu
 from unetrt.precision import Precision
 from unetrt.runtime import Session
 
-from ..agreement import Answering
-from ..candidates import Turn, session_candidate
+from ..agreement import PredictingCandidate
+from ..candidates import Runs, session_candidate
 from ..inputs import TimedInput
 from ..peers.open_peers import PeerCandidate, open_peer
 from ..peers.peers import peers_named
@@ -59,7 +59,7 @@ class SessionWay:
             artifact=session.artifact.as_source,
         )
 
-    def candidate(self, cell: Cell) -> Answering:
+    def candidate(self, cell: Cell) -> PredictingCandidate:
         """Return its core, or the way from pixels to labels."""
         made = session_candidate(
             cell.id, self._session, self._input, scope=cell.scope, precision=cell.precision
@@ -104,7 +104,7 @@ class PeerWay:
             peer=True,
         )
 
-    def candidate(self, cell: Cell) -> Answering:
+    def candidate(self, cell: Cell) -> PredictingCandidate:
         """Return its core.
 
         Raises:
@@ -125,11 +125,11 @@ class _PeerAnswers:
     def __init__(self, name: str, precision: str, peer: PeerCandidate) -> None:
         self.name, self.precision, self._peer = name, precision, peer
 
-    def turn(self, count: int) -> Turn:
-        return self._peer.turn(count)
+    def time_runs(self, count: int) -> Runs:
+        return self._peer.time_runs(count)
 
-    def answer(self) -> NDArray[Any]:
-        return np.asarray(self._peer.answer())
+    def predict(self) -> NDArray[Any]:
+        return np.asarray(self._peer.predict())
 
     def close(self) -> None:
         """Nothing: the way ends the child."""

@@ -19,7 +19,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput, ParityError, UnetrtError
 from unetrt.precision import Precision
 
-from ..candidates import Turn
+from ..candidates import Runs
 from ..processes import Worker
 from .peers import PEERS, Peer, peer_python
 
@@ -52,7 +52,7 @@ class PeerCandidate:
         self._worker, self._folder, self._limits = worker, folder, limits
         self._file_precision = file_precision
 
-    def turn(self, count: int) -> Turn:
+    def time_runs(self, count: int) -> Runs:
         """Run so many times in the child, by its own clock.
 
         Raises:
@@ -60,9 +60,9 @@ class PeerCandidate:
         """
         taken = self._worker.ask("turn", count=count, timeout_s=self._limits.answer_s)
         stages = {name: tuple(ns) for name, ns in taken.items()}
-        return Turn(stages.pop("host"), stages)
+        return Runs(stages.pop("host"), stages)
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         """Return the output for the input that it was opened with."""
         file = self._worker.ask("answer", timeout_s=self._limits.answer_s)
         return np.asarray(np.load(self._folder / file, allow_pickle=False))
@@ -74,7 +74,7 @@ class PeerCandidate:
             ParityError: it is further than its precision excuses, or than half of the values'
                 spread: an answer in the middle of everything is none.
         """
-        answer = self.answer()
+        answer = self.predict()
         if answer.shape != expected.shape:
             raise ParityError(
                 f"{self.name} gives another shape", got=answer.shape, expected=expected.shape
@@ -238,7 +238,7 @@ def reference_answer(
 ) -> NDArray[Any]:
     """Return what ONNX Runtime answers on the CPU, in a child, to which all others are held."""
     with open_peer(PEERS[0], model, image, threads=threads, limits=limits) as reference:
-        return reference.answer()
+        return reference.predict()
 
 
 def _environment(peer: Peer, folder: Path) -> dict[str, str]:

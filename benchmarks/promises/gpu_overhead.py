@@ -63,8 +63,8 @@ def measure_stages(session: Session, x: NDArray[Any], *, turns: int) -> dict[str
                 began = time.perf_counter_ns()
                 session.run(x)
                 run_ns.append(time.perf_counter_ns() - began)
-            bound.turn(1)
-            taken = bound.turn(_TURN)
+            bound.time_runs(1)
+            taken = bound.time_runs(_TURN)
             names = ("host_ns", *(f"{name}_ns" for name in taken.stages_ns))
             runs = zip(taken.host_ns, *taken.stages_ns.values(), strict=True)
             stages += [dict(zip(names, run, strict=True)) for run in runs]

@@ -19,10 +19,10 @@ import numpy as np
 from unetrt.artifacts import OnnxModel
 from unetrt.runtime import SessionSpec, open_session
 
-from ..ab_test import Compared, compare_candidates
+from ..ab_test import ABTest, compare_candidates
 from ..candidates import CallCandidate, session_candidate
 from ..inputs import random_input
-from ..measure import Plan, measure
+from ..measure import MeasureSpec, measure
 from ..networks.skeletons import fill_skeleton
 from .overhead import BARE
 from .random_image import random_image
@@ -48,7 +48,7 @@ def main() -> int:
 def measure_harness(repetitions: int = 10) -> dict[str, Any]:
     """Time a call that does nothing; compare work with the same work, and with a tenth more."""
     nothing = CallCandidate("nothing", lambda x: x, np.arange(2.0))
-    overhead = measure([nothing], Plan(percentile=99, run_length=50))["nothing"]
+    overhead = measure([nothing], MeasureSpec(percentile=99, runs_per_round=50))["nothing"]
     return {
         "overhead_ns": statistics.median(overhead.host_ns),
         "same": [_facts(_compare(_STEPS, seed)) for seed in range(repetitions)],
@@ -56,12 +56,14 @@ def measure_harness(repetitions: int = 10) -> dict[str, Any]:
     }
 
 
-def _compare(steps: int, seed: int) -> Compared:
+def _compare(steps: int, seed: int) -> ABTest:
     variants: dict[str, Callable[[int], CallCandidate]] = {
         "base": partial(_work, "base", _STEPS),
         "other": partial(_work, "other", steps),
     }
-    return compare_candidates(variants, Plan(samples=64, run_length=8, seed=seed))["other"]
+    return compare_candidates(variants, MeasureSpec(samples=64, runs_per_round=8, seed=seed))[
+        "other"
+    ]
 
 
 def _work(name: str, steps: int, rebuild: int) -> CallCandidate:
@@ -76,7 +78,7 @@ def _work(name: str, steps: int, rebuild: int) -> CallCandidate:
     return CallCandidate(name, call, np.random.default_rng(rebuild).normal(size=(192, 192)))
 
 
-def _facts(compared: Compared) -> dict[str, Any]:
+def _facts(compared: ABTest) -> dict[str, Any]:
     ratio, null = compared.ratio, compared.null
     return {
         "verdict": compared.verdict,
@@ -119,7 +121,7 @@ def measure_ratio(
                 session_candidate(name, session, x, scope="core", precision="fp32")
                 for name, session in (("onnxruntime", first), ("openvino", second))
             ]
-            taken = measure(candidates, Plan(samples=samples, run_length=5))
+            taken = measure(candidates, MeasureSpec(samples=samples, runs_per_round=5))
             for candidate in candidates:
                 candidate.close()
     median = {name: statistics.median(samples.host_ns) for name, samples in taken.items()}

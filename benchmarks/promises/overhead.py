@@ -24,7 +24,7 @@ from unetrt.errors import CheckFailed
 from unetrt.runtime import SessionSpec, open_session
 
 from ..candidates import CallCandidate
-from ..measure import Plan, measure
+from ..measure import MeasureSpec, measure
 from ..networks.skeletons import fill_skeleton
 from .random_image import random_image
 from .runner import Verdict, report, run_in_child, run_script, script_parser
@@ -93,7 +93,7 @@ def time_overhead(*, model: str, backend: str, side: int, samples: int) -> dict[
         if not np.array_equal(session.run(x), calls["bare"](x)):
             raise CheckFailed(f"The session and bare {backend} give different outputs")
         candidates = [CallCandidate(name, call, x) for name, call in calls.items()]
-        taken = measure(candidates, Plan(samples=samples, run_length=5))
+        taken = measure(candidates, MeasureSpec(samples=samples, runs_per_round=5))
         info = session.info
     return {
         "session": info,

@@ -201,7 +201,7 @@ def _best_engine_s(build: Build, stem: Path, op: str, values: dict[str, Value]) 
     engine = build(write_node(node, values, stem.with_suffix(".onnx")), stem.with_suffix(".engine"))
     inputs = random_tensors(engine.inputs)
     with open_session(engine) as session, closing(BoundCandidate(op, session, inputs)) as bound:
-        taken_ns = bound.turn(_WARMUP + _RUNS).stages_ns["compute"][_WARMUP:]
+        taken_ns = bound.time_runs(_WARMUP + _RUNS).stages_ns["compute"][_WARMUP:]
     return float(min(taken_ns)) / 1e9
 
 

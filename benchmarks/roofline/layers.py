@@ -15,7 +15,7 @@ from unetrt.precision import Precision
 from unetrt.runtime import Session
 
 from ..candidates import BoundCandidate
-from ..measure import Plan, measure
+from ..measure import MeasureSpec, measure
 from .ceilings import Ceilings
 from .graph_cost import LayerCost, Value, block_of, node_cost, shaped_graph
 from .one_node import random_tensors, write_node
@@ -144,7 +144,7 @@ def measure_layers(
     cut: Sequence[OneLayer],
     open_layer: Opener,
     folder: Path,
-    plan: Plan | None = None,
+    plan: MeasureSpec | None = None,
     on_layer: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[LayerTime]:
     """Yield the times of each layer, as soon as it has them; its file is left in `folder`.
@@ -157,14 +157,14 @@ def measure_layers(
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:
             with open_layer(write_node(layer.node, layer.values, file)) as session:
-                samples = _timed(session, layer.cost.name, plan or Plan())
+                samples = _timed(session, layer.cost.name, plan or MeasureSpec())
         except UnetrtError as error:
             yield LayerTime(layer, precision, (), str(error))
         else:
             yield LayerTime(layer, precision, samples)
 
 
-def _timed(session: Session, name: str, plan: Plan) -> tuple[int, ...]:
+def _timed(session: Session, name: str, plan: MeasureSpec) -> tuple[int, ...]:
     with closing(BoundCandidate(name, session, random_tensors(session.inputs))) as candidate:
         taken = measure([candidate], plan)[name]
     return taken.stages_ns.get("compute", taken.host_ns)

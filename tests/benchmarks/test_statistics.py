@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from unetrt.benchmarks import Samples, summarize
 from unetrt.benchmarks.statistics import (
     Ratio,
+    blocks_of,
     fewest_samples,
     own_ratio,
     paired_ratio,
@@ -142,6 +144,55 @@ def test_the_same_seed_gives_the_same_interval():
     a, b = drawn(random), drawn(random)
     assert paired_ratio(a, b, resamples=50) == paired_ratio(a, b, resamples=50)
     assert paired_ratio(a, b, resamples=50) != paired_ratio(a, b, resamples=50, seed=1)
+
+
+def test_single_samples_drawn_as_if_independent_would_be_too_sure():
+    """Draw rounds whole: of the same numbers, one by one, the interval is far narrower."""
+    random = np.random.default_rng(3)
+    levels = random.normal(1, 0.01, (2, 20, 1))
+    one, other = (levels * (1 + random.exponential(0.02, (2, 20, 10)))).tolist()
+    whole = paired_ratio([one], [other])
+    alone = ([[[ns] for round_ns in side for ns in round_ns]] for side in (one, other))
+    single = paired_ratio(*alone)
+    assert single.high - single.low < 0.8 * (whole.high - whole.low)
+
+
+def test_two_runs_at_two_times():
+    random = np.random.default_rng(4)
+    (a,), (slow,) = drawn(random, builds=1, rounds=20), drawn(random, 1, 20, slower=1.3)
+    ratio = unpaired_ratio(a, slow)
+    assert ratio.ratio == pytest.approx(1.3, rel=0.1)
+    assert verdict(ratio) == "slower"
+    assert verdict(unpaired_ratio(a, a)) == SAME
+
+
+@pytest.mark.parametrize(
+    ("rounds", "blocks"), [([range(10)] * 25, 10), ([range(10)] * 7, 7), ([range(64)], 10),
+                          ([range(3)], 3)],
+)  # fmt: skip
+def test_blocks_hold_every_sample_once_in_order(rounds, blocks):
+    cut = blocks_of(rounds)
+    assert len(cut) == blocks
+    assert list(itertools.chain(*cut)) == list(itertools.chain(*rounds))
+
+
+@pytest.mark.parametrize(
+    ("interval", "null", "word"),
+    [
+        ((1.01, 1.2), None, "slower"),
+        ((0.8, 0.99), None, "faster"),
+        ((0.99, 1.2), None, "cannot be told apart"),
+        ((1.01, 1.2), (0.95, 1.05), "cannot be told apart"),
+        ((1.06, 1.2), (0.95, 1.05), "slower"),
+        ((1.06, 1.2), (0.95, 0.97), "slower"),
+        ((0.96, 0.99), (0.95, 1.05), "cannot be told apart"),
+        ((0.8, 0.9), (1.1, 1.2), "cannot be told apart"),  # up once, down next time
+        ((0.7, 0.8), (1.1, 1.2), "faster"),
+    ],
+)
+def test_a_difference_must_clear_both_one_and_the_null(interval, null, word):
+    null = null and Ratio(1.0, *null)
+    assert verdict(Ratio(sum(interval) / 2, *interval), null) == word
 
 
 @pytest.mark.parametrize(("p", "n"), [(90, 64), (95, 130), (99, 662), (99.9, 6636)])

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from tests.fakes.device import FakeDevice
-from unetrt.benchmarks import Turn
+from unetrt.benchmarks import Runs
 from unetrt.sizes import SizeRule
 from unetrt.tensors import TensorSpec
 
@@ -18,20 +18,20 @@ IMAGE = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
 
 
 class FakeCandidate:
-    """Answers with given nanoseconds, one after another; keeps what it was asked."""
+    """Runs take given nanoseconds, one after another; keeps what it was asked."""
 
-    def __init__(self, name="fake", ns=(1000,), stages=None, answer=None, precision="fp32"):
+    def __init__(self, name="fake", ns=(1000,), stages=None, prediction=None, precision="fp32"):
         self.name, self.precision = name, precision
-        self._ns, self._stages, self._answer = itertools.cycle(ns), stages or {}, answer
+        self._ns, self._stages, self._prediction = itertools.cycle(ns), stages or {}, prediction
         self.turns, self.closed = [], False
 
-    def turn(self, count):
+    def time_runs(self, count):
         self.turns.append(count)
         taken = tuple(itertools.islice(self._ns, count))
-        return Turn(taken, {name: (ns,) * count for name, ns in self._stages.items()})
+        return Runs(taken, {name: (ns,) * count for name, ns in self._stages.items()})
 
-    def answer(self):
-        return self._answer
+    def predict(self):
+        return self._prediction
 
     def close(self):
         self.closed = True
@@ -44,14 +44,14 @@ class NapCandidate(FakeCandidate):
         super().__init__(name)
         self._ms = ms
 
-    def turn(self, count):
+    def time_runs(self, count):
         self.turns.append(count)
         taken = []
         for _ in range(count):
             began = time.perf_counter_ns()
             time.sleep(self._ms / 1000)
             taken.append(time.perf_counter_ns() - began)
-        return Turn(tuple(taken))
+        return Runs(tuple(taken))
 
 
 class ClockedDevice(FakeDevice):
@@ -119,7 +119,7 @@ class FakeSession:
         return (image[..., 0] > 127).astype(np.uint8)
 
 
-def answer_of(*probabilities):
+def prediction_of(*probabilities):
     """Return one row of pixels of two classes, from the second one's probabilities."""
     one = np.float32(probabilities)
     return np.stack([1 - one, one], axis=-1)[np.newaxis, np.newaxis]

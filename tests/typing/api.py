@@ -13,10 +13,10 @@ from unetrt import Engine, OnnxModel, ShapeRange
 from unetrt.benchmarks import (
     CallCandidate,
     Latency,
+    MeasureSpec,
     OpenLoop,
-    Plan,
+    Runs,
     Samples,
-    Turn,
     compare_candidates,
     measure,
     read_record,
@@ -67,13 +67,13 @@ def on_the_gpu(session: Session, x: DeviceArray) -> DeviceArray:
     return session.run(x)
 
 
-def core(session: Session, x: NDArray[Any]) -> Turn:
+def core(session: Session, x: NDArray[Any]) -> Runs:
     """Launch one bound run, and time others."""
     bound: BoundRun
     with session.bind(x) as bound:
         bound.launch()
         bound.wait()
-    return BoundCandidate("core", session, {"image": x}).turn(10)
+    return BoundCandidate("core", session, {"image": x}).time_runs(10)
 
 
 def layers() -> tuple[Device, ...]:
@@ -98,7 +98,7 @@ def latency(session: Session, x: NDArray[np.float32]) -> Latency:
     """Time one session."""
     samples: dict[str, Samples] = measure(
         [CallCandidate("session", session.run, x)],
-        Plan(percentile=99, mode=OpenLoop(rate_per_s=10, arrivals="poisson", seed=1)),
+        MeasureSpec(percentile=99, mode=OpenLoop(rate_per_s=10, arrivals="poisson", seed=1)),
     )
     return summarize(samples["session"])
 

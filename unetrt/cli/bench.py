@@ -89,13 +89,13 @@ def bench(
     What disagrees with the first artifact is not timed. Each is compared with the first one, which
     also runs beside itself: a difference must be larger than its own.
     """
-    from unetrt.benchmarks import Plan, Record, describe_machine, write_record
+    from unetrt.benchmarks import MeasureSpec, Record, describe_machine, write_record
     from unetrt.cli.bench_layers import layers_record
     from unetrt.cli.benched import choose_input, time_scope
     from unetrt.cli.predictors import open_all
     from unetrt.progress import ConsoleProgress
 
-    plan = Plan(percentile=percentile, samples=samples, mode=_mode(mode, rate))
+    plan = MeasureSpec(percentile=percentile, samples=samples, mode=_mode(mode, rate))
     progress = ConsoleProgress()
     record = Record(
         title="unetrt bench",

@@ -61,7 +61,7 @@ def bench_layers(
         ShapeError: a size that a network cannot halve.
         BadInput: no such backend, or no convolution in float32 or float16.
     """
-    from unetrt.benchmarks.measure import Plan
+    from unetrt.benchmarks.measure import MeasureSpec
     from unetrt.benchmarks.roofline.ceilings import ceilings_of
     from unetrt.benchmarks.roofline.graph_cost import graph_cost
     from unetrt.benchmarks.roofline.layers import cut_layers, measure_layers
@@ -92,7 +92,7 @@ def bench_layers(
             if ceilings is not None
         }
         with progress.step("layers", f"Timing {len(layers)} convolutions, each on its own"):
-            plan = Plan(samples=samples)
+            plan = MeasureSpec(samples=samples)
             taken = list(
                 measure_layers(layers, _opener(backend), Path(folder), plan, progress.tick)
             )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unetrt.errors import BadInput
 
 if TYPE_CHECKING:
-    from unetrt.benchmarks import Candidate, Plan, Record, Reference, TimedInput
+    from unetrt.benchmarks import Candidate, MeasureSpec, Record, Reference, TimedInput
     from unetrt.benchmarks.rows import Facts
     from unetrt.cli.predictors import Predictor
 
@@ -60,7 +60,7 @@ def time_scope(
     record: Record,
     predictors: Sequence[Predictor],
     timed_input: TimedInput,
-    plan: Plan,
+    plan: MeasureSpec,
     scope: str,
     on_run: Callable[[str], None],
 ) -> Record:

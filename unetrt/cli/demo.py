@@ -195,7 +195,7 @@ def _open_candidates(
 def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
-    from unetrt.benchmarks import CallCandidate, Plan, measure, summarize
+    from unetrt.benchmarks import CallCandidate, MeasureSpec, measure, summarize
     from unetrt.cli.predictors import common_sizes
     from unetrt.sizes import as_batch
 
@@ -203,7 +203,7 @@ def _time(
     x = as_batch(image, common_sizes(predictors))
     with progress.step("bench", "Timing"):
         calls = [CallCandidate(p.name, p.predict, x, p.precision) for p in predictors]
-        samples = measure(calls, Plan(samples=100), on_run=progress.tick)
+        samples = measure(calls, MeasureSpec(samples=100), on_run=progress.tick)
     return list(x.shape), {name: summarize(taken).to_json() for name, taken in samples.items()}
 
 

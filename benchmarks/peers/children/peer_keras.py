@@ -75,7 +75,7 @@ class _Keras:
     def times(self, count: int) -> dict[str, list[int]]:
         return host_times(self._run, count)
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         return np.asarray(self._run())
 
 

@@ -85,7 +85,7 @@ class _OnnxRuntime:
     def times(self, count: int) -> dict[str, list[int]]:
         return host_times(self._run, count)
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         self._run()
         return np.asarray(self._output.numpy())
 

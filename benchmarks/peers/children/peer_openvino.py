@@ -47,7 +47,7 @@ class _OpenVino:
     def times(self, count: int) -> dict[str, list[int]]:
         return host_times(self._request.infer, count)
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         self._request.infer()
         return np.array(self._request.get_output_tensor(0).data)
 

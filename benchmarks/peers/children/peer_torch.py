@@ -76,7 +76,7 @@ class _Torch:
     def times(self, count: int) -> dict[str, list[int]]:
         return self._gpu_times(count) if self._gpu else host_times(self._run, count)
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         self._run()
         return np.asarray(self._y.float().cpu().numpy())
 

@@ -75,7 +75,7 @@ class _TrtExec:
             for stage, field in fields.items()
         }
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         answer = self._folder / "answer.json"
         self._trtexec(iterations=1, exportOutput=answer, **self._run_with)
         (said,) = json.loads(answer.read_text(encoding="utf-8"))

@@ -68,7 +68,7 @@ class Served(Protocol):
     def times(self, count: int) -> dict[str, list[int]]:
         """Run so many times; nanoseconds of each run by clock, "host" among them."""
 
-    def answer(self) -> NDArray[Any]:
+    def predict(self) -> NDArray[Any]:
         """Run once; return the output."""
 
 
@@ -115,5 +115,5 @@ def _reply(
         gc.enable()
         say(turn=taken)
     else:
-        np.save(folder / "answer.npy", served.answer())
+        np.save(folder / "answer.npy", served.predict())
         say(**{question["do"]: "answer.npy"})

@@ -1,4 +1,4 @@
-"""Turn an ONNX graph into a PyTorch module, operator by operator, for `peer_torch`."""
+"""Runs an ONNX graph into a PyTorch module, operator by operator, for `peer_torch`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks.matrix.test_case_timing import PIXELS, facts
 from unetrt.benchmarks.agreement import Agreement
-from unetrt.benchmarks.candidates import Turn
+from unetrt.benchmarks.candidates import Runs
 from unetrt.benchmarks.matrix import child as cell_artifacts
 from unetrt.benchmarks.matrix.case import CaseTimer, Judge, Opened, time_case
 from unetrt.benchmarks.matrix.cells import Cell, Wanted, cases_of
@@ -24,11 +24,11 @@ class FakeCandidate:
     def __init__(self, name, precision, answer):
         self.name, self.precision, self._answer = name, precision, answer
 
-    def answer(self):
+    def predict(self):
         return self._answer
 
-    def turn(self, count):
-        return Turn((1000,) * count)
+    def time_runs(self, count):
+        return Runs((1000,) * count)
 
     def close(self):
         pass

@@ -6,7 +6,7 @@ import pytest
 from tests.benchmarks.made_records import make_record
 from tests.test_repository import ROOT
 from unetrt.benchmarks.agreement import Agreement
-from unetrt.benchmarks.candidates import Turn
+from unetrt.benchmarks.candidates import Runs
 from unetrt.benchmarks.inputs import random_input
 from unetrt.benchmarks.matrix.case import CaseTimer, Opened, samples_within
 from unetrt.benchmarks.matrix.cells import Wanted, cases_of
@@ -29,9 +29,9 @@ class Steady:
     def __init__(self, ns):
         self.ns, self.runs = ns, 0
 
-    def turn(self, count):
+    def time_runs(self, count):
         self.runs += count
-        return Turn(tuple(self.ns + k % 7 for k in range(count)))
+        return Runs(tuple(self.ns + k % 7 for k in range(count)))
 
     def close(self):
         pass
@@ -90,8 +90,8 @@ def test_a_row_that_was_not_opened_twice_has_no_null():
     assert all(c.null_low is c.null_high is None for c in found.comparisons)
 
 
-def test_a_single_turn_tells_of_no_interval_and_can_be_stored():
-    first = timed(samples=5, afp32=2_000_000, afp16=1_000_000).comparisons[0]
+def test_a_single_round_tells_of_no_interval_and_can_be_stored():
+    first = timed(samples=1, afp32=2_000_000, afp16=1_000_000).comparisons[0]
     assert (first.low, first.high) == (first.null_low, first.null_high) == (0, math.inf)
     assert first.verdict == "cannot be told apart"
 

@@ -25,7 +25,7 @@ def test_keras_takes_the_file_s_weights(model, name):
     with open_peers(peers_named([name]), model, an_image()) as opened:
         assert opened.failures == {}
         assert opened.candidates[0].parity["max_abs_diff"] <= 1e-4
-        assert len(opened.candidates[0].turn(2).host_ns) == 2
+        assert len(opened.candidates[0].time_runs(2).host_ns) == 2
 
 
 def test_keras_refuses_a_graph_that_the_builder_does_not_make(tmp_path):

@@ -106,7 +106,7 @@ def test_a_peer_agrees_is_timed_and_says_how_it_is_configured(model, expected, n
     with open_peers(peers_named([name]), model, an_image(), expected=expected) as opened:
         assert opened.failures == {}
         (peer,) = opened.candidates
-        turn = peer.turn(5)
+        turn = peer.time_runs(5)
         assert peer.name == name
         assert len(turn.host_ns) == 5
         assert min(turn.host_ns) > 0
@@ -122,7 +122,7 @@ def test_an_idle_peer_leaves_the_cpu_to_the_others(model, expected):
     needs(*names)
     with open_peers(peers_named(names), model, an_image(), expected=expected) as opened:
         for peer in opened.candidates:
-            peer.turn(20)
+            peer.time_runs(20)
             pid = peer._worker._process.pid
             before = cpu_seconds(pid)
             time.sleep(0.5)
@@ -144,12 +144,12 @@ def test_threads_are_passed_on(model, expected):
 
 def test_one_that_fails_and_one_that_disagrees_do_not_stop_the_others(model, expected, monkeypatch):
     needs("onnxruntime", "openvino-f32")
-    own = peer_candidate.PeerCandidate.answer
+    own = peer_candidate.PeerCandidate.predict
 
-    def answer(self):
+    def predict(self):
         return own(self) + (0.01 if self.name == "openvino-f32" else 0)
 
-    monkeypatch.setattr(peer_candidate.PeerCandidate, "answer", answer)
+    monkeypatch.setattr(peer_candidate.PeerCandidate, "predict", predict)
     # No GPU is asked for here, so that this one fails where there is one too.
     broken = peers.Peer(name="broken", job="no_such_job")
     chosen = (broken, *peers_named(["openvino-f32", "onnxruntime"]))
@@ -190,7 +190,7 @@ def test_bfloat16_does_not_excuse_an_answer_in_the_middle_of_everything(model, e
     needs("onnxruntime")
     with open_peer(PEERS[0], model, an_image()) as peer:
         peer.info["computes_in"] = "bfloat16"
-        peer.answer = lambda: np.full_like(expected, 2.0)
+        peer.predict = lambda: np.full_like(expected, 2.0)
         with pytest.raises(ParityError, match="onnxruntime disagrees"):
             peer.check(expected)
 

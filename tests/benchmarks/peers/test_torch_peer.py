@@ -29,7 +29,7 @@ def test_torch_runs_the_same_network_and_weights(model, precision):
     name = f"torch-eager-{precision}"
     with open_peers(peers_named([name]), model, an_image()) as opened:
         assert opened.failures == {}
-        assert len(opened.candidates[0].turn(2).host_ns) == 2
+        assert len(opened.candidates[0].time_runs(2).host_ns) == 2
         assert opened.candidates[0].info["configuration"]["memory_format"] == "channels_last"
 
 
@@ -44,7 +44,7 @@ def test_torch_compiles_it(model):
     names = ["torch-compile-fp32"]
     with open_peers(peers_named(names), model, an_image()) as opened:
         assert opened.failures == {}
-        assert opened.candidates[0].turn(2).host_ns
+        assert opened.candidates[0].time_runs(2).host_ns
 
 
 def graph_of(path, nodes, constants, answer):

@@ -73,7 +73,7 @@ def test_its_answer_is_checked_and_its_times_are_by_its_own_clock(trtexec, model
     with open_peers(TRTEXEC, model, an_image(), expected=expected) as opened:
         assert opened.failures == {}
         (peer,) = opened.candidates
-        turn = peer.turn(3)
+        turn = peer.time_runs(3)
     assert turn.host_ns == (1_875_000, 2_875_000, 3_875_000)
     assert turn.stages_ns["compute"] == (1_500_000,) * 3
     assert turn.stages_ns["copy_in"] == (250_000,) * 3
@@ -96,4 +96,4 @@ def test_fewer_runs_than_asked_for_are_no_measurement(trtexec, model):
         open_peer(TRTEXEC[0], model, an_image()) as peer,
         pytest.raises(WorkerFailed, match="trtexec timed 2 runs of 3"),
     ):
-        peer.turn(3)
+        peer.time_runs(3)

@@ -101,9 +101,9 @@ def test_a_bound_run_is_right_and_its_stages_are_timed(session, expected):
         bound.wait()
         near(bound.outputs()[0], x, expected)
     with closing(BoundCandidate("core", session, {session.inputs[0].name: x})) as core:
-        assert min(core.turn(3).stages_ns["compute"]) > 0
+        assert min(core.time_runs(3).stages_ns["compute"]) > 0
     with closing(open_host_to_host(session, {session.inputs[0].name: x})) as stages:
-        turn = stages.turn(3)
+        turn = stages.time_runs(3)
     for stage in ("copy_in", "compute", "copy_out"):
         assert min(turn.stages_ns[stage]) > 0
     assert all(e <= h for e, h in zip(turn.stages_ns["enqueue"], turn.host_ns, strict=True))

@@ -5,7 +5,9 @@ import pytest
 
 from tests.processes import comes_true
 from unetrt import vendor
+from unetrt.benchmarks import describe_machine
 from unetrt.benchmarks import telemetry as nvml_module
+from unetrt.benchmarks.machine import _revision
 from unetrt.benchmarks.telemetry import GpuProbe, GpuReading, Telemetry, now_ns, open_gpu_probe
 from unetrt.errors import MissingDependency
 from unetrt.gpu import find_gpu
@@ -143,12 +145,12 @@ def test_on_a_cpu_there_is_the_load(monkeypatch, tmp_path):
 
 def test_a_gpu_that_is_not_watched_is_a_doubt(monkeypatch):
     from tests.fakes.candidates import FakeCandidate
-    from unetrt.benchmarks import Plan, measure
+    from unetrt.benchmarks import MeasureSpec, measure
 
     module = sys.modules["unetrt.benchmarks.measure"]  # the package shows the function
     monkeypatch.setattr(module, "find_gpu", SimpleNamespace)
     monkeypatch.setattr(module, "open_gpu_probe", lambda: (None, "no NVML."))
-    taken = measure([FakeCandidate()], Plan(samples=2))["fake"]
+    taken = measure([FakeCandidate()], MeasureSpec(samples=2))["fake"]
     assert "The GPU's clocks were not watched: no NVML." in taken.warnings
 
 
@@ -162,3 +164,9 @@ def test_a_real_gpu_says_its_clocks():
     assert probe.read().sm_clock_mhz > 0
     assert probe.describe()["driver"]
     probe.close()
+
+
+def test_the_machine_names_its_revision_or_none(tmp_path):
+    machine = describe_machine()
+    assert {"cpu", "cores", "gpu", "system", "python", "packages", "git"} <= set(machine)
+    assert _revision(tmp_path) is None

@@ -3,8 +3,8 @@ import pytest
 
 from tests.fakes.candidates import IMAGE, ClockedDevice, FakeSession
 from unetrt.benchmarks import (
+    MeasureSpec,
     Pipelined,
-    Plan,
     Reference,
     TimedInput,
     measure,
@@ -24,7 +24,7 @@ def candidate(session, scope="core", pixels=PIXELS):
 def test_the_core_on_a_cpu_is_launch_and_wait_and_has_no_stages():
     session = FakeSession()
     core = candidate(session)
-    turn = core.turn(3)
+    turn = core.time_runs(3)
     assert session.bound[0].calls == ["launch", "wait"] * 3
     assert (len(turn.host_ns), turn.stages_ns) == (3, {})
     core.close()
@@ -35,7 +35,7 @@ def test_the_core_on_a_gpu_has_its_enqueue_and_its_events():
     device = ClockedDevice([70, 80])
     session = FakeSession(device)
     core = candidate(session)
-    turn = core.turn(2)
+    turn = core.time_runs(2)
     assert session.bound[0].calls == ["launch", "wait", "launch"] * 2
     assert [one for one in device.done if "event" not in one] == [
         "compute", "record", "compute", "record", "synchronize",
@@ -51,7 +51,7 @@ def test_the_core_on_a_gpu_has_its_enqueue_and_its_events():
 def test_two_in_flight_give_as_many_gaps_as_asked_for(device, scope):
     session = FakeSession(device)
     one = candidate(session, scope)
-    taken = measure([one], Plan(samples=20, mode=Pipelined()))["s"]
+    taken = measure([one], MeasureSpec(samples=20, mode=Pipelined()))["s"]
     assert len(taken.host_ns) == 20
     assert min(taken.host_ns) >= 0
     one.close()
@@ -61,22 +61,22 @@ def test_two_in_flight_give_as_many_gaps_as_asked_for(device, scope):
 def test_on_a_gpu_the_next_run_is_launched_before_the_one_before_is_waited_for():
     session, seen = FakeSession(ClockedDevice([70])), []
     core = candidate(session)
-    core.pipelined_turn(1)  # binds
+    core.time_pipelined(1)  # binds
     for lane, bound in enumerate(session.bound[1:]):
         bound.launch = lambda lane=lane: seen.append(f"launch {lane}")
         bound.wait = lambda lane=lane: seen.append(f"wait {lane}")
-    core.pipelined_turn(2)
+    core.time_pipelined(2)
     assert seen == ["launch 0", "launch 1", "wait 0", "launch 0", "wait 1", "wait 0"]
 
 
 def test_end_to_end_segments_an_image_and_runs_a_batch():
     session = FakeSession()
     one = candidate(session, "end_to_end")
-    assert one.turn(3).stages_ns == {}
+    assert one.time_runs(3).stages_ns == {}
     assert session.segmented == 3
-    assert np.array_equal(one.answer(), LABELS)
+    assert np.array_equal(one.predict(), LABELS)
     many = candidate(session, "end_to_end", BATCH)
-    assert np.array_equal(many.answer()[1:], LABELS)
+    assert np.array_equal(many.predict()[1:], LABELS)
     assert session.segmented == 4
 
 
@@ -85,7 +85,7 @@ def test_end_to_end_on_a_gpu_has_copies_and_compute():
     session = FakeSession(device)
     one = candidate(session, "end_to_end")
     del device.done[:]
-    stages = one.turn(2).stages_ns
+    stages = one.time_runs(2).stages_ns
     assert device.done == [
         "record", "in", "record", "compute", "record", "out", "record", "synchronize",
     ] * 2  # fmt: skip
@@ -106,7 +106,7 @@ def test_copies_that_do_not_fit_leave_nothing_behind():
 
 @pytest.mark.parametrize("scope", ["core", "end_to_end"])
 def test_both_scopes_are_checked_against_a_reference(scope):
-    agreed = measure([candidate(FakeSession(), scope)], Plan(samples=1),
+    agreed = measure([candidate(FakeSession(), scope)], MeasureSpec(samples=1),
                      reference=Reference("truth", LABELS))["s"].agreement  # fmt: skip
     assert agreed.labels_that_differ == 0.0
 
