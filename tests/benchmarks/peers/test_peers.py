@@ -181,7 +181,7 @@ def test_an_answer_of_nothing_but_nan_or_of_another_shape_is_refused(model, expe
             (np.full_like(expected, np.nan), "got a value off by nan"),
             (expected[:, :, :-1], "gives another shape"),
         ):
-            monkeypatch.setattr(peer, "answer", lambda answer=answer: answer)
+            monkeypatch.setattr(peer, "predict", lambda answer=answer: answer)
             with pytest.raises(ParityError, match=words):
                 peer.check(expected)
 
