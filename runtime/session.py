@@ -9,7 +9,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.artifacts import Engine, OnnxModel
+from unetrt.artifacts import Engine, KerasFile, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import Closing
 from unetrt.parity import SelfTest, run_self_test
@@ -173,7 +173,7 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
         return OnnxModel.load(path)
     if path.suffix == ".engine":
         return Engine.load(path)
-    keras = path.suffix in (".keras", ".h5")
+    keras = path.suffix in KerasFile.SUFFIXES
     raise ArtifactError(
         f"Cannot open {path}",
         got="a Keras model" if keras else None,

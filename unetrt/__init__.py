@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from unetrt.builder.train_spec import TrainSpec
     from unetrt.data import Dataset, load_dataset, read_image
     from unetrt.errors import BadInput, CheckFailed, UnetrtError
+    from unetrt.parity import Parity
     from unetrt.progress import ConsoleProgress, Progress
     from unetrt.runtime import Session, SessionSpec, open_session
     from unetrt.runtime.predict import PredictSpec, Summary, predict
     from unetrt.tensors import ShapeRange, TensorSpec
+    from unetrt.verification import verify
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
@@ -46,6 +48,8 @@ else:
             "Summary": "runtime.predict",
             "open_session": "runtime",
             "predict": "runtime.predict",
+            "Parity": "parity",
+            "verify": "verification",
             "read_image": "data",
             "train": "builder.train",
         },
@@ -59,6 +63,7 @@ __all__ = [
     "Engine",
     "KerasFile",
     "OnnxModel",
+    "Parity",
     "Plan",
     "PredictSpec",
     "Progress",
@@ -78,6 +83,7 @@ __all__ = [
     "predict",
     "read_image",
     "train",
+    "verify",
 ]
 
 __version__ = "0.1.0"

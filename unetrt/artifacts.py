@@ -143,6 +143,8 @@ class KerasFile(Artifact):
     """A trained model.keras; a file without a sidecar is taken as it is."""
 
     kind = "keras"
+    SUFFIXES: ClassVar = (".keras", ".h5")
+    """Endings of the names of Keras files."""
 
     @classmethod
     def load(cls, path: Path) -> Self:

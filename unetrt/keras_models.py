@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "KERAS_SUFFIXES",
     "in_full_precision",
     "load_model",
     "read_model",
@@ -29,8 +28,6 @@ __all__ = [
     "size_rule",
 ]
 
-KERAS_SUFFIXES = (".keras", ".h5")
-"""The endings of the names of Keras files."""
 
 _MULTIPLES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _UNPADDED = _MULTIPLES[:6]

@@ -33,14 +33,16 @@ labels uint8 [1, height, width]."""
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How one candidate did on all samples, beside the reference.
+    """Tell how far one candidate is from the reference, over all samples.
 
     Attributes:
+        name: of the candidate.
         dice: per class and `per_image_foreground`.
         max_abs_diff: largest difference of a probability from the reference's; NaN if any is; None
             where there are labels only.
         worst: name of the sample on which it is.
         dice_diff: largest difference of a Dice from the reference's.
+        precision: by whose tolerance it is judged.
     """
 
     name: str
@@ -48,9 +50,18 @@ class Parity:
     max_abs_diff: float | None
     worst: str
     dice_diff: float
+    precision: Precision = Precision.FP32
 
-    def check(self, tolerance: Tolerance) -> None:
-        """Raise ParityError, naming the candidate, unless it is within `tolerance`."""
+    def check(self, tolerance: Tolerance | None = None) -> None:
+        """See that it is near enough.
+
+        Args:
+            tolerance: that of the precision if None.
+
+        Raises:
+            ParityError: it is not; names the candidate.
+        """
+        tolerance = tolerance or self.precision.tolerance
         if self.max_abs_diff is not None and not self.max_abs_diff <= tolerance.max_abs_diff:
             # NaN fails too
             raise ParityError(

@@ -105,12 +105,12 @@ def test_verify_fails_with_status_1_and_names_the_culprit(unetrt, road, tmp_path
     failure = json.loads(told.stdout)
     assert failure["type"] == "ParityError"
     assert failure["result"][str(wrong)]["max_abs_diff"] > 0.1
-    parted = failure["result"][str(wrong)]["parted"]
-    assert parted["layer"] == "logits"
-    assert parted["before"] > 20
+    divergence = failure["result"][str(wrong)]["divergence"]
+    assert divergence["layer"] == "logits"
+    assert divergence["before"] > 20
     result = unetrt("verify", road / "model.keras", wrong, "--data", disc_folder)
     assert result.exit_code == 1
-    assert "model.fp32.onnx parts at layer 'logits', off by" in result.output
+    assert "model.fp32.onnx diverges at layer 'logits', off by" in result.output
     assert (
         "error: model.fp32.onnx disagrees with the reference: got a probability off by"
         in result.output
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130
-    assert "The same command with --resume goes on" in told
+    assert "The same command with --resume continues" in told
     assert "interrupted; what was finished is kept" in told
     assert "Traceback" not in told
     assert not list(tmp_path.glob(".*"))
@@ -195,3 +195,9 @@ def test_a_keras_model_alone_has_nothing_to_agree_with(unetrt, road):
     result = unetrt("verify", road / "model.keras")
     assert result.exit_code == 2
     assert "Nothing to compare" in result.output
+
+
+def test_an_artifact_alone_takes_no_data(unetrt, road, disc_folder):
+    result = unetrt("verify", road / "model.fp32.onnx", "--data", disc_folder)
+    assert result.exit_code == 2
+    assert "takes no --data" in result.output

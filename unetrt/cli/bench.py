@@ -92,8 +92,9 @@ def bench(
     from unetrt.benchmarks import MeasureSpec, Record, describe_machine, write_record
     from unetrt.cli.bench_layers import layers_record
     from unetrt.cli.benched import choose_input, time_scope
-    from unetrt.cli.predictors import open_all
+    from unetrt.predictors import open_predictors
     from unetrt.progress import ConsoleProgress
+    from unetrt.runtime import SessionSpec
 
     plan = MeasureSpec(percentile=percentile, samples=samples, mode=_mode(mode, rate))
     progress = ConsoleProgress()
@@ -120,7 +121,8 @@ def bench(
         )
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
-            predictors = open_all(stack, artifacts, backend, precision)
+            spec = SessionSpec(backend=backend, precision=precision)
+            predictors = open_predictors(stack, artifacts, spec)
         with progress.step("data", "Choosing the images"):
             timed_input = choose_input(predictors, data, random, batch, size)
         for one in _scopes(scope, any(p.session is not None for p in predictors)):

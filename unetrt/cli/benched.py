@@ -16,7 +16,7 @@ from unetrt.errors import BadInput
 if TYPE_CHECKING:
     from unetrt.benchmarks import Candidate, MeasureSpec, Record, Reference, TimedInput
     from unetrt.benchmarks.rows import Facts
-    from unetrt.cli.predictors import Predictor
+    from unetrt.predictors import Predictor
 
 __all__ = ["choose_input", "sides", "time_scope"]
 
@@ -30,8 +30,8 @@ def choose_input(
         BadInput: a size that is none, or networks of other channels than the data's.
     """
     from unetrt.benchmarks import random_input, real_input
-    from unetrt.cli.predictors import check_fit
     from unetrt.data import load_dataset
+    from unetrt.predictors import check_fit
 
     asked = None if size is None else sides(size)
     if seed is not None:
@@ -72,7 +72,7 @@ def time_scope(
     from unetrt.benchmarks import measure
     from unetrt.benchmarks.compare import compare_rows
     from unetrt.benchmarks.rows import row_of
-    from unetrt.cli.predictors import common_sizes
+    from unetrt.predictors import common_sizes
 
     fitted = timed_input.fitted(common_sizes(predictors))
     reference = _reference(predictors[0], timed_input, fitted, scope)

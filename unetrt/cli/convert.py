@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetrt.artifacts import KerasFile
 from unetrt.cli.output import emit, table
-from unetrt.cli.predictors import KERAS
 from unetrt.cli.shell import AsJson
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def convert_file(
         if wanted == "fp32":
             raise BadInput(f"{model} is ONNX already", hint="choose a --precision")
         return _retype(fp32, out, precision, data, progress, source=fp32.as_source)
-    if not model.is_dir() and model.suffix not in KERAS:
+    if not model.is_dir() and model.suffix not in KerasFile.SUFFIXES:
         raise ArtifactError(
             f"Cannot convert {model}",
             expected="a .keras, .h5 or .onnx file, or a SavedModel's folder",

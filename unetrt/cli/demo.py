@@ -17,9 +17,9 @@ from unetrt.cli.train import show_plan
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, OnnxModel
-    from unetrt.cli.predictors import Predictor
     from unetrt.convert.to_engine import EngineSpec
     from unetrt.data import Dataset
+    from unetrt.predictors import Predictor
     from unetrt.progress import Progress
     from unetrt.sizes import SizeRule
 
@@ -52,7 +52,8 @@ def demo(
     output_folder(out)
     for stale in ("summary.json", "report.html"):
         (out / stale).unlink(missing_ok=True)  # they would describe other artifacts
-    plan = unetrt.plan(dataset, minutes=minutes)
+    with progress.step("plan", f"Looking at {dataset.name}"):
+        plan = unetrt.plan(dataset, minutes=minutes)
     show_plan(plan)
     unetrt.train(dataset, out / "run", plan, restart=True, progress=progress)
     onnx_models = _convert(out, dataset, progress)
@@ -121,12 +122,12 @@ def _verify_and_time(
 ) -> dict[str, Any]:
     """Open all that can run here once; check it on every test image, then time what passed."""
     from unetrt.benchmarks import describe_machine
-    from unetrt.cli.predictors import common_sizes, opened
     from unetrt.parity import compare
+    from unetrt.predictors import common_sizes, open_predictor
 
     with ExitStack() as stack:
         with progress.step("verify", "Opening the artifacts"):
-            keras = stack.enter_context(opened(out / "run" / "model.keras", name="keras"))
+            keras = stack.enter_context(open_predictor(out / "run" / "model.keras", name="keras"))
             others, refused = _open_candidates(stack, out, engines)
         with progress.step("verify", f"Comparing {len(others) + 1} ways on every test image"):
             parities = compare(
@@ -170,23 +171,29 @@ def _open_candidates(
 ) -> tuple[list[Predictor], dict[str, str]]:
     """Open the ONNX files and every engine this machine can run; return why it cannot others."""
     from unetrt import vendor
-    from unetrt.cli.predictors import onnx_runtime, opened
     from unetrt.errors import NoDevice
+    from unetrt.predictors import onnx_runtime, open_predictor
+    from unetrt.runtime import SessionSpec
 
+    runtime = SessionSpec(backend=onnx_runtime())
     found = [
         stack.enter_context(
-            opened(out / f"model.{precision}.onnx", onnx_runtime(), name=f"onnx-{precision}")
+            open_predictor(out / f"model.{precision}.onnx", runtime, name=f"onnx-{precision}")
         )
         for precision in PRECISIONS
     ]
     if vendor.installed("openvino"):
         fp32 = out / "model.fp32.onnx"
-        found.append(stack.enter_context(opened(fp32, "openvino", name="openvino-fp32")))
+        found.append(
+            stack.enter_context(
+                open_predictor(fp32, SessionSpec(backend="openvino"), name="openvino-fp32")
+            )
+        )
     refused = {}
     for precision, engine in engines.items():
         try:
             name = f"{engine.backend}-{precision}"
-            found.append(stack.enter_context(opened(engine.path, name=name)))
+            found.append(stack.enter_context(open_predictor(engine.path, name=name)))
         except NoDevice as error:
             refused[precision] = str(error.got or error)
     return found, refused
@@ -196,7 +203,7 @@ def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
     from unetrt.benchmarks import CallCandidate, MeasureSpec, measure, summarize
-    from unetrt.cli.predictors import common_sizes
+    from unetrt.predictors import common_sizes
     from unetrt.sizes import as_batch
 
     image = data.test[len(data.test) // 2].image

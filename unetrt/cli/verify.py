@@ -1,21 +1,25 @@
-"""`unetrt verify`: does an artifact agree with its reference on real images?"""
+"""`unetrt verify`: check artifacts against a reference on real images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
+from unetrt.artifacts import KerasFile
 from unetrt.cli.output import emit, first_failure, table
-from unetrt.cli.shell import AsJson
-
-if TYPE_CHECKING:
-    from unetrt.cli.predictors import Predictor
-    from unetrt.parity import Parity
+from unetrt.cli.shell import AsJson, refuse_options
+from unetrt.data import load_dataset
+from unetrt.errors import BadInput
+from unetrt.parity import Parity
+from unetrt.predictors import runnable
+from unetrt.progress import ConsoleProgress
+from unetrt.runtime import open_session
+from unetrt.verification import Search, find_divergence, verify_all
 
 __all__ = ["verify"]
 
@@ -25,76 +29,65 @@ def verify(
     candidates: Annotated[
         list[Path] | None, typer.Argument(help="ONNX files and engines; none: see below.")
     ] = None,
-    data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
+    data: Annotated[
+        str | None,
+        typer.Option(help='"brain", which is the default, or a folder; its test images.'),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check artifacts against a reference on real images.
 
     Dice per class, and the largest difference of a probability; exit status 1 if one is off, and
-    the first layer at which it parts. An ONNX file or engine alone is checked against what Keras
-    said of the small image that the file carries: no data and no TensorFlow are needed.
+    the first layer at which it diverges. An ONNX file or engine alone is checked against what Keras
+    predicted of the golden image that the file carries: no data and no TensorFlow are needed.
     """
     if not candidates:
+        refuse_options("The check of one artifact alone", data=data)
         _verify_alone(reference, as_json=as_json)
         return
-    from unetrt.cli.parting import find_parting
-    from unetrt.cli.predictors import check_fit, common_sizes, open_all
-    from unetrt.data import load_dataset
-    from unetrt.parity import compare
-    from unetrt.progress import ConsoleProgress
-    from unetrt.sizes import as_batch
-
     progress = ConsoleProgress()
-    with ExitStack() as stack:
-        with progress.step("open", "Opening the artifacts"):
-            first, *others = open_all(stack, [reference, *candidates])
-        with progress.step("data", f"Reading {data}"):
-            dataset = load_dataset(data)
-        check_fit([first, *others], dataset)
-        with progress.step("verify", f"Comparing on {len(dataset.test)} images"):
-            parities = compare(
-                (first.name, first.predict),
-                {other.name: other.predict for other in others},
-                dataset.test,
-                dataset.classes,
-                common_sizes([first, *others]),
-                on_sample=lambda done: progress.tick(f"{done}/{len(dataset.test)} images"),
-            )
-        failures = {o.name: first_failure(_checked(parities), [o]) for o in others}
-        failed = [other for other in others if failures[other.name] is not None]
-        samples = {sample.name: sample for sample in dataset.test}
-        sizes = common_sizes([first, *others])
-        parted = {}
-        for other in failed:
-            sample = samples.get(parities[other.name].worst, dataset.test[0])
-            with progress.step("verify", f"Looking for the layer at which {other.name} parts"):
-                x = as_batch(sample.image, sizes)
-                parted[other.name] = find_parting(first.path, other.path, x)
-    keys = list(parities[first.name].dice)
-    rows = [
-        [name, *(f"{p.dice[key]:.4f}" for key in keys), _shown(p.max_abs_diff)]
-        for name, p in parities.items()
-    ]
+    with progress.step("data", f"Reading {data or 'brain'}"):
+        dataset = load_dataset(data or "brain")
+    parities = verify_all(reference, candidates, dataset, progress=progress)
+    paths = dict(zip(parities, [reference, *candidates], strict=True))
+    others = list(parities.values())[1:]
+    failures = {parity.name: first_failure(Parity.check, [parity]) for parity in others}
+    failed = [parity for parity in others if failures[parity.name] is not None]
+    found = {}
+    for parity in failed:
+        with progress.step("verify", f"Looking for the layer at which {parity.name} diverges"):
+            candidate = paths[parity.name]
+            found[parity.name] = find_divergence(reference, candidate, dataset, parity.worst)
     emit(
-        {
-            name: asdict(parity) | ({"parted": parted[name]} if name in parted else {})
-            for name, parity in parities.items()
-        },
+        {name: asdict(parity) | _searched(found.get(name)) for name, parity in parities.items()},
         as_json=as_json,
-        shown=[
-            table("Dice and largest difference", ["", *keys, "max |diff|"], rows),
-            *(found["said"] for found in parted.values()),
-        ],
-        failure=next((failures[other.name] for other in failed), None),
+        shown=[_table(parities), *(search.sentence for search in found.values())],
+        failure=next((failures[parity.name] for parity in failed), None),
     )
 
 
-def _verify_alone(path: Path, *, as_json: bool) -> None:
-    from unetrt.cli.predictors import KERAS, runnable
-    from unetrt.errors import BadInput
-    from unetrt.runtime import open_session
+def _searched(search: Search | None) -> dict[str, Any]:
+    if search is None:
+        return {}
+    layer = {"layer": None} if search.divergence is None else asdict(search.divergence)
+    return {"divergence": {**layer, "sentence": search.sentence}}
 
-    if path.suffix in KERAS:
+
+def _table(parities: Mapping[str, Parity]) -> Table:
+    keys = list(next(iter(parities.values())).dice)
+    rows = [
+        [name, *(f"{p.dice[key]:.4f}" for key in keys), _difference(p.max_abs_diff)]
+        for name, p in parities.items()
+    ]
+    return table("Dice and largest difference", ["", *keys, "max |diff|"], rows)
+
+
+def _difference(largest: float | None) -> str:
+    return "labels" if largest is None else f"{largest:.1e}"
+
+
+def _verify_alone(path: Path, *, as_json: bool) -> None:
+    if path.suffix in KerasFile.SUFFIXES:
         raise BadInput(
             f"Nothing to compare {path} with",
             expected="ONNX files or engines behind it, or one of them alone",
@@ -113,11 +106,3 @@ def _verify_alone(path: Path, *, as_json: bool) -> None:
         as_json=as_json,
         shown=["; ".join(told)],
     )
-
-
-def _checked(parities: dict[str, Parity]) -> Callable[[Predictor], None]:
-    return lambda other: parities[other.name].check(other.precision.tolerance)
-
-
-def _shown(difference: float | None) -> str:
-    return "labels" if difference is None else f"{difference:.1e}"
