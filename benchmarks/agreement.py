@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from unetrt.errors import BadInput, ParityError
 from unetrt.precision import Precision
+from unetrt.tensors import IMAGE_RANK
 
 from .candidates import Candidate
 
 __all__ = ["Agreement", "PredictingCandidate", "Reference", "check_agreement", "check_prediction"]
-
-_PROBABILITIES = 4
-"""Axes of probabilities: batch, height, width, classes; labels have no classes."""
 
 
 class PredictingCandidate(Candidate, Protocol):
@@ -123,7 +121,7 @@ def check_prediction(
             expected=wanted.shape,
         )
     off: float | None = None
-    if prediction.ndim == expected.ndim == _PROBABILITIES:
+    if prediction.ndim == expected.ndim == IMAGE_RANK:
         off = float(np.abs(prediction.astype(np.float32) - expected).max())
         if not off <= tolerance.max_abs_diff:  # NaN fails too
             raise ParityError(
@@ -144,7 +142,7 @@ def check_prediction(
 
 
 def _labels(prediction: NDArray[Any]) -> NDArray[Any]:
-    if prediction.ndim != _PROBABILITIES:
+    if prediction.ndim != IMAGE_RANK:
         return prediction
     is_binary = prediction.shape[-1] == 1
     return np.asarray(prediction[..., 0] > 0.5 if is_binary else prediction.argmax(axis=-1))  # noqa: PLR2004

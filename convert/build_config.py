@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from unetrt.artifacts import OnnxModel
 from unetrt.caches import read_cache, write_cache
 from unetrt.errors import BadInput, NoDevice, ShapeError
 from unetrt.gpu import Gpu
-from unetrt.tensors import ShapeRange, TensorSpec
+from unetrt.tensors import ShapeProfile, ShapeRange, TensorSpec
 
 from .engine_spec import HARDWARE_LEVELS, EngineSpec
 
 __all__ = [
-    "Profile",
     "configure",
     "input_profiles",
     "store_timing_cache",
@@ -24,18 +23,9 @@ __all__ = [
 
 _FREE_BATCH = ShapeRange(1, 1, 8)
 _FREE_SIDE = ShapeRange(256, 256, 512)
-_IMAGE_RANK = 4
 
 
-class Profile(NamedTuple):
-    """Hold the smallest, most usual and largest shape of one input."""
-
-    min: tuple[int, ...]
-    opt: tuple[int, ...]
-    max: tuple[int, ...]
-
-
-def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, Profile]:
+def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, ShapeProfile]:
     """Return the shapes of each input by its name; axes that the model fixes stay.
 
     Raises:
@@ -47,8 +37,7 @@ def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, Profile]:
     >>> input_profiles(model, spec)["image"].max
     (4, 128, 512, 1)
     """
-    layout = model.layout
-    roles = [_roles(tensor, layout) for tensor in model.inputs]
+    roles = [_roles(tensor) for tensor in model.inputs]
     ranges = {
         "batch": _range(model, roles, "batch", spec.batch),
         "height": _range(model, roles, "height", spec.height),
@@ -61,7 +50,7 @@ def input_profiles(model: OnnxModel, spec: EngineSpec) -> dict[str, Profile]:
 
 
 def configure(
-    trt: Any, builder: Any, spec: EngineSpec, profiles: Mapping[str, Profile], gpu: Gpu | None
+    trt: Any, builder: Any, spec: EngineSpec, profiles: Mapping[str, ShapeProfile], gpu: Gpu | None
 ) -> Any:
     """Return the configuration that builds for `spec` and for the shapes in `profiles`.
 
@@ -105,12 +94,11 @@ def store_timing_cache(config: Any, path: Path) -> str | None:
     return write_cache(path, bytes(memoryview(config.get_timing_cache().serialize())))
 
 
-def _roles(tensor: TensorSpec, layout: str) -> dict[str, int]:
+def _roles(tensor: TensorSpec) -> dict[str, int]:
     """Return the axes of an input that are its batch and, of an image, its height and width."""
-    if len(tensor.shape) != _IMAGE_RANK:
+    if not tensor.is_image:
         return {"batch": 0} if tensor.shape else {}
-    height = layout.index("H")
-    return {"batch": 0, "height": height, "width": height + 1}
+    return {"batch": 0, "height": tensor.height_axis, "width": tensor.width_axis}
 
 
 def _range(
@@ -149,7 +137,7 @@ def _check_side(model: OnnxModel, role: str, size: int) -> None:
 
 def _profile(
     model: OnnxModel, tensor: TensorSpec, roles: dict[str, int], ranges: dict[str, ShapeRange]
-) -> Profile:
+) -> ShapeProfile:
     role_of = {axis: role for role, axis in roles.items()}
     ends: dict[str, list[int]] = {"min": [], "opt": [], "max": []}
     for axis, size in enumerate(tensor.shape):
@@ -167,7 +155,7 @@ def _profile(
         if role in roles and not isinstance(tensor.shape[roles[role]], int):
             for sizes in ends.values():
                 _check_side(model, role, sizes[roles[role]])
-    return Profile(*(tuple(sizes) for sizes in ends.values()))
+    return ShapeProfile(*(tuple(sizes) for sizes in ends.values()))
 
 
 def _flags(spec: EngineSpec) -> dict[str, bool]:

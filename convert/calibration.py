@@ -14,7 +14,6 @@ from unetrt.artifacts import OnnxModel
 from unetrt.data import Dataset
 from unetrt.errors import DataError
 from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
-from unetrt.tensors import TensorSpec
 
 from .activations import Activations
 from .passes.quantize import LARGEST
@@ -183,7 +182,7 @@ def _checked_feed(model: OnnxModel, feed: Feed) -> Feed:
 
 
 def _feed(model: OnnxModel, image: NDArray[Any]) -> Feed:
-    if len(model.inputs) != 1 or len(model.inputs[0].shape) != 4:  # noqa: PLR2004
+    if len(model.inputs) != 1 or not model.inputs[0].is_image:
         raise DataError(
             f"The calibration data do not fit {model.path}",
             got="images",
@@ -191,7 +190,7 @@ def _feed(model: OnnxModel, image: NDArray[Any]) -> Feed:
             + ", ".join(f"{spec.name} {spec}" for spec in model.inputs),
         )
     spec = model.inputs[0]
-    batch, *sides, channels = _as_nhwc(model, spec)
+    batch, channels = spec.shape[0], spec.channels
     if image.ndim != 3 or (isinstance(channels, int) and image.shape[2] != channels):  # noqa: PLR2004
         raise DataError(
             f"A calibration image does not fit {model.path}",
@@ -204,17 +203,14 @@ def _feed(model: OnnxModel, image: NDArray[Any]) -> Feed:
             got=image.dtype,
             expected=spec.dtype,
         )
-    x = _sized(image, sides, model.sizes).astype(spec.dtype)[np.newaxis]
+    x = _sized(image, spec.sides(), model.sizes).astype(spec.dtype)[np.newaxis]
     x = np.repeat(x, batch, axis=0) if isinstance(batch, int) else x
-    return {spec.name: x if model.layout == "NHWC" else np.moveaxis(x, -1, 1).copy()}
+    return {spec.name: np.ascontiguousarray(spec.from_nhwc(x))}
 
 
-def _as_nhwc(model: OnnxModel, spec: TensorSpec) -> tuple[int | str, ...]:
-    shape = spec.shape
-    return shape if model.layout == "NHWC" else (shape[0], *shape[2:], shape[1])
-
-
-def _sized(image: NDArray[Any], sides: list[int | str], sizes: SizeRule) -> NDArray[Any]:
+def _sized(
+    image: NDArray[Any], sides: tuple[int | str, int | str], sizes: SizeRule
+) -> NDArray[Any]:
     most = sizes.nearest(_MOST_SIDE)[0]
     image = mirrored_to_fit(image, sizes)
     fixed = [

@@ -43,12 +43,12 @@ def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Mo
         UnsupportedModel: see `clean_trace`.
     """
     graph = clean_trace(source, opset, size)
-    images = [port for port in source.inputs if port.is_image]
+    images = [tensor for tensor in source.inputs if tensor.is_image]
     if not images:
         return graph, SizeRule()
     rule = size_rule(graph)
     fixed = SizeRule(margin=rule.margin)
-    has_free_sides = all(side is None for port in images for side in port.shape[1:3])
+    has_free_sides = all(isinstance(side, str) for tensor in images for side in tensor.sides())
     if has_free_sides and not all(map(rule.fits, size)):
         # The padding of 'same' depends on the remainder: none, at the sizes that will be run.
         height, width = map(rule.at_least, size)
@@ -119,7 +119,8 @@ def _is_free(
     only_images = all(is_image(v) for v in graph.graph.outputs if v.shape is not None)
     if source.is_plain and only_images and passes.holds_no_size(graph):
         return True
-    if any(side is not None for port in source.inputs if port.is_image for side in port.shape[1:3]):
+    images = [tensor for tensor in source.inputs if tensor.is_image]
+    if any(isinstance(side, int) for tensor in images for side in tensor.sides()):
         return False  # it can be traced at no other
     step = -(-_STEP // rule.multiple) * rule.multiple
     try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from unetrt.errors import BadInput
+from unetrt.tensors import LAYOUTS
 
 __all__ = ["ExportSpec"]
 
 _OPSETS = range(17, 24)
 _CHOICES = {
-    "layout": ("NHWC", "NCHW"),
+    "layout": LAYOUTS,
     "pixels": ("float32", "uint8", "uint16"),
     "outputs": ("probabilities", "labels", "both"),
 }
@@ -38,7 +39,7 @@ class ExportSpec:
     """
 
     opset: int = 17
-    layout: str = "NHWC"
+    layout: str = LAYOUTS[0]
     pixels: str = "float32"
     outputs: str = "probabilities"
     size: tuple[int, int] = (256, 256)

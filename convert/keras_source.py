@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from unetrt.errors import UnsupportedModel
 from unetrt.keras_models import in_full_precision
+from unetrt.tensors import IMAGE_RANK, TensorSpec
 
 from .passes.nodes import unused
-from .trace import Port, Source
+from .trace import Source, check_free_axes
 
 __all__ = ["keras_source"]
 
-_IMAGE_RANK = 4
 _ARITHMETIC = {"Add", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"}
 """Operations between layers that have nothing to do with sizes."""
 
@@ -78,7 +78,7 @@ class _Signature:
         structure: the model's own nesting of them.
     """
 
-    inputs: tuple[Port, ...]
+    inputs: tuple[TensorSpec, ...]
     structure: Any
 
     def pack(self, tensors: list[Any]) -> Any:
@@ -93,12 +93,15 @@ def _read_signature(model: keras.Model) -> _Signature:
         structure = inputs[0] if sequential else model.input
         # Flat in the order of the structure: `model.inputs` is, too.
         tensors = keras.tree.flatten(structure)
-        ports = tuple(Port(t.name, _in_full_precision(t.dtype), _shape(model, t)) for t in tensors)
+        inputs = tuple(
+            TensorSpec.from_partial(t.name, _in_full_precision(t.dtype), _shape(model, t))
+            for t in tensors
+        )
     else:
-        ports, structure = _recorded(model)
-    for port in ports:
-        port.check(model.name)
-    return _Signature(ports, structure)
+        inputs, structure = _recorded(model)
+    for tensor in inputs:
+        check_free_axes(tensor, model.name)
+    return _Signature(inputs, structure)
 
 
 def _shape(model: keras.Model, tensor: Any) -> tuple[int | None, ...]:
@@ -116,7 +119,7 @@ def _in_full_precision(dtype: str) -> str:
     return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
-def _recorded(model: keras.Model) -> tuple[tuple[Port, ...], Any]:
+def _recorded(model: keras.Model) -> tuple[tuple[TensorSpec, ...], Any]:
     """Return the inputs that a subclassed model recorded when it was first called."""
     shapes = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if shapes is None:
@@ -128,8 +131,10 @@ def _recorded(model: keras.Model) -> tuple[tuple[Port, ...], Any]:
         )
     names, structure = _flattened(shapes, "input")
     dtype = keras.backend.floatx()
-    ports = tuple(Port(name, dtype, (None, *shape[1:])) for name, shape in names)
-    return ports, structure
+    inputs = tuple(
+        TensorSpec.from_partial(name, dtype, (None, *shape[1:])) for name, shape in names
+    )
+    return inputs, structure
 
 
 def _flattened(shapes: Any, name: str) -> tuple[list[tuple[str, tuple[int | None, ...]]], Any]:
@@ -172,7 +177,7 @@ def _output_names(model: keras.Model, signature: _Signature) -> tuple[str, ...]:
     else:
         count = len(keras.tree.flatten(structure))
         names = ["output"] if count == 1 else [f"output_{k}" for k in range(count)]
-    taken = {port.name for port in signature.inputs}
+    taken = {tensor.name for tensor in signature.inputs}
     unique: list[str] = []
     for name in names:
         unique.append(unused(name, taken))
@@ -181,7 +186,7 @@ def _output_names(model: keras.Model, signature: _Signature) -> tuple[str, ...]:
 
 
 def _output_structure(model: keras.Model, signature: _Signature) -> Any:
-    inputs = [keras.KerasTensor(port.shape, port.dtype) for port in signature.inputs]
+    inputs = [keras.KerasTensor(spec.partial_shape, spec.dtype) for spec in signature.inputs]
     return model.compute_output_spec(signature.pack(inputs))
 
 
@@ -317,7 +322,7 @@ def _simpler_call(layer: keras.layers.Layer) -> Callable[..., Any] | None:
     """
     if type(layer) is keras.layers.UpSampling2D and layer.interpolation == "nearest":
         return _nearest(layer)
-    if type(layer) is keras.layers.GroupNormalization and layer.axis in (-1, _IMAGE_RANK - 1):
+    if type(layer) is keras.layers.GroupNormalization and layer.axis in (-1, IMAGE_RANK - 1):
         return _group_normalization(layer)
     return None
 
@@ -341,7 +346,7 @@ def _group_normalization(layer: keras.layers.GroupNormalization) -> Callable[...
     own = layer.call
 
     def call(x: tf.Tensor) -> Any:
-        if len(x.shape) != _IMAGE_RANK:
+        if len(x.shape) != IMAGE_RANK:
             return own(x)
         channels = x.shape[-1]
         groups = layer.groups if layer.groups != -1 else channels

@@ -21,7 +21,7 @@ from unetrt.errors import ArtifactError, OutputError
 from unetrt.files import sha256_of
 from unetrt.onnx_weights import append_initializer
 from unetrt.precision import Precision
-from unetrt.tensors import TensorSpec
+from unetrt.tensors import LAYOUTS, TensorSpec
 
 from .receptive_field import bytes_per_pixel, receptive_field
 
@@ -68,29 +68,36 @@ def save(model: ir.Model, path: Path) -> None:
 _PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes of weights that a protobuf message can hold, less a MiB for the graph."""
 
-_IN_THE_FILE = ("classes", "sizes", "precision", "layout", "source", "made_with")
+_IN_THE_FILE = ("classes", "sizes", "precision", "source", "made_with")
 
 
-def write_onnx(graph: ir.Model, path: Path, *, about: dict[str, Any], **fields: Any) -> OnnxModel:
+def write_onnx(
+    graph: ir.Model,
+    path: Path,
+    *,
+    about: dict[str, Any],
+    layout: str = LAYOUTS[0],
+    **fields: Any,
+) -> OnnxModel:
     """Write `graph` with its sidecar; what the sidecar says is in the file's metadata too.
 
-    `about` is what the file alone says, `fields` are those of OnnxModel but for what is the graph's
-    own: inputs, outputs, how far it looks and the memory it needs. Weights of 2 GiB and more go
-    into a file beside it, of a new name each time, so that the old pair is whole until the new
-    one is.
+    `about` is what the file alone says, `layout` that of the graph's images. `fields` are those of
+    OnnxModel but for what is the graph's own: inputs, outputs, receptive field and the memory it
+    needs. Weights of 2 GiB and more go into a file beside it, of a new name each time, so that the
+    old pair is whole until the new one is.
 
     Raises:
         OutputError: a file cannot be written.
     """
     said = {name: fields[name] for name in _IN_THE_FILE if name in fields} | about
+    said["layout"] = layout
     if "sizes" in said:
         said["sizes"] = asdict(said["sizes"])
     for name, value in said.items():
         graph.metadata_props[f"unetrt.{name}"] = _text(value)
     before = _data_beside(path)
-    fields["inputs"] = tuple(map(_tensor_spec, graph.graph.inputs))
-    fields["outputs"] = tuple(map(_tensor_spec, graph.graph.outputs))
-    layout = fields.get("layout", "NHWC")
+    fields["inputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.inputs)
+    fields["outputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.outputs)
     fields["receptive_field"] = receptive_field(graph, layout)
     fields["bytes_per_pixel"] = bytes_per_pixel(graph, layout)
     if _weight_bytes(graph) <= _PROTOBUF_LIMIT:
@@ -171,9 +178,9 @@ def _weight_bytes(graph: ir.Model) -> int:
     return sum(value.const_value.nbytes for value in graph.graph.initializers.values())
 
 
-def _tensor_spec(value: ir.Value) -> TensorSpec:
+def _tensor_spec(value: ir.Value, layout: str) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) else str(size.value) for size in value.shape)
-    return TensorSpec(value.name, value.dtype.numpy().name, shape)
+    return TensorSpec(value.name, value.dtype.numpy().name, shape, layout)
 
 
 def _text(value: Any) -> str:

@@ -178,8 +178,8 @@ class _Field:
 
 def _fields(graph: ir.Graph, layout: str) -> dict[ir.Value, _Field]:
     """Return the field of each value that depends on an image."""
-    axes = (2, 3) if layout == "NCHW" else (1, 2)
-    fields = {value: _Field(axes) for value in graph.inputs if is_image(value)}
+    axes = (layout.index("H"), layout.index("W")) if layout else None
+    fields = {value: _Field(axes) for value in graph.inputs if axes and is_image(value)}
     for node in graph:
         read = [fields[value] for value in node.inputs if value in fields]
         if read:

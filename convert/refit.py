@@ -82,7 +82,6 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         inputs=engine.inputs,
         outputs=engine.outputs,
         precision=engine.precision,
-        layout=engine.layout,
         receptive_field=engine.receptive_field,
         bytes_per_pixel=engine.bytes_per_pixel,
         golden=model.golden,

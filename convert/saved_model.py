@@ -16,8 +16,9 @@ from tensorflow.python.framework import convert_to_constants
 from unetrt.artifacts import KerasFile
 from unetrt.errors import ArtifactError, UnsupportedModel
 from unetrt.files import sha256_of
+from unetrt.tensors import TensorSpec
 
-from .trace import Port, Source
+from .trace import Source, check_free_axes
 
 __all__ = ["read_saved_model"]
 
@@ -94,7 +95,7 @@ def _check_operations(folder: Path) -> None:
 def _source(folder: Path, function: Any) -> Source:
     inputs = function.inputs[: len(function.inputs) - len(function.graph.captures)]
     names = sorted(function.structured_input_signature[1])
-    ports = tuple(_port(folder, name, tensor) for name, tensor in zip(names, inputs, strict=True))
+    specs = tuple(_spec(folder, name, tensor) for name, tensor in zip(names, inputs, strict=True))
     # TensorFlow has no public way to inline what a signature calls.
     graph = convert_to_constants._run_inline_graph_optimization(  # noqa: SLF001
         function, lower_control_flow=False, aggressive_inlining=True
@@ -133,13 +134,13 @@ def _source(folder: Path, function: Any) -> Source:
         return outputs
 
     def predict(*tensors: tf.Tensor) -> list[tf.Tensor]:
-        named = {port.name: tensor for port, tensor in zip(ports, tensors, strict=True)}
+        named = {spec.name: tensor for spec, tensor in zip(specs, tensors, strict=True)}
         outputs = function(**named)
         return [outputs[name] for name in sorted(outputs)]
 
     return Source(
         name=folder.name,
-        inputs=ports,
+        inputs=specs,
         output_names=tuple(sorted(function.structured_outputs)),
         weights=weights,
         call=call,
@@ -149,16 +150,16 @@ def _source(folder: Path, function: Any) -> Source:
     )
 
 
-def _port(folder: Path, name: str, tensor: tf.Tensor) -> Port:
+def _spec(folder: Path, name: str, tensor: tf.Tensor) -> TensorSpec:
     if tensor.shape.rank is None:
         raise UnsupportedModel(
             f"Cannot convert {folder}",
             got=f"an input {name!r} of unknown rank",
             expected="[batch, height, width, channels]",
         )
-    port = Port(name, tensor.dtype.name, tuple(tensor.shape.as_list()))
-    port.check(folder.name)
-    return port
+    spec = TensorSpec.from_partial(name, tensor.dtype.name, tensor.shape.as_list())
+    check_free_axes(spec, folder.name)
+    return spec
 
 
 def _reads(nodes: Iterable[Any]) -> dict[str, tuple[str, int]]:

@@ -12,9 +12,9 @@ from unetrt.artifacts import Engine, OnnxModel
 from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
 from unetrt.gpu import Gpu, find_gpu
+from unetrt.tensors import ShapeProfile
 
 from .build_config import (
-    Profile,
     configure,
     input_profiles,
     store_timing_cache,
@@ -125,7 +125,6 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         backend=spec.backend,
         backend_version=trt.__version__,
         receipt=receipt.to_json(),
-        layout=model.layout,
         receptive_field=model.receptive_field,
         bytes_per_pixel=model.bytes_per_pixel,
         golden=model.golden,
@@ -249,12 +248,12 @@ def _parsed(trt: Any, builder: Any, log: Any, model: OnnxModel, read: OnnxConten
     return network
 
 
-def _bound(network: Any, name: str, profile: Profile) -> Profile:
+def _bound(network: Any, name: str, profile: ShapeProfile) -> ShapeProfile:
     """Return the profile with a last axis of two bytes where the input is one of 16 bits."""
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     rank = next(len(tensor.shape) for tensor in inputs if tensor.name == name)
     pair = (2,) * (rank - len(profile.opt))
-    return Profile(*(shape + pair for shape in profile))
+    return ShapeProfile(*(shape + pair for shape in profile))
 
 
 def _kept_patterns(model: OnnxModel) -> tuple[str, ...]:

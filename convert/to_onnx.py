@@ -23,6 +23,7 @@ from unetrt.golden import Answer, Golden, draw_grid
 from unetrt.keras_models import size_rule
 from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
+from unetrt.tensors import LAYOUTS
 
 from . import passes
 from .dynamic_sizes import trace_free
@@ -127,27 +128,26 @@ def _golden_sample(
     None where a network takes more than images, of more channels than a sidecar should hold, or
     images of several sizes, or where its own outputs are not finite.
     """
-    ports = source.inputs
     shapes = [value.shape for value in graph.graph.inputs]
-    channels = [port.shape[-1] if port.is_image else None for port in ports]
+    channels = [tensor.channels if tensor.is_image else None for tensor in source.inputs]
     if not all(isinstance(count, int) and count <= _MOST_CHANNELS for count in channels):
         return None
     small = sizes.at_least(max(2 * sizes.multiple, _LEAST_SIDE) + 2 * sizes.margin)
     wanted = {
         tuple(
-            side if isinstance(side, int) else own or small
-            for side, own in zip(shape[1:3], port.shape[1:3], strict=True)
+            next((side for side in pair if isinstance(side, int)), small)
+            for pair in zip(tensor.sides(shape), tensor.sides(), strict=True)
         )
-        for shape, port in zip(shapes, ports, strict=True)
+        for shape, tensor in zip(shapes, source.inputs, strict=True)
     }
     if len(wanted) != 1:
         return None
     height, width = wanted.pop()
-    whole = whole_numbers or source.normalization or "int" in ports[0].dtype
-    grids = {port.name: draw_grid(int(port.shape[-1] or 0), k) for k, port in enumerate(ports)}
+    whole = whole_numbers or source.normalization or "int" in source.inputs[0].dtype
+    grids = {t.name: draw_grid(int(t.channels), k) for k, t in enumerate(source.inputs)}
     golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
     vendor.tensorflow_without_tf32()  # a reference must not round
-    pictures = [tf.constant(golden.feed(port.name, port.dtype)) for port in ports]
+    pictures = [tf.constant(golden.feed(t.name, t.dtype)) for t in source.inputs]
     try:
         outputs = [np.asarray(y) for y in source.predict(*pictures)]
     except Exception:  # noqa: BLE001  (a model that can be traced alone still has its ONNX file)
@@ -175,7 +175,7 @@ def _edges(spec: ExportSpec) -> list[ir.passes.InPlacePass]:
         wanted.append(passes.IntegerInput(ir.DataType.from_numpy(np.dtype(spec.pixels))))
     if spec.outputs != "probabilities":
         wanted.append(passes.LabelOutput(only=spec.outputs == "labels"))
-    if spec.layout == "NCHW":
+    if spec.layout != LAYOUTS[0]:  # Keras'
         wanted.append(passes.EdgesToNchw())
     return wanted
 

@@ -19,51 +19,42 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
 
 from unetrt.errors import UnsupportedModel
+from unetrt.tensors import TensorSpec
 
 from . import passes
 from .passes import BindWeights
 
-__all__ = ["Port", "Source", "clean_trace"]
+__all__ = ["Source", "check_free_axes", "clean_trace"]
 
-_IMAGE_RANK = 4
 _HALF = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 _COLOUR = re.compile(r"\x1b\[\d*m")
 _CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
-    """Describe an input of a network: its name, type, and shape with None for free axes."""
+def check_free_axes(tensor: TensorSpec, model: str) -> None:
+    """Refuse axes that are free but neither batch, height nor width.
 
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
+    Raises:
+        UnsupportedModel: names the input.
+    """
+    if tensor.with_sides(1, 1).fixed_shape() is None:
+        raise UnsupportedModel(
+            f"Cannot convert the model {model!r}",
+            got=f"an input {tensor.name!r} of shape {tensor.partial_shape}",
+            expected="no axis free but batch, height and width of an image",
+            hint="give it a fixed size with keras.Input",
+        )
 
-    @property
-    def is_image(self) -> bool:
-        """Return whether it is [batch, height, width, channels]."""
-        return len(self.shape) == _IMAGE_RANK
 
-    def check(self, model: str) -> None:
-        """Refuse axes that are free but neither batch, height nor width.
-
-        Raises:
-            UnsupportedModel: names the input.
-        """
-        if None in (self.shape[3:] if self.is_image else self.shape[1:]):
-            raise UnsupportedModel(
-                f"Cannot convert the model {model!r}",
-                got=f"an input {self.name!r} of shape {self.shape}",
-                expected="no axis free but batch, height and width of an image",
-                hint="give it a fixed size with keras.Input",
-            )
-
-    def at(self, size: tuple[int, int]) -> tuple[int | None, ...]:
-        """Return the shape with the height and width of `size` where it leaves them free."""
-        if not self.is_image:
-            return self.shape
-        sides = (own or wanted for own, wanted in zip(self.shape[1:3], size, strict=True))
-        return (self.shape[0], *sides, self.shape[3])
+def _sized(tensor: TensorSpec, size: tuple[int, int]) -> TensorSpec:
+    """Return the tensor with the height and width of `size` where it leaves them free."""
+    if not tensor.is_image:
+        return tensor
+    sides = (
+        wanted if isinstance(own, str) else own
+        for own, wanted in zip(tensor.sides(), size, strict=True)
+    )
+    return tensor.with_sides(*sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +75,7 @@ class Source:
     """
 
     name: str
-    inputs: tuple[Port, ...]
+    inputs: tuple[TensorSpec, ...]
     output_names: tuple[str, ...]
     weights: Mapping[str, NDArray[Any]]
     call: Callable[..., list[Any]]
@@ -132,8 +123,8 @@ def clean_trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
 
 def _trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
     images = [
-        tf.TensorSpec([None, *port.at(size)[1:]], port.dtype, f"unetrt_input_{k}")
-        for k, port in enumerate(source.inputs)
+        tf.TensorSpec([None, *_sized(own, size).shape[1:]], own.dtype, f"unetrt_input_{k}")
+        for k, own in enumerate(source.inputs)
     ]
     weights = [tf.TensorSpec(w.shape, w.dtype, name) for name, w in source.weights.items()]
     signature, function = [*images, *weights], tf.function(source.call, autograph=False)
@@ -194,8 +185,8 @@ def _renamed(model: ir.Model, source: Source) -> ir.Model:
     model.graph.name = source.name
     for value, name in zip(model.graph.outputs, source.output_names, strict=True):
         value.name = name
-    for k, port in enumerate(source.inputs):
-        values[f"unetrt_input_{k}"].name = port.name
+    for k, own in enumerate(source.inputs):
+        values[f"unetrt_input_{k}"].name = own.name
     return model
 
 

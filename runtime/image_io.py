@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ShapeError
+from unetrt.tensors import IMAGE_RANK
 
 __all__ = ["ImagePort", "ImageSource", "mirrored_window"]
 
-_IMAGE_RANK = 4
 _HALF = 0.5
 
 
@@ -28,9 +28,9 @@ class ImagePort:
     """
 
     def __init__(self, artifact: OnnxModel | Engine, prefer: str = "labels") -> None:
-        images = [tensor for tensor in artifact.inputs if len(tensor.shape) == _IMAGE_RANK]
+        images = [tensor for tensor in artifact.inputs if tensor.is_image]
         labels = [t for t in artifact.outputs if t.dtype == "uint8"]
-        maps = [t for t in artifact.outputs if len(t.shape) == _IMAGE_RANK]
+        maps = [t for t in artifact.outputs if t.is_image]
         answers = labels + maps if prefer == "labels" else maps + labels
         if len(artifact.inputs) != 1 or not images or not answers:
             raise ShapeError(
@@ -41,7 +41,6 @@ class ImagePort:
                 hint="give Session.run its inputs by name",
             )
         self.input, self.output = images[0], answers[0]
-        self._nchw = artifact.layout == "NCHW"
 
     @property
     def gives_labels(self) -> bool:
@@ -51,12 +50,12 @@ class ImagePort:
     @property
     def channels(self) -> int | str:
         """How many channels the image has."""
-        return self.input.shape[1 if self._nchw else 3]
+        return self.input.channels
 
     @property
     def n_classes(self) -> int | str | None:
         """How many channels of probabilities come out; None where labels do."""
-        return None if self.gives_labels else self.output.shape[1 if self._nchw else 3]
+        return None if self.gives_labels else self.output.channels
 
     def feed(self, x_nhwc: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Return pixels [batch, height, width, channels] as `Session.run` takes them.
@@ -73,17 +72,17 @@ class ImagePort:
                     got=f"{x_nhwc.dtype} between {x_nhwc.min():g} and {x_nhwc.max():g}",
                     expected=f"whole numbers that fit {self.input.dtype}",
                 )
-        return {self.input.name: x.transpose(0, 3, 1, 2) if self._nchw else x}
+        return {self.input.name: self.input.from_nhwc(x)}
 
     def answer(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return labels uint8 [batch, height, width], or float32 probabilities, classes last."""
-        y = outputs[self.output.name]
-        return y.transpose(0, 2, 3, 1) if self._nchw and y.ndim == _IMAGE_RANK else y
+        y: NDArray[Any] = self.output.to_nhwc(outputs[self.output.name])
+        return y
 
     @staticmethod
     def labels(answer: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the class of each pixel of an answer, uint8 [batch, height, width]."""
-        if answer.ndim == _IMAGE_RANK:
+        if answer.ndim == IMAGE_RANK:
             one = answer.shape[-1] == 1  # a sigmoid's
             answer = answer[..., 0] > _HALF if one else answer.argmax(axis=-1)
         return np.asarray(answer, np.uint8)

@@ -118,8 +118,6 @@ def blended_rows(
             sums[tall - done :] = 0
 
 
-_IMAGE_RANK = 4
-
 HELD = 2.25
 """What a library holds, of what the graph's values need: copies in its own layout, and gaps.
 
@@ -267,12 +265,9 @@ def _taken(
     artifact: OnnxModel | Engine, port: ImagePort
 ) -> tuple[tuple[int, int], tuple[float, float]]:
     """Return the least and the most height and width that the network takes at once."""
-    sides = slice(2, 4) if artifact.layout == "NCHW" else slice(1, 3)
     ranges = artifact.made_with.get("profiles", {}).get(port.input.name)
     if ranges:
-        (top, left), _, (bottom, right) = (tuple(shape[sides]) for shape in ranges)
+        (top, left), _, (bottom, right) = map(port.input.sides, ranges)
         return (top, left), (bottom, right)
-    own = [
-        (side, side) if isinstance(side, int) else (1, math.inf) for side in port.input.shape[sides]
-    ]
+    own = [(side, side) if isinstance(side, int) else (1, math.inf) for side in port.input.sides()]
     return (int(own[0][0]), int(own[1][0])), (own[0][1], own[1][1])

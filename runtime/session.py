@@ -47,11 +47,6 @@ def computes_in(artifact: OnnxModel | Engine) -> str:
     return (Precision.TF32 if rounds else artifact.precision).compute_dtype
 
 
-_IMAGE_RANK = 4
-
-Shape = tuple[int, ...]
-
-
 def warmup_inputs(
     artifact: OnnxModel | Engine, sizes: Sequence[tuple[int, int]] | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
@@ -65,7 +60,7 @@ def warmup_inputs(
         shapes = [
             tuple(map(int, profiles[t.name][1]))
             if size is None and t.name in profiles
-            else _fixed(t, artifact.layout, size)
+            else (t if size is None else t.with_sides(*size)).fixed_shape()
             for t in artifact.inputs
         ]
         known = [shape for shape in shapes if shape is not None]
@@ -74,19 +69,6 @@ def warmup_inputs(
                 t.name: np.zeros(shape, t.dtype)
                 for t, shape in zip(artifact.inputs, known, strict=True)
             }
-
-
-def _fixed(tensor: TensorSpec, layout: str, size: tuple[int, int] | None) -> Shape | None:
-    """Return the tensor's shape, a batch of one if it is free; None where a side stays free."""
-    shape = list(tensor.shape)
-    if shape and isinstance(shape[0], str):
-        shape[0] = 1
-    if size is not None and len(shape) == _IMAGE_RANK:
-        first = 2 if layout == "NCHW" else 1
-        for axis, side in enumerate(size, start=first):
-            shape[axis] = side
-    known = [side for side in shape if isinstance(side, int)]
-    return tuple(known) if len(known) == len(shape) else None
 
 
 class OnDevice(Protocol):
@@ -366,16 +348,15 @@ class Session(Closing):
         for tensor, array in zip(self.inputs, views, strict=True):
             # Swapped bytes have the same name.
             tensor.check(array.shape, array.dtype.name if array.dtype.isnative else array.dtype.str)
-            if len(tensor.shape) == _IMAGE_RANK:
-                self._check_sides(array.shape)
+            if tensor.is_image:
+                self._check_sides(tensor.sides(array.shape))
         self._ready = None, run  # until the backend has said yes, and allocated
         self._backend.check(tuple(array.shape for array in views))
         self._ready = kinds, run
         return run
 
-    def _check_sides(self, shape: tuple[int, ...]) -> None:
+    def _check_sides(self, sides: tuple[int, int]) -> None:
         rule = self.artifact.sizes
-        sides = shape[2:] if self.artifact.layout == "NCHW" else shape[1:3]
         if not all(map(rule.fits, sides)):
             raise ShapeError(
                 f"The network of {self.artifact.path} cannot halve this image",

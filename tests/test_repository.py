@@ -14,6 +14,7 @@ import pytest
 
 import unetrt
 from unetrt.precision import Precision
+from unetrt.tensors import LAYOUTS
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("builder", "convert", "runtime", "benchmarks")
@@ -27,6 +28,14 @@ def python(code):
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
     ).stdout
+
+
+def product_files():
+    """Name every product module, below the root."""
+    tops = [ROOT / top for top in ("unetrt", *STAGES)]
+    paths = sorted({path.resolve() for top in tops for path in top.rglob("*.py")})
+    assert len(paths) > 150
+    return [str(path.relative_to(ROOT)) for path in paths]
 
 
 def names_of_precisions():
@@ -50,9 +59,25 @@ def maps_precisions(source):
 def test_precision_is_the_only_mapping_of_its_names():
     assert list(maps_precisions('x = {"fp32": "float32", "fp16": "float16"}\n')) == [1]
     assert list(maps_precisions('x = {"a": "FLOAT", "b": "HALF"}\n')) == [1]
-    paths = [path for top in ("unetrt", *STAGES) for path in sorted((ROOT / top).rglob("*.py"))]
-    assert len(paths) > 150
-    found = {str(p.relative_to(ROOT)): list(maps_precisions(p.read_text())) for p in paths}
+    found = {path: list(maps_precisions((ROOT / path).read_text())) for path in product_files()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def asks_for_a_layout(source):
+    """Yield the lines that compare with a layout's name or know an image's rank by themselves."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            ends = [getattr(end, "value", None) for end in (node.left, *node.comparators)]
+            if {end for end in ends if isinstance(end, str)} & set(LAYOUTS):
+                yield node.lineno
+        if isinstance(node, ast.Name) and "IMAGE_RANK" in node.id and node.id.startswith("_"):
+            yield node.lineno
+
+
+def test_the_layout_of_an_image_is_asked_of_its_tensor():
+    assert list(asks_for_a_layout('if model.layout == "NCHW": pass\n')) == [1]
+    assert list(asks_for_a_layout("_IMAGE_RANK = 4\n")) == [1]
+    found = {path: list(asks_for_a_layout((ROOT / path).read_text())) for path in product_files()}
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 

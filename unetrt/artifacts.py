@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
 
-FORMAT = 5
+FORMAT = 6
 """Version of the sidecar; a reader refuses one it does not know."""
 
 
@@ -161,7 +161,6 @@ class _Network(Artifact):
         inputs: what goes in.
         outputs: what comes out: float32 probabilities, or uint8 labels without a channel axis.
         precision: what it computes in.
-        layout: "NHWC" or "NCHW", of the inputs and outputs that are images.
         receptive_field: how far around a pixel the network looks.
         bytes_per_pixel: of the image, that the network works in; 0 if unknown.
         golden: a small picture and what Keras says of it; None where it was not made.
@@ -170,7 +169,6 @@ class _Network(Artifact):
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     precision: Precision = Precision.FP32
-    layout: str = "NHWC"
     receptive_field: ReceptiveField = field(default_factory=ReceptiveField.unknown)
     bytes_per_pixel: float = 0.0
     golden: Golden | None = None
@@ -178,13 +176,17 @@ class _Network(Artifact):
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", Precision.of(self.precision))
 
+    @property
+    def layout(self) -> str:
+        """Return "NHWC" or "NCHW": that of its images; "" where it has none."""
+        return next((t.layout for t in (*self.inputs, *self.outputs) if t.is_image), "")
+
     def _to_json(self) -> dict[str, Any]:
         return {
             **super()._to_json(),
             "inputs": [tensor.to_json() for tensor in self.inputs],
             "outputs": [tensor.to_json() for tensor in self.outputs],
             "precision": self.precision,
-            "layout": self.layout,
             "receptive_field": self.receptive_field.to_json(),
             "bytes_per_pixel": self.bytes_per_pixel,
             "golden": None if self.golden is None else self.golden.to_json(),
@@ -197,7 +199,6 @@ class _Network(Artifact):
             "inputs": tuple(map(TensorSpec.from_json, fields["inputs"])),
             "outputs": tuple(map(TensorSpec.from_json, fields["outputs"])),
             "precision": Precision.of(fields["precision"]),
-            "layout": str(fields["layout"]),
             "receptive_field": ReceptiveField.from_json(fields["receptive_field"]),
             "bytes_per_pixel": float(fields["bytes_per_pixel"]),
             "golden": _golden(fields["golden"]),

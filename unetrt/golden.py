@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unetrt.tensors import IMAGE_RANK
+
 __all__ = ["Answer", "Golden", "Packed", "draw_grid"]
 
 _TYPES = ("uint8", "float32")
@@ -78,8 +80,6 @@ _NODES = 5
 _MOST_NUMBERS = 1024
 """Of an answer that are kept: 4 KiB."""
 
-_IMAGE_RANK = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -98,13 +98,13 @@ class Answer:
     @property
     def is_image(self) -> bool:
         """Whether it is [batch, height, width, channels]."""
-        return self.rank == _IMAGE_RANK
+        return self.rank == IMAGE_RANK
 
     @classmethod
     def thinned(cls, answer: NDArray[Any]) -> Self:
         """Keep what fits of an answer [1, height, width, channels], or of any other rank."""
         pixels = _pixels(answer).astype(np.float32)
-        width = answer.shape[2] if answer.ndim == _IMAGE_RANK else 1
+        width = answer.shape[2] if answer.ndim == IMAGE_RANK else 1
         step = -(-len(pixels) // max(1, _MOST_NUMBERS // pixels.shape[1]))
         while math.gcd(step, width) > 1:
             step += 1
@@ -205,5 +205,5 @@ def _places(nodes: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 def _pixels(answer: NDArray[Any]) -> NDArray[Any]:
     """Return the first of the batch as [pixels, channels]."""
-    channels = answer.shape[3] if answer.ndim == _IMAGE_RANK else 1
+    channels = answer.shape[3] if answer.ndim == IMAGE_RANK else 1
     return np.reshape(answer[0], (-1, channels))

@@ -16,6 +16,7 @@ from unetrt.golden import Answer, Golden
 from unetrt.overlap import OverlapCounter
 from unetrt.precision import Precision, Tolerance
 from unetrt.sizes import SizeRule, as_batch
+from unetrt.tensors import IMAGE_RANK, TensorSpec
 
 __all__ = [
     "Parity",
@@ -113,7 +114,7 @@ def compare(
                 difference[name] = None
             elif not off <= known:  # a NaN stays the worst
                 difference[name], worst[name] = off, sample.name
-            labels = answer if answer.ndim == 3 else answer.argmax(axis=-1)  # noqa: PLR2004
+            labels = answer if answer.ndim != IMAGE_RANK else answer.argmax(axis=-1)
             dice[name].add(sample.label, labels[0, :height, :width])
         on_sample(number)
     own = dice[reference[0]].to_json()
@@ -138,14 +139,13 @@ def _difference(answer: NDArray[Any], expected: NDArray[Any]) -> float | None:
 
 def _checked(name: str, answer: NDArray[Any], expected: tuple[int, ...]) -> NDArray[Any]:
     """Return probabilities of both classes where a sigmoid's one channel came."""
-    if answer.ndim == 4 and answer.shape[-1] == 1 and expected[-1] == 2:  # noqa: PLR2004
+    if answer.ndim == IMAGE_RANK and answer.shape[-1] == 1 and expected[-1] == 2:  # noqa: PLR2004
         answer = np.concatenate([1 - answer, answer], axis=-1)
     if answer.shape not in (expected, expected[:3]):
         raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected)
     return answer
 
 
-_IMAGE_RANK = 4
 _HALF = 0.5
 
 _MEAN_SHARE = 0.1
@@ -188,17 +188,15 @@ def run_self_test(artifact: OnnxModel | Engine, run: Run, computed_in: str) -> S
     made = run({tensor.name: x for tensor, x in _feeds(artifact, golden)})
     differences: list[NDArray[Any]] = []
     wrong: list[float] = []
-    for name, answer in _paired(artifact, golden):
-        y = made[name]
-        if artifact.layout == "NCHW" and y.ndim == _IMAGE_RANK:
-            y = y.transpose(0, 2, 3, 1)
+    for tensor, answer in _paired(artifact, golden):
+        y = tensor.to_nhwc(made[tensor.name])
         found, expected = answer.same_of(y).astype(np.float32), answer.values.array
         if y.dtype == np.uint8:
             found, expected, sure = _labels(found, expected, tolerance)
-            _same_count(artifact, name, found, expected)
+            _same_count(artifact, tensor.name, found, expected)
             wrong.append(float((found != expected)[sure].mean()) if sure.any() else 0.0)
         else:
-            _same_count(artifact, name, found, expected)
+            _same_count(artifact, tensor.name, found, expected)
             differences.append(np.abs(found - expected) / max(1.0, float(np.abs(expected).max())))
     result = SelfTest(
         precision,
@@ -233,17 +231,19 @@ def judged_by(artifact: OnnxModel | Engine, computed_in: str) -> Precision:
     return Precision.of(artifact.precision).coarser(computed or Precision.FP32)
 
 
-def _feeds(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[Any, NDArray[Any]]]:
+def _feeds(
+    artifact: OnnxModel | Engine, golden: Golden
+) -> Iterator[tuple[TensorSpec, NDArray[Any]]]:
     """Yield each input with its picture, in its type and layout, as often as the batch wants."""
     profiles = artifact.made_with.get("profiles", {})
     for tensor in artifact.inputs:
         x = golden.feed(tensor.name, tensor.dtype)
         least = profiles[tensor.name][0][0] if tensor.name in profiles else tensor.shape[0]
         x = np.repeat(x, least if isinstance(least, int) else 1, axis=0)
-        yield tensor, x.transpose(0, 3, 1, 2) if artifact.layout == "NCHW" else x
+        yield tensor, tensor.from_nhwc(x)
 
 
-def _paired(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[str, Answer]]:
+def _paired(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[TensorSpec, Answer]]:
     """Yield each output with the answer it gives, or gives the labels of.
 
     Labels are added for every image that comes out, in order.
@@ -252,9 +252,9 @@ def _paired(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[str,
     for tensor in artifact.outputs:
         own = golden.answers.get(tensor.name)
         if own is not None:
-            yield tensor.name, own
+            yield tensor, own
         elif tensor.dtype == "uint8":
-            yield tensor.name, next(a for a in maps if a.is_image)
+            yield tensor, next(a for a in maps if a.is_image)
 
 
 def _labels(

@@ -175,7 +175,7 @@ FOLDER = Path(__file__).parent
 ABOUT = "unetrt.skeleton"
 """The key in a skeleton's metadata: what the sidecar of a filled one says, as JSON."""
 
-CARRIED = ("layout", "precision", "bytes_per_pixel")
+CARRIED = ("precision", "bytes_per_pixel")
 """Fields of OnnxModel that a skeleton says and the filled network takes over."""
 
 
@@ -253,8 +253,8 @@ def fill_skeleton(
         source={"file": source.name, "sha256": sha256_of(source)},
         made_with=about["made_with"]
         | {"seed": seed, "channels": channels, "unetrt": vendor.version("unetrt")},
-        inputs=(_tensor_spec(onnx, image),),
-        outputs=(_tensor_spec(onnx, answer),),
+        inputs=(_tensor_spec(onnx, image, about["layout"]),),
+        outputs=(_tensor_spec(onnx, answer, about["layout"]),),
         receptive_field=ReceptiveField.from_json(about["receptive_field"]),
         **{field: about[field] for field in CARRIED},
     )
@@ -297,12 +297,11 @@ def _set_shape(value: Any, sizes: tuple[int | None, ...]) -> None:
             dimension.dim_value = size
 
 
-def _tensor_spec(onnx: Any, value: Any) -> TensorSpec:
+def _tensor_spec(onnx: Any, value: Any, layout: str) -> TensorSpec:
     tensor = value.type.tensor_type
     shape = tuple(d.dim_param or d.dim_value for d in tensor.shape.dim)
-    return TensorSpec(
-        value.name, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, shape
-    )
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return TensorSpec(value.name, dtype, shape, layout)
 
 
 def _append(onnx: Any, file: Any, slot: Slot, array: Any) -> None:

@@ -132,7 +132,7 @@ def check_network(*, name: str, folder: str) -> dict[str, Any]:
         transposes=nodes["Transpose"],
         size_arithmetic=sum(nodes[name] for name in _SIZE_ARITHMETIC),
         operators=dict(nodes),
-        free_size=exported.inputs[0].shape[1:3] == ("height", "width"),
+        free_size=exported.inputs[0].sides() == ("height", "width"),
         size_multiple=exported.sizes.multiple,
     )
     expected = [np.asarray(y) for y in keras.tree.flatten(model(image, training=False))]

@@ -202,7 +202,7 @@ def graph_cost(model: OnnxModel, *, batch: int, height: int, width: int) -> Netw
     outputs = {value.name for value in graph.output}
     layers = _Reader(list(graph.node), outputs, values).layers()
     image = values[graph.input[0].name].shape
-    channels = image[1 if model.layout == "NCHW" else -1]
+    channels = image[model.inputs[0].channel_axis if model.inputs[0].is_image else -1]
     return NetworkCost(model.precision, batch, height, width, channels, layers)
 
 

@@ -14,7 +14,7 @@ from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.onnx_weights import append_initializer
 from unetrt.precision import Precision
-from unetrt.tensors import TensorSpec
+from unetrt.tensors import LAYOUTS, TensorSpec
 
 from .graph_cost import Value
 
@@ -62,16 +62,17 @@ def write_node(node: Any, values: Mapping[str, Value], path: Path, *, seed: int 
                     number = onnx.helper.np_dtype_to_tensor_dtype(drawn.dtype)
                     append_initializer(file, name, number, drawn)
 
+    specs = [
+        TensorSpec(name, values[name].dtype, values[name].shape, LAYOUTS[1])
+        for name in (*given, own.output[0])
+    ]
     return OnnxModel.write(
         path,
         content,
         made_with={"layer": own.name, "seed": seed, "unetrt": vendor.version("unetrt")},
-        inputs=tuple(TensorSpec(name, values[name].dtype, values[name].shape) for name in given),
-        outputs=(
-            TensorSpec(own.output[0], values[own.output[0]].dtype, values[own.output[0]].shape),
-        ),
+        inputs=tuple(specs[:-1]),
+        outputs=tuple(specs[-1:]),
         precision=Precision.from_numpy(values[own.output[0]].dtype),
-        layout="NCHW",
     )
 
 

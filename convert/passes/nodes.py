@@ -8,6 +8,8 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from unetrt.tensors import IMAGE_RANK, TO_NCHW, TO_NHWC
+
 __all__ = [
     "REDUCTIONS",
     "TO_NCHW",
@@ -30,21 +32,13 @@ __all__ = [
     "unused_name",
 ]
 
-TO_NCHW = (0, 3, 1, 2)
-"""The permutation from [batch, height, width, channels]."""
-
-TO_NHWC = (0, 2, 3, 1)
-"""The permutation back."""
-
 REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceSum"})
 """Reductions that networks have between their convolutions."""
-
-_IMAGE_RANK = 4
 
 
 def is_image(value: ir.Value) -> bool:
     """Return whether a value is a batch of images or feature maps, in either layout."""
-    return value.shape is not None and len(value.shape) == _IMAGE_RANK
+    return value.shape is not None and len(value.shape) == IMAGE_RANK
 
 
 def constant_of(value: ir.Value | None) -> NDArray[Any] | None:

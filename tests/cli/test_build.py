@@ -17,7 +17,7 @@ pytest.importorskip("tensorrt_rtx")
 def model(tmp_path):
     """An ONNX file with its sidecar."""
     made = chain(tmp_path / "drawn.onnx", "fp16", "fp32", precision="fp16")
-    fields = {"inputs": made.inputs, "outputs": made.outputs, "layout": made.layout}
+    fields = {"inputs": made.inputs, "outputs": made.outputs}
     content = made.path.read_bytes()
     made.path.unlink()
     return OnnxModel.write(

@@ -52,7 +52,7 @@ def test_bytes_in_and_labels_out(unetrt, road, tmp_path, disc_folder):
     told = converted(unetrt, road / "model.keras", out, *options)
     assert told["inputs"][0]["dtype"] == "uint8"
     assert told["outputs"] == [
-        {"name": "labels", "dtype": "uint8", "shape": ["batch", "height", "width"]}
+        {"name": "labels", "dtype": "uint8", "shape": ["batch", "height", "width"], "layout": ""}
     ]
     assert "Transpose" not in told["nodes"]
     result = unetrt("verify", road / "model.keras", out, "--data", disc_folder, "--json")

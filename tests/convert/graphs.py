@@ -74,17 +74,18 @@ def save(path, nodes, inputs, outputs, constants=None, *, opset=17, external=Fal
     data = path.with_name(f"{path.name}.data")
     onnx.save(proto, path, save_as_external_data=external, location=data.name, size_threshold=0)
     known = {data.name: sha256_of(data)} if external else {}
-    specs = {"inputs": tuple(map(_spec, proto.graph.input))}
-    specs["outputs"] = tuple(map(_spec, proto.graph.output))
-    fields = {"layout": "NCHW", "external_data": known} | specs | fields
+    layout = fields.pop("layout", "NCHW")
+    specs = {"inputs": tuple(_spec(value, layout) for value in proto.graph.input)}
+    specs["outputs"] = tuple(_spec(value, layout) for value in proto.graph.output)
+    fields = {"external_data": known} | specs | fields
     return OnnxModel(path, sha256_of(path), **fields)
 
 
-def _spec(value):
+def _spec(value, layout):
     tensor = value.type.tensor_type
     dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     shape = tuple(side.dim_param or side.dim_value for side in tensor.shape.dim)
-    return TensorSpec(value.name, dtype, shape)
+    return TensorSpec(value.name, dtype, shape, layout)
 
 
 ELEMENTS = {

@@ -17,8 +17,8 @@ STEPS = st.lists(st.integers(1, 40), min_size=3, max_size=3).map(sorted)
 
 
 def model(*shapes, layout="NHWC", multiple=1):
-    inputs = tuple(TensorSpec(f"in{k}", "float32", shape) for k, shape in enumerate(shapes))
-    return OnnxModel(Path("m.onnx"), "", inputs=inputs, layout=layout, sizes=SizeRule(multiple))
+    inputs = tuple(TensorSpec(f"in{k}", "float32", s, layout) for k, s in enumerate(shapes))
+    return OnnxModel(Path("m.onnx"), "", inputs=inputs, sizes=SizeRule(multiple))
 
 
 @given(STEPS, STEPS, STEPS, st.sampled_from([1, 8, 32]), st.sampled_from(["NHWC", "NCHW"]))

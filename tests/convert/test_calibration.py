@@ -21,10 +21,8 @@ FREE = ("batch", "height", "width", 3)
 
 
 def model(*shapes, dtype="float32", layout="NHWC", multiple=4):
-    inputs = tuple(TensorSpec(f"x{k}", dtype, shape) for k, shape in enumerate(shapes))
-    return OnnxModel(
-        path=Path("net.onnx"), sha256="", inputs=inputs, layout=layout, sizes=SizeRule(multiple)
-    )
+    inputs = tuple(TensorSpec(f"x{k}", dtype, shape, layout) for k, shape in enumerate(shapes))
+    return OnnxModel(path=Path("net.onnx"), sha256="", inputs=inputs, sizes=SizeRule(multiple))
 
 
 def image(*shape, dtype=np.uint8):

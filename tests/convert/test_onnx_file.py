@@ -44,7 +44,7 @@ def test_a_small_network_is_one_file_with_its_metadata(tmp_path):
     assert model.external_data == {}
     assert {p.name for p in tmp_path.iterdir()} == {"m.onnx", "m.onnx.json"}
     props = {p.key: p.value for p in onnx.load(model.path).metadata_props}
-    assert props == {"unetrt.precision": "fp32", "unetrt.note": "n"}
+    assert props == {"unetrt.precision": "fp32", "unetrt.layout": "NHWC", "unetrt.note": "n"}
 
 
 def test_large_weights_lie_beside_the_file_and_it_runs(apart, tmp_path):

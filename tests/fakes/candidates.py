@@ -97,7 +97,6 @@ class FakeSession:
             path=Path("fake.onnx"),
             inputs=(TensorSpec("x", "float32", ("n", 4, 4, 1)),),
             outputs=(TensorSpec("y", "float32", ("n", 4, 4, 2)),),
-            layout="NHWC",
             sizes=SizeRule(),
             precision="fp32",
             sha256="0" * 64,

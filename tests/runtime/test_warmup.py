@@ -10,8 +10,8 @@ from unetrt.tensors import TensorSpec
 
 
 def model(*shape, layout="NHWC", dtype="float32"):
-    image = TensorSpec("image", dtype, shape)
-    return OnnxModel(Path("m.onnx"), "", inputs=(image,), layout=layout)
+    image = TensorSpec("image", dtype, shape, layout)
+    return OnnxModel(Path("m.onnx"), "", inputs=(image,))
 
 
 def shapes(artifact, sizes=None):

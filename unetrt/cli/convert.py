@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "convert_file"]
 
-_IMAGE_RANK = 4
-
 
 def convert(
     model: Annotated[
@@ -156,11 +154,8 @@ def _export(model: Path, out: Path, spec: ExportSpec | None, progress: Progress)
         network, origin = read_saved_model(model) if model.is_dir() else read_model(model)
     with progress.step("convert", f"Converting {model.name} to ONNX"):
         written = export_onnx(network, out, spec, origin=origin)
-    first = 2 if written.layout == "NCHW" else 1
     for tensor in written.inputs:
-        if len(tensor.shape) == _IMAGE_RANK and all(
-            isinstance(side, int) for side in tensor.shape[first : first + 2]
-        ):
+        if tensor.is_image and all(isinstance(side, int) for side in tensor.sides()):
             progress.say(f"height and width of {tensor.name!r} are fixed: {tensor}")
     return written
 

@@ -18,9 +18,8 @@ from unetrt.tensors import TensorSpec
 def test_an_image_fits_the_input(layout, shape, expected, dtype):
     network = SimpleNamespace(
         path="model.onnx",
-        inputs=(TensorSpec("image", dtype, shape),),
+        inputs=(TensorSpec("image", dtype, shape, layout),),
         outputs=(TensorSpec("labels", "uint8", ("batch", "height", "width")),),
-        layout=layout,
     )
     image = random_image(network, 32)
     assert (image.shape, image.dtype) == (expected, dtype)

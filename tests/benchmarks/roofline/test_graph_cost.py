@@ -8,6 +8,7 @@ from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks.networks.skeletons import fill_skeleton
 from unetrt.benchmarks.roofline.graph_cost import block_of, graph_cost
 from unetrt.errors import ArtifactError, UnsupportedModel
+from unetrt.tensors import TensorSpec
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,8 @@ def write(path, nodes, inputs, outputs, weights=()):
             for n, s in dict(weights).items()]  # fmt: skip
     graph = helper.make_graph(nodes, "g", *infos, held)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
-    return OnnxModel(path, "")
+    specs = tuple(TensorSpec(n, "float32", tuple(s), "NCHW") for n, s in inputs.items())
+    return OnnxModel(path, "", inputs=specs)
 
 
 def _size(shape):

@@ -61,10 +61,9 @@ def onnx_model(tmp_path_factory):
     return OnnxModel.write(
         tmp_path_factory.mktemp("gpu") / "small.onnx",
         lambda path: path.write_bytes(model.SerializeToString()),
-        layout="NCHW",
         sizes=SizeRule(2),
-        inputs=(TensorSpec("image", "float32", free),),
-        outputs=(TensorSpec("probabilities", "float32", ("batch", CLASSES, *free[2:])),),
+        inputs=(TensorSpec("image", "float32", free, "NCHW"),),
+        outputs=(TensorSpec("probabilities", "float32", ("batch", CLASSES, *free[2:]), "NCHW"),),
     )
 
 
