@@ -1,4 +1,4 @@
-"""Start processes, wait for what they find, or ask them questions one after the other."""
+"""Run children: wait for the result of one, or send it requests one after another."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from unetrt.errors import WorkerFailed
 __all__ = ["QUIET", "ChildResult", "Worker", "run_child"]
 
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-"""What a child's environment has besides ours."""
+"""Variables that a child's environment has besides ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildResult:
-    """What a child found.
+    """Hold the result of a child.
 
     Attributes:
         found: the JSON it wrote into `result.json`, also where it failed later; else empty.
@@ -43,10 +43,17 @@ def run_child(
     timeout_s: float,
     python: Path | None = None,
 ) -> ChildResult:
-    """Run `python -m module arguments --out folder`; its `result.json` says what it found.
+    """Run `python -m module arguments --out folder` and return the `result.json` that it writes.
 
-    A child that fails, crashes, writes no JSON or takes longer than
-    `timeout_s` is a result, not an error.
+    A child that fails, crashes, writes no JSON or takes longer than `timeout_s` is a result, not an
+    error.
+
+    Args:
+        module: to run.
+        arguments: words before `--out`.
+        folder: for the result and the log.
+        timeout_s: seconds after which the child is stopped.
+        python: another interpreter.
     """
     command = [str(python or sys.executable), "-m", module, *arguments, "--out", str(folder)]
     log = folder / "log.txt"
@@ -79,30 +86,30 @@ def _found(folder: Path) -> dict[str, Any]:
 
 
 def last_line(log: Path) -> str:
-    """Return a log's last words."""
+    """Return the last line of a log."""
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "it said nothing"
 
 
-_LOOK_AGAIN_S = 1.0
+_POLL_S = 1.0
 """A child that died may have left the pipe open in a child of its own."""
 
 _LAST_WORDS_S = 5.0
 """For a child whose pipe ended to end itself."""
 
 _SHOWN = 200
-"""Characters of an answer that is none."""
+"""Characters of a reply that is none."""
 
 
 class Worker:
-    """Runs `command --answers FD`, and closes it whatever happens.
+    """Run `command --replies FD`, send it requests, and close it whatever happens.
 
-    The child says `{"opened": ...}` when it is ready, and answers `{"do": QUESTION, ...}` with
-    `{QUESTION: ...}`, or says `{"failed": WHY}`. A child that fails once is closed: it is asked
-    nothing more. It leaves by itself when its standard input ends, should this process be killed.
+    The child writes `{"opened": ...}` when it is ready, and replies to `{"do": REQUEST, ...}` with
+    `{REQUEST: ...}`, or writes `{"failed": WHY}`. A child that fails once is closed. It ends by
+    itself when its standard input ends, should this process be killed.
 
     Attributes:
-        opened: what it said when it was ready.
+        opened: what it wrote when it was ready.
     """
 
     def __init__(
@@ -122,42 +129,42 @@ class Worker:
         self._name = name
         self._log = log
         self._read = b""
-        self._answers, answers = os.pipe()
+        self._replies, replies = os.pipe()
         try:
             with log.open("wb") as output:
                 self._process = subprocess.Popen(
-                    [*command, "--answers", str(answers)],
+                    [*command, "--replies", str(replies)],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    pass_fds=(answers,),
+                    pass_fds=(replies,),
                     env=os.environ | (environment or {}),
                     start_new_session=True,  # to be killed with the processes it starts
                 )
         except OSError as error:
-            os.close(self._answers)
+            os.close(self._replies)
             raise WorkerFailed(f"{name} cannot be started", got=error) from error
         finally:
-            os.close(answers)
-        self.opened = self._answer("opened", timeout_s)
+            os.close(replies)
+        self.opened = self._reply("opened", timeout_s)
 
-    def ask(self, question: str, *, timeout_s: float, **fields: Any) -> Any:
-        """Return the child's answer.
+    def ask(self, request: str, *, timeout_s: float, **fields: Any) -> Any:
+        """Send a request and return the reply.
 
         Raises:
-            WorkerFailed: it failed, died, took longer than `timeout_s` or talks nonsense; it is
+            WorkerFailed: it failed, died, took longer than `timeout_s` or sent nonsense; it is
                 closed then.
         """
-        line = json.dumps({"do": question, **fields}) + "\n"
+        line = json.dumps({"do": request, **fields}) + "\n"
         stdin = self._process.stdin
         if stdin is None or stdin.closed:
-            raise WorkerFailed(f"{self._name} was closed and cannot be asked", got=question)
+            raise WorkerFailed(f"{self._name} was closed and cannot be asked", got=request)
         try:
             stdin.write(line.encode())
             stdin.flush()
         except BrokenPipeError:
             self._died()
-        return self._answer(question, timeout_s)
+        return self._reply(request, timeout_s)
 
     def close(self) -> None:
         """Kill the child, and what it started, unless it is gone."""
@@ -166,7 +173,7 @@ class Worker:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
-        os.close(self._answers)
+        os.close(self._replies)
 
     def __enter__(self) -> Self:
         return self
@@ -174,16 +181,16 @@ class Worker:
     def __exit__(self, *_exception: object) -> None:
         self.close()
 
-    def _answer(self, question: str, timeout_s: float) -> Any:
+    def _reply(self, request: str, timeout_s: float) -> Any:
         try:
             line = self._line(timeout_s)
             said = json.loads(line)
             if "failed" in said:
                 self._fail("failed", said["failed"])
-            return said[question]
+            return said[request]
         except (ValueError, KeyError, TypeError):
             shown = line[:_SHOWN].decode(errors="replace")
-            self._fail("gave no answer", repr(shown), expected=f"JSON that says {question!r}")
+            self._fail("sent no reply", repr(shown), expected=f"JSON with {request!r}")
         except BaseException:  # Ctrl-C while it waits
             self.close()
             raise
@@ -193,9 +200,9 @@ class Worker:
         while b"\n" not in self._read:
             left = deadline - time.monotonic()
             if left <= 0:
-                self._fail("was stopped", f"no answer in {timeout_s:g} s; {last_line(self._log)}")
-            if wait([self._answers], min(left, _LOOK_AGAIN_S)):
-                came = os.read(self._answers, 1 << 16)
+                self._fail("was stopped", f"no reply in {timeout_s:g} s; {last_line(self._log)}")
+            if wait([self._replies], min(left, _POLL_S)):
+                came = os.read(self._replies, 1 << 16)
                 if not came:
                     self._died()
                 self._read += came

@@ -1,1 +1,1 @@
-"""Every network, size, batch and precision with every library that is here."""
+"""Time every network, size, batch and precision with every library that is here."""

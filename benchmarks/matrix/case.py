@@ -1,9 +1,9 @@
-"""Time the cells of one case: open each, check it against the reference, let them take turns."""
+"""Time one case: open each of its rows, check it against the reference, time those of a scope."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unetrt.artifacts import OnnxModel
 from unetrt.errors import ParityError
+from unetrt.precision import Precision
 
 from ..agreement import Agreement, PredictingCandidate, Reference, check_prediction
 from ..compare import compare_rows
@@ -26,35 +27,35 @@ from ..roofline.graph_cost import graph_cost
 from ..roofline.roofline import Roofline, roofline
 from ..rows import Facts, row_of
 from ..statistics import Samples, summarize
-from .cells import CHANNELS, Cell
-from .matrix import NO_TIME, Found
+from .matrix import NO_TIME, CaseResult
+from .matrix_spec import CHANNELS, RowSpec
 
 __all__ = [
     "CaseTimer",
-    "Judge",
-    "Opened",
-    "Way",
+    "CheckedRow",
+    "OpenedNetwork",
+    "ParityGate",
     "row_roofline",
     "samples_within",
     "time_case",
 ]
 
 _FLAT = 1e-3
-"""An answer that is the same everywhere would agree with anything."""
+"""A prediction that is the same everywhere would agree with anything."""
 
 _QUANTISED_SPREAD = 0.1
-"""How far an int8 answer may spread about the reference's, by standard deviations of the latter.
+"""The most that an int8 prediction may spread about the reference's, in the latter's deviations.
 
 Skeletons have random weights: their labels are near ties, of which eight bits tip a few in a
 hundred and a wrong network half, so that labels tell little. Measured with ONNX Runtime: 0.04 (the
-article's network, 256 x 256) and 0.06 (the paper's). An answer of another network would be at 1.4,
-a flat one at 1."""
+article's network, 256 x 256) and 0.06 (the paper's). A prediction of another network would be at
+1.4, a flat one at 1."""
 
 _PROBABILITIES = 4
 
 
-class Judge:
-    """The first answer of a scope is what the others of that scope are held to."""
+class ParityGate:
+    """Compare all predictions of a scope with the first of that scope."""
 
     def __init__(self) -> None:
         self._references: dict[str, Reference] = {}
@@ -62,121 +63,128 @@ class Judge:
     def check(
         self, candidate: PredictingCandidate, scope: str, core: Reference | None
     ) -> tuple[Agreement, Reference]:
-        """Return how far a candidate is from its reference, and its own answer.
+        """Return how far a candidate is from its reference, and its own prediction.
 
-        `core` is what the core of the same session answered, once it was found right: labels from
-        end to end are to be the very same.
+        Args:
+            candidate: which runs once.
+            scope: "core" or "end_to_end".
+            core: the prediction of the core of the same session, once it was found right: labels
+                from end to end must be the very same.
 
         Raises:
             ParityError: farther than its precision allows, or of another shape.
         """
-        answer = np.asarray(candidate.predict())
-        own = Reference(candidate.name, answer)
-        if core is not None and core.prediction.shape[:3] == answer.shape[:3]:
-            return check_prediction(answer, core, name=own.name, precision="fp32"), own
+        prediction = np.asarray(candidate.predict())
+        own = Reference(candidate.name, prediction)
+        if core is not None and core.prediction.shape[:3] == prediction.shape[:3]:
+            return check_prediction(prediction, core, name=own.name, precision=Precision.FP32), own
         if scope not in self._references:
-            _telling(answer)
+            _refuse_flat(prediction)
             self._references[scope] = own
-        reference = self._references[scope]
-        if candidate.precision == "int8" and answer.ndim == _PROBABILITIES:
-            return _quantised(candidate.name, answer, reference), own
-        held_to = candidate.precision
-        return check_prediction(answer, reference, name=own.name, precision=held_to), own
+        reference, precision = self._references[scope], candidate.precision
+        if precision == Precision.INT8 and prediction.ndim == _PROBABILITIES:
+            return _compare_quantised(candidate.name, prediction, reference), own
+        return check_prediction(prediction, reference, name=own.name, precision=precision), own
 
 
-def _telling(answer: NDArray[Any]) -> None:
-    spread = float(np.ptp(answer))
+def _refuse_flat(prediction: NDArray[Any]) -> None:
+    spread = float(np.ptp(prediction))
     if not spread > _FLAT:
-        raise ParityError("The reference's answer says nothing", got=f"values within {spread:.1g}")
+        raise ParityError(
+            "The reference's prediction says nothing",
+            got=f"values within {spread:.1g}",
+            hint="give another image, or trained weights",
+        )
 
 
-def _quantised(name: str, answer: NDArray[Any], reference: Reference) -> Agreement:
+def _compare_quantised(name: str, prediction: NDArray[Any], reference: Reference) -> Agreement:
     expected = reference.prediction
-    if expected.shape != answer.shape:
-        raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected.shape)
-    apart = answer.astype(np.float32) - expected
-    spread = float(apart.std() / expected.std())
+    if expected.shape != prediction.shape:
+        raise ParityError(
+            f"{name} gives another shape", got=prediction.shape, expected=expected.shape
+        )
+    off = prediction.astype(np.float32) - expected
+    spread = float(off.std() / expected.std())
     if not spread <= _QUANTISED_SPREAD:  # NaN fails too
         raise ParityError(
             f"{name} disagrees with {reference.name} and is not timed",
-            got=f"differences that spread by {spread:.2g} of the answer's own spread",
+            got=f"differences that spread by {spread:.2g} of the reference's own spread",
             expected=f"at most {_QUANTISED_SPREAD:g} in int8",
         )
-    labels = float(np.mean(answer.argmax(axis=-1) != expected.argmax(axis=-1)))
-    return Agreement(reference.name, float(np.abs(apart).max()), labels)
+    differ = float(np.mean(prediction.argmax(axis=-1) != expected.argmax(axis=-1)))
+    return Agreement(reference.name, float(np.abs(off).max()), differ)
 
 
 _NETWORK = ("batch", "height", "width", "precision", "flops", "bytes", "attainable_ns")
 _LAYER = ("name", "block", "op", "flops", "bytes", "attainable_ns")
 
 
-def network_key(cell: Cell) -> str:
-    """Return the key of a cell's network in the record."""
-    return f"{cell.network}/{cell.precision}/{cell.batch}x{cell.side}x{cell.side}"
-
-
 def row_roofline(
-    model: OnnxModel, cell: Cell, computes_in: str, ceilings: Ceilings
+    model: OnnxModel, spec: RowSpec, computes_in: str, ceilings: Ceilings
 ) -> Roofline | None:
-    """Hold a cell's network against the ceilings, in the type that most of the row computes in.
+    """Return a row's network under the ceilings, in the type that most of the row computes in.
 
     None where the machine's peak in that type was not measured.
     """
-    cost = graph_cost(model, batch=cell.batch, height=cell.side, width=cell.side)
+    cost = graph_cost(model, batch=spec.batch, height=spec.side, width=spec.side)
     types = {layer.computes_in for layer in cost.layers}
     limit = roofline(cost, ceilings, dict.fromkeys(types, computes_in.partition(",")[0]))
     return None if limit.attainable_ns is None else limit
 
 
-def network_entry(cell: Cell, limit: Roofline) -> dict[str, Any]:
+def _network_entry(spec: RowSpec, limit: Roofline) -> dict[str, Any]:
     """Return the network's entry of the record."""
     found = limit.to_json()
     return {
         **{name: found[name] for name in _NETWORK},
-        "precision": cell.precision,
+        "precision": spec.precision,
         "channels": CHANNELS,
         "layers": [{name: layer[name] for name in _LAYER} for layer in found["layers"]],
     }
 
 
-class Way(Protocol):
-    """One way to run one network, opened on the case's input."""
+class OpenedNetwork(Protocol):
+    """Hold one network that one library opened on the case's input.
 
-    @property
-    def facts(self) -> Facts:
-        """Describe its rows."""
+    Attributes:
+        facts: about its rows.
+        limit: the network under this machine's ceilings; None where that is not known.
+    """
 
-    @property
-    def limit(self) -> Roofline | None:
-        """Its network under this machine's ceilings; None where that is not known."""
+    facts: Facts
+    limit: Roofline | None
 
-    def candidate(self, cell: Cell) -> PredictingCandidate:
-        """Return what is timed of a cell; the way closes it.
+    def candidate(self, spec: RowSpec) -> PredictingCandidate:
+        """Return what is timed for a row; `close` closes it too.
 
         Raises:
-            UnsupportedModel: this way has no such scope.
+            UnsupportedModel: the library has no such scope.
         """
 
     def close(self) -> None:
         """Give back what it holds."""
 
 
-OpenWay = Callable[[Cell], Way]
+OpenNetwork = Callable[[RowSpec], OpenedNetwork]
 
-Note = Callable[[str, Found], None]
-"""Told before anything that may crash: at which cell it is, and what was found so far."""
+OnProgress = Callable[[str, CaseResult], None]
+"""Called before anything that may crash: with the id of the row, and what was found so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A cell that opened and agrees with the reference.
+class CheckedRow:
+    """Hold a row that opened and agrees with the reference.
 
     Attributes:
-        again: the same, opened a second time: what a row is against itself. None of most.
+        spec: of the row.
+        facts: about it.
+        agreement: with the reference.
+        candidate: to be timed.
+        again: the same, opened a second time, for the A/A test. None of most.
         limit: the least time of its network; None where that is not known.
     """
 
-    cell: Cell
+    spec: RowSpec
     facts: Facts
     agreement: Agreement
     candidate: PredictingCandidate
@@ -184,84 +192,95 @@ class Opened:
     limit: Roofline | None = None
 
 
-Timing = Callable[[Mapping[str, Opened]], Found]
-"""Lets candidates take turns; gives the rows and comparisons of their runs."""
+TimeScope = Callable[[Mapping[str, CheckedRow]], CaseResult]
+"""Times the rows of a scope, by id, in the same rounds; returns rows and comparisons."""
 
 
-def time_case(cells: Sequence[Cell], open_way: OpenWay, timing: Timing, note: Note) -> Found:
-    """Time cells of one network, size and batch, those of a scope in turns with each other.
+def time_case(
+    specs: Sequence[RowSpec],
+    open_network: OpenNetwork,
+    time_scope: TimeScope,
+    on_progress: OnProgress,
+) -> CaseResult:
+    """Time rows of one network, size and batch, those of a scope in the same rounds.
 
-    The first that opens is the reference of all answers; what disagrees is not timed. `note` is
-    told the id of the cell that is being opened, and "" before they take turns.
+    The first that opens is the reference of all predictions; what disagrees is not timed.
+
+    Args:
+        specs: of the rows; those of one precision and library follow each other.
+        open_network: opens what a row runs.
+        time_scope: times the rows of one scope.
+        on_progress: called with the id of the row that is being opened, and with "" before rows
+            are timed.
     """
-    found = Found()
+    result = CaseResult()
     with ExitStack() as stack:
-        opened = list(_open_all(cells, open_way, note, found, stack))
-        for one in opened:
-            if one.limit is not None and one.cell.batch == 1:
-                found.networks.setdefault(network_key(one.cell), network_entry(one.cell, one.limit))
-        for scope in dict.fromkeys(cell.scope for cell in cells):
-            sharing = {one.cell.id: one for one in opened if one.cell.scope == scope}
+        checked = list(_open_all(specs, open_network, on_progress, result, stack))
+        for one in checked:
+            if one.limit is not None and one.spec.batch == 1:
+                entry = _network_entry(one.spec, one.limit)
+                result.networks.setdefault(one.spec.network_key, entry)
+        for scope in dict.fromkeys(spec.scope for spec in specs):
+            sharing = {one.spec.id: one for one in checked if one.spec.scope == scope}
             if sharing:
-                note("", found)
-                timed = timing(sharing)
-                found.rows.extend(timed.rows)
-                found.comparisons.extend(timed.comparisons)
-                found.failures.extend(timed.failures)
-    return found
+                on_progress("", result)
+                result.add(time_scope(sharing))
+    return result
 
 
 def _open_all(
-    cells: Sequence[Cell],
-    open_way: OpenWay,
-    note: Note,
-    found: Found,
+    specs: Sequence[RowSpec],
+    open_network: OpenNetwork,
+    on_progress: OnProgress,
+    result: CaseResult,
     stack: ExitStack,
-) -> Iterator[Opened]:
-    judge = Judge()
-    doubled: dict[str, set[str]] = {cell.scope: set() for cell in cells}
-    for _, group in groupby(cells, key=lambda cell: (cell.precision, cell.backend)):
+) -> Iterator[CheckedRow]:
+    gate = ParityGate()
+    doubled: dict[str, set[str]] = {spec.scope: set() for spec in specs}
+    for _, group in groupby(specs, key=lambda spec: (spec.precision, spec.backend)):
         scopes = tuple(group)
-        note(scopes[0].id, found)
+        on_progress(scopes[0].id, result)
         try:
-            way = open_way(scopes[0])
+            opened = open_network(scopes[0])
         except Exception as error:  # noqa: BLE001  (a library's own: a failure of these alone)
-            found.failures.extend(Failure(cell.id, _reason(error)) for cell in scopes)
+            result.failures.extend(Failure(spec.id, _reason(error)) for spec in scopes)
             continue
-        stack.callback(way.close)
+        stack.callback(opened.close)
         core: Reference | None = None
-        for cell in scopes:
+        for spec in scopes:
             try:
-                candidate = way.candidate(cell)
-                agreement, own = judge.check(candidate, cell.scope, core)
+                candidate = opened.candidate(spec)
+                agreement, own = gate.check(candidate, spec.scope, core)
             except ParityError as error:  # then what follows of it cannot be trusted either
-                rest = scopes[scopes.index(cell) :]
-                found.failures.extend(Failure(one.id, _reason(error)) for one in rest)
+                rest = scopes[scopes.index(spec) :]
+                result.failures.extend(Failure(one.id, _reason(error)) for one in rest)
                 break
             except Exception as error:  # noqa: BLE001  (likewise)
-                found.failures.append(Failure(cell.id, _reason(error)))
+                result.failures.append(Failure(spec.id, _reason(error)))
                 continue
-            core = own if cell.scope == "core" else core
+            core = own if spec.scope == "core" else core
             again = None
-            if not cell.peer and cell.backend not in doubled[cell.scope]:
-                doubled[cell.scope].add(cell.backend)
-                again = _second(cell, open_way, stack)
-            yield Opened(cell, way.facts, agreement, candidate, again, way.limit)
+            if not spec.peer and spec.backend not in doubled[spec.scope]:
+                doubled[spec.scope].add(spec.backend)
+                again = _second(spec, open_network, stack)
+            yield CheckedRow(spec, opened.facts, agreement, candidate, again, opened.limit)
 
 
-def _second(cell: Cell, open_way: OpenWay, stack: ExitStack) -> PredictingCandidate | None:
-    """Open a cell once more; where there is no room for two, it goes without an A/A run."""
+def _second(
+    spec: RowSpec, open_network: OpenNetwork, stack: ExitStack
+) -> PredictingCandidate | None:
+    """Open a row once more; where there is no room for two, it goes without an A/A test."""
     try:
-        way = open_way(cell)
-        stack.callback(way.close)
-        return way.candidate(cell)
+        opened = open_network(spec)
+        stack.callback(opened.close)
+        return opened.candidate(spec)
     except Exception:  # noqa: BLE001  (a library's own; the comparison says that there was none)
         return None
 
 
-def _roofline(one: Opened, samples: Samples) -> dict[str, float] | None:
+def _share(one: CheckedRow, samples: Samples) -> dict[str, float] | None:
     """Return how near the core comes to its network's least time."""
-    if one.limit is None or one.limit.attainable_ns is None or one.cell.scope != "core":
+    if one.limit is None or one.limit.attainable_ns is None or one.spec.scope != "core":
         return None
     least_ns = one.limit.attainable_ns
     return {"attainable_ns": least_ns, "share": least_ns / (1e6 * summarize(samples).p50_ms)}
@@ -279,7 +298,7 @@ _ASIDE = 1.25
 
 
 class CaseTimer:
-    """Times the scopes of a case one after another, `scopes` of them in about `seconds`."""
+    """Time the scopes of a case one after another, `scopes` of them in about `seconds`."""
 
     def __init__(
         self,
@@ -295,8 +314,8 @@ class CaseTimer:
         self._samples, self._seconds, self._scopes = samples, seconds, scopes
         self._on_run, self._clock = on_run, clock
 
-    def __call__(self, sharing: Mapping[str, Opened]) -> Found:
-        """Let all take turns, those that were opened twice beside themselves."""
+    def __call__(self, sharing: Mapping[str, CheckedRow]) -> CaseResult:
+        """Time all in the same rounds, and beside them the second copies of those that have one."""
         arms: dict[str, PredictingCandidate] = {
             name: one.candidate for name, one in sharing.items()
         }
@@ -306,7 +325,7 @@ class CaseTimer:
         count = samples_within(share, arms.values(), self._samples)
         self._scopes -= 1
         if not count:
-            return Found(failures=[Failure(name, NO_TIME) for name in sharing])
+            return CaseResult(failures=[Failure(name, NO_TIME) for name in sharing])
         taken = time_in_rounds(arms, MeasureSpec(samples=count), on_run=self._on_run)
         self._seconds -= self._clock() - began
         rows = {
@@ -314,18 +333,16 @@ class CaseTimer:
                 replace(taken[name], agreement=one.agreement),
                 one.facts,
                 self._input,
-                scope=one.cell.scope,
+                scope=one.spec.scope,
                 mode=Serialised(),
-                roofline=_roofline(one, taken[name]),
+                roofline=_share(one, taken[name]),
             )
             for name, one in sharing.items()
         }
-        return Found(rows=list(rows.values()), comparisons=list(_comparisons(rows, taken)))
+        return CaseResult(rows=list(rows.values()), comparisons=list(_comparisons(rows, taken)))
 
 
-def samples_within(
-    seconds: float, candidates: Sequence[PredictingCandidate] | Any, most: int
-) -> int:
+def samples_within(seconds: float, candidates: Iterable[PredictingCandidate], most: int) -> int:
     """Return how many runs of each fit, at most `most`; 0 where even the fewest do not.
 
     Each runs twice for that, and the second counts: the first may load or compile.

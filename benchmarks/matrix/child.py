@@ -18,10 +18,10 @@ from ..networks.skeletons import fill_skeleton
 from ..peers.peers import peers_named
 from ..roofline.ceilings import ceilings_of
 from ..roofline.roofline import Roofline
-from .case import CaseTimer, Way, row_roofline, time_case
-from .cells import CHANNELS, ENGINES, N_CLASSES, Cell
-from .matrix import Found
-from .ways import PeerWay, SessionWay
+from .case import CaseTimer, OpenedNetwork, row_roofline, time_case
+from .matrix import CaseResult
+from .matrix_spec import CHANNELS, ENGINES, N_CLASSES, RowSpec
+from .opened import OpenedPeer, OpenedSession
 
 __all__ = ["artifact_of", "network_of"]
 
@@ -29,30 +29,30 @@ SEED = 0
 """Of the weights: the same network in every precision and on every library."""
 
 Fill = Callable[..., OnnxModel]
-"""`skeleton.fill_skeleton`."""
+"""Writes a network; `skeletons.fill_skeleton`."""
 
-BuildEngine = Callable[[OnnxModel, Path, Cell], Engine]
-"""Builds for the cell's backend, size and batch alone; TF32 where its precision is "tf32"."""
+BuildEngine = Callable[[OnnxModel, Path, RowSpec], Engine]
+"""Builds for the row's backend, size and batch alone; TF32 where its precision is "tf32"."""
 
 
-def network_of(cell: Cell, folder: Path, fill: Fill, *, precision: str = "") -> OnnxModel:
-    """Return the ONNX file of a cell's network and size, filled now unless it lies in `folder`.
+def network_of(row: RowSpec, folder: Path, fill: Fill, *, precision: str = "") -> OnnxModel:
+    """Return the ONNX file of a row's network and size, filled now unless it lies in `folder`.
 
-    It is in the cell's precision unless another is asked for; TF32 is arithmetic on a float32 file.
+    It is in the row's precision unless another is asked for; TF32 is arithmetic on a float32 file.
 
     Raises:
         BadInput, ShapeError, ...: what filling raises.
     """
-    typed = precision or ("fp32" if cell.precision == "tf32" else cell.precision)
-    path = folder / f"{cell.network}.{cell.side}.{typed}.onnx"
+    typed = precision or ("fp32" if row.precision == "tf32" else row.precision)
+    path = folder / f"{row.network}.{row.side}.{typed}.onnx"
     if path.exists():
         return OnnxModel.load(path)
     return fill(
-        cell.network,
+        row.network,
         path,
         precision=typed,
-        height=cell.side,
-        width=cell.side,
+        height=row.side,
+        width=row.side,
         channels=CHANNELS,
         n_classes=N_CLASSES,
         seed=SEED,
@@ -60,41 +60,41 @@ def network_of(cell: Cell, folder: Path, fill: Fill, *, precision: str = "") -> 
 
 
 def artifact_of(
-    cell: Cell, network: OnnxModel, folder: Path, build: BuildEngine
+    row: RowSpec, network: OnnxModel, folder: Path, build: BuildEngine
 ) -> OnnxModel | Engine:
-    """Return what a cell runs: the network's file, or an engine of it for the cell's batch alone.
+    """Return what a row runs: the network's file, or an engine of it for the row's batch alone.
 
     Raises:
         UnsupportedModel: TF32 on a library for which it is no precision of a file.
         UnsupportedModel, NoDevice, ...: what building raises.
     """
-    if cell.backend in ENGINES:
-        words = (cell.network, cell.side, cell.batch, cell.precision, cell.backend, "engine")
+    if row.backend in ENGINES:
+        words = (row.network, row.side, row.batch, row.precision, row.backend, "engine")
         path = folder / ".".join(map(str, words))
-        return Engine.load(path) if path.exists() else build(network, path, cell)
-    if cell.precision == "tf32":
+        return Engine.load(path) if path.exists() else build(network, path, row)
+    if row.precision == "tf32":
         raise UnsupportedModel(
-            f"{cell.backend} has no TF32 to be chosen for a file", expected=" or ".join(ENGINES)
+            f"{row.backend} has no TF32 to be chosen for a file", expected=" or ".join(ENGINES)
         )
     return network
 
 
 def main() -> None:
-    """Time the cells that the command line names."""
+    """Time the rows that the command line names."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--cells", required=True)
+    parser.add_argument("--rows", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--samples", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    cells = [Cell(**fields) for fields in json.loads(given.cells)]
+    rows = [RowSpec(**fields) for fields in json.loads(given.rows)]
     result = given.out / "result.json"
 
-    def note(at: str, found: Found) -> None:
+    def keep(at: str, found: CaseResult) -> None:
         write_text(result, json.dumps({"at": at, **found.to_json()}))
 
-    first = cells[0]
+    first = rows[0]
     pixels = random_input(
         batch=first.batch, height=first.side, width=first.side, channels=CHANNELS, seed=SEED
     )
@@ -102,48 +102,47 @@ def main() -> None:
         pixels,
         samples=given.samples,
         seconds=given.seconds,
-        scopes=len({cell.scope for cell in cells}),
+        scopes=len({row.scope for row in rows}),
     )
-    note("", time_case(cells, Opener(given.work, pixels), timer, note))
+    keep("", time_case(rows, NetworkOpener(given.work, pixels), timer, keep))
 
 
-class Opener:
-    """Opens cells on one input; see `case.OpenWay`."""
+class NetworkOpener:
+    """Open rows on one input; see `case.OpenNetwork`."""
 
     def __init__(self, work: Path, timed_input: TimedInput) -> None:
         self._work, self._input = work, timed_input
 
-    def __call__(self, cell: Cell) -> Way:
-        """Fill, build and open what a cell runs."""
-        if cell.peer:
-            (peer,) = peers_named((cell.peer,))
+    def __call__(self, row: RowSpec) -> OpenedNetwork:
+        """Fill, build and open what a row runs."""
+        if row.peer:
+            (peer,) = peers_named((row.peer,))
             typed = "" if peer.precision is None else "fp32"
-            network = network_of(cell, self._work, fill_skeleton, precision=typed)
-            return PeerWay(cell, network, self._input, _limits(network, cell, peer.device))
-        network = network_of(cell, self._work, fill_skeleton)
-        artifact = artifact_of(cell, network, self._work, _build)
-        on_engine = cell.backend in ENGINES
-        spec = SessionSpec(backend="auto" if on_engine else cell.backend)
-        session = open_session(artifact, spec)
+            network = network_of(row, self._work, fill_skeleton, precision=typed)
+            return OpenedPeer(row, network, self._input, _limits(network, row, peer.device))
+        network = network_of(row, self._work, fill_skeleton)
+        artifact = artifact_of(row, network, self._work, _build)
+        on_engine = row.backend in ENGINES
+        session = open_session(artifact, SessionSpec(backend="auto" if on_engine else row.backend))
         device = "cpu" if session.info["device"] == "CPU" else "gpu"
-        return SessionWay(cell, session, self._input, _limits(network, cell, device))
+        return OpenedSession(row, session, self._input, _limits(network, row, device))
 
 
-def _build(network: OnnxModel, path: Path, cell: Cell) -> Engine:
+def _build(network: OnnxModel, path: Path, row: RowSpec) -> Engine:
     from unetrt.convert.to_engine import EngineSpec, build_engine  # noqa: PLC0415  (a GPU's alone)
 
-    batch, side = (ShapeRange(n, n, n) for n in (cell.batch, cell.side))
+    batch, side = (ShapeRange(n, n, n) for n in (row.batch, row.side))
     spec = EngineSpec(
-        backend=cell.backend, batch=batch, height=side, width=side, tf32=cell.precision == "tf32"
+        backend=row.backend, batch=batch, height=side, width=side, tf32=row.precision == "tf32"
     )
     return build_engine(network, path, spec)
 
 
-def _limits(network: OnnxModel, cell: Cell, device: str) -> Callable[[str], Roofline | None]:
+def _limits(network: OnnxModel, row: RowSpec, device: str) -> Callable[[str], Roofline | None]:
     ceilings, _why = ceilings_of(device)
     if ceilings is None:
         return lambda _type: None
-    return lambda computes_in: row_roofline(network, cell, computes_in, ceilings)
+    return lambda computes_in: row_roofline(network, row, computes_in, ceilings)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,13 @@ from ..processes import ChildResult, run_child
 from ..record import Comparison, Failure, Record, Row, read_record, write_record
 from ..report import write_report
 from ..roofline.ceilings import ceilings_of
-from .cells import GPU_BACKENDS, Case, Cell, Wanted, cases_of
+from .matrix_spec import GPU_BACKENDS, Case, MatrixSpec, RowSpec, cases_of
 
 __all__ = [
     "NO_TIME",
     "RECORD",
-    "Found",
-    "Isolated",
+    "CaseResult",
+    "ChildTimer",
     "begin_record",
     "bench_matrix",
     "measured_ceilings",
@@ -37,11 +37,11 @@ RECORD = "record.json"
 """The name of the record in its folder."""
 
 NO_TIME = "no time"
-"""The reason of cells that `minutes` left out; a later run takes them up."""
+"""The reason of rows that `minutes` left out; a later run takes them up."""
 
 
 def bench_matrix(
-    wanted: Wanted,
+    spec: MatrixSpec,
     out: Path,
     *,
     minutes: float,
@@ -49,12 +49,12 @@ def bench_matrix(
     progress: Progress,
     command: str = "bench_matrix",
 ) -> Record:
-    """Time what is wanted, each case in a process of its own, and write record and report.
+    """Time the matrix, each case in a process of its own, and write record and report.
 
-    The record is written after every case; an earlier run in the folder goes on.
+    The record is written after every case; an earlier run in the folder is resumed.
 
     Args:
-        wanted: networks, sizes, batches, precisions, libraries.
+        spec: networks, sizes, batches, precisions, libraries.
         out: folder for record.json, report.html and report.md.
         minutes: for all of it.
         samples: timed runs of each row.
@@ -65,7 +65,7 @@ def bench_matrix(
         BadInput: the record in the folder is damaged, or of another version, machine or code.
         OutputError: the folder cannot be written.
     """
-    cases = cases_of(wanted)
+    cases = cases_of(spec)
     path = output_folder(out) / RECORD
     record = begin_record(path, command)
     if record.ceilings is None:
@@ -76,7 +76,7 @@ def bench_matrix(
         record = run_matrix(
             cases,
             record,
-            Isolated(Path(work), ("--samples", str(samples))),
+            ChildTimer(Path(work), ("--samples", str(samples))),
             minutes=minutes,
             keep=lambda grown: write_record(grown, path),
             say=progress.say,
@@ -89,8 +89,8 @@ def bench_matrix(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Collect the rows of a case, their comparisons and networks, and the cells without a row."""
+class CaseResult:
+    """Collect the rows of a case, their comparisons and networks, and why others have no row."""
 
     rows: list[Row] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
@@ -99,11 +99,11 @@ class Found:
 
     @property
     def ids(self) -> set[str]:
-        """Return the ids of the cells that have a row or a failure."""
+        """Return the ids of the rows and the failures."""
         return {row.id for row in self.rows} | {failure.id for failure in self.failures}
 
-    def add(self, other: Found) -> None:
-        """Add the findings of other cells."""
+    def add(self, other: CaseResult) -> None:
+        """Add the result of other rows."""
         self.rows.extend(other.rows)
         self.comparisons.extend(other.comparisons)
         self.networks.update(other.networks)
@@ -120,7 +120,7 @@ class Found:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> Self:
-        """Return the findings that `to_json` stored; those that are not there are empty."""
+        """Return the result that `to_json` stored; lists that are not there are empty."""
         return cls(
             rows=[Row.from_json(row) for row in stored.get("rows", [])],
             comparisons=[Comparison.from_json(one) for one in stored.get("comparisons", [])],
@@ -129,9 +129,9 @@ class Found:
         )
 
 
-TimeCase = Callable[[Case, float, float], Found]
-"""Times a case's cells: in about so many seconds, once they are open, and in no more than so many
-in all. A cell that fails is a failure, not an error."""
+TimeCase = Callable[[Case, float, float], CaseResult]
+"""Times a case in about so many seconds, once it is open, and in no more than so many in all. A row
+that fails is a failure, not an error."""
 
 _GENEROUS = 2
 """A case may take so many times its even share of what is left: the first are the most telling."""
@@ -149,7 +149,7 @@ def run_matrix(
 ) -> Record:
     """Time every case that the record does not have, in order, until the minutes are over.
 
-    `keep` is given the record after every case; what it had stays in it. Cells that an earlier run
+    `keep` is given the record after every case; what it had stays in it. Rows that an earlier run
     had no time for are tried again, those that failed are not.
     """
     ends = clock() + 60 * minutes
@@ -157,15 +157,15 @@ def run_matrix(
     record = replace(record, failures=settled)
     for number, case in enumerate(cases, 1):
         pending = _pending(case, record)
-        if not pending.cells:
+        if not pending.rows:
             say(f"{number}/{len(cases)} {case.title}: done before")
             continue
         left = ends - clock()
         share = left * min(1.0, _GENEROUS / (len(cases) - number + 1))
-        found = time_case(pending, share, left) if left > 0 else Found()
+        found = time_case(pending, share, left) if left > 0 else CaseResult()
         record = _grown(record, pending, found)
         keep(record)
-        missing = len(pending.cells) - len(found.rows)
+        missing = len(pending.rows) - len(found.rows)
         say(
             f"{number}/{len(cases)} {case.title}: {len(found.rows)} timed, {missing} not"
             if left > 0
@@ -176,13 +176,13 @@ def run_matrix(
 
 def _pending(case: Case, record: Record) -> Case:
     known = {row.id for row in record.rows} | {failure.id for failure in record.failures}
-    cells = tuple(cell for cell in case.cells if cell.id not in known)
-    return Case(case.network, case.side, case.batch, cells)
+    specs = tuple(spec for spec in case.rows if spec.id not in known)
+    return Case(case.network, case.side, case.batch, specs)
 
 
-def _grown(record: Record, case: Case, found: Found) -> Record:
-    """Return the record with the findings of a case; cells that it says nothing of had no time."""
-    late = (Failure(cell.id, NO_TIME) for cell in case.cells if cell.id not in found.ids)
+def _grown(record: Record, case: Case, found: CaseResult) -> Record:
+    """Return the record with the result of a case; rows that it says nothing of had no time."""
+    late = (Failure(spec.id, NO_TIME) for spec in case.rows if spec.id not in found.ids)
     return replace(
         record,
         rows=(*record.rows, *found.rows),
@@ -195,7 +195,7 @@ def _grown(record: Record, case: Case, found: Found) -> Record:
 TITLE = "U-Net latency"
 _CEILINGS = ("flops_per_s", "bytes_per_s", "how", "device")
 _SAME = ("cpu", "cores", "gpu", "python", "packages", "git")
-"""What must not have changed where an earlier record is taken up; of a GPU, its name."""
+"""Facts that must not have changed where an earlier record is resumed; of a GPU, its name."""
 
 
 def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None) -> Record:
@@ -213,7 +213,7 @@ def begin_record(path: Path, command: str, machine: dict[str, Any] | None = None
         before, now = _plain(record.machine.get(name)), _plain(machine.get(name))
         if before != now:
             raise BadInput(
-                f"{path} cannot go on here: its rows belong to another {name}",
+                f"{path} cannot be resumed here: its rows belong to another {name}",
                 got=now,
                 expected=before,
                 hint="give another folder",
@@ -226,7 +226,7 @@ def measured_ceilings(cases: Iterable[Case]) -> tuple[dict[str, Any] | None, str
 
     They are measured before anything else runs, and kept for the cases' own processes.
     """
-    on_gpu = any(cell.backend in GPU_BACKENDS for case in cases for cell in case.cells)
+    on_gpu = any(spec.backend in GPU_BACKENDS for case in cases for spec in case.rows)
     found, said = ceilings_of("gpu" if on_gpu else "cpu")
     return None if found is None else {name: found.to_json()[name] for name in _CEILINGS}, said
 
@@ -241,12 +241,12 @@ _SPARE_S = 20
 """Seconds that a child may take beyond its time to write down what it has."""
 
 
-class Isolated:
-    """Times cases in children; what files they share lies in `work`.
+class ChildTimer:
+    """Time cases in children; files that they share lie in `work`.
 
-    A child says in its result which cell it is at ("at"), or that it times several in turns ("").
-    Where one dies, the cell it was at is the failure and the others are tried again without it;
-    where it died during the turns, each is timed alone, and so not compared.
+    A child writes into its result which row it opens ("at"), or "" when it times several. Where one
+    dies, the row it was opening is the failure and the others are tried again without it; where it
+    died while it timed several, each is timed alone, and so not compared.
     """
 
     def __init__(
@@ -256,23 +256,23 @@ class Isolated:
         self._arguments = tuple(arguments)
         self._clock = clock
 
-    def __call__(self, case: Case, share: float, left: float) -> Found:
-        """Time the case's cells; see `TimeCase`."""
+    def __call__(self, case: Case, share: float, left: float) -> CaseResult:
+        """Time the case; see `TimeCase`."""
         ends = self._clock() + left
-        found = Found()
-        groups: list[tuple[Cell, ...]] = [case.cells]
+        found = CaseResult()
+        groups: list[tuple[RowSpec, ...]] = [case.rows]
         while groups and (left := ends - self._clock()) > 0:
-            cells = groups.pop(0)
-            done = self._child(cells, share, left)
-            found.add(Found.from_json(done.found))
+            specs = groups.pop(0)
+            done = self._child(specs, share, left)
+            found.add(CaseResult.from_json(done.found))
             if done.failure is not None and self._clock() < ends:
-                groups = _again(cells, found, done) + groups
+                groups = _again(specs, found, done) + groups
         return found
 
-    def _child(self, cells: Sequence[Cell], share: float, left: float) -> ChildResult:
-        asked = json.dumps([asdict(cell) for cell in cells])
+    def _child(self, specs: Sequence[RowSpec], share: float, left: float) -> ChildResult:
+        asked = json.dumps([asdict(spec) for spec in specs])
         words = (
-            "--cells",
+            "--rows",
             asked,
             "--seconds",
             f"{min(share, left):.0f}",
@@ -283,14 +283,16 @@ class Isolated:
             return run_child(_JOB, (*words, *self._arguments), Path(folder), left + _SPARE_S)
 
 
-def _again(cells: Sequence[Cell], found: Found, done: ChildResult) -> list[tuple[Cell, ...]]:
-    """Note the cell at fault, and return what is to be tried again, at least one cell fewer."""
+def _again(
+    specs: Sequence[RowSpec], found: CaseResult, done: ChildResult
+) -> list[tuple[RowSpec, ...]]:
+    """Note the row at fault, and return what is to be tried again, at least one row fewer."""
     settled = found.ids
-    left = tuple(cell for cell in cells if cell.id not in settled)
+    left = tuple(spec for spec in specs if spec.id not in settled)
     culprit = done.found.get("at") or (left[0].id if len(left) == 1 else "")
     if not culprit and len(left) > 1:
-        return [(cell,) for cell in left]
+        return [(spec,) for spec in left]
     if culprit and culprit not in settled:
         found.failures.append(Failure(culprit, done.failure or "it said nothing"))
-    rest = tuple(cell for cell in left if cell.id != culprit)
+    rest = tuple(spec for spec in left if spec.id != culprit)
     return [rest] if rest else []

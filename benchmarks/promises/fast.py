@@ -82,8 +82,8 @@ def measure_fast(*, data: str, minutes: float, turns: int) -> dict[str, Any]:
         for _ in range(turns):
             for name in order.sample(sorted(workers), len(workers)):
                 ask = workers[name].ask
-                ask("turn", count=2, timeout_s=_TIMEOUT_S)  # wakes threads, fills caches
-                taken = ask("turn", count=_TURN, timeout_s=_TIMEOUT_S)
+                ask("time", count=2, timeout_s=_TIMEOUT_S)  # wakes threads, fills caches
+                taken = ask("time", count=_TURN, timeout_s=_TIMEOUT_S)
                 measured[name]["latency_ns"].append(taken)
     return measured
 
@@ -111,40 +111,40 @@ def train_article(*, data: str, minutes: float, folder: str) -> dict[str, Any]:
     }
 
 
-def serve_keras(*, data: str, folder: str, answers: int) -> None:
+def serve_keras(*, data: str, folder: str, replies: int) -> None:
     """Run the Keras model when asked, in a child."""
     keras = vendor.keras()
     from unetrt.keras_models import load_model
 
     model, file = load_model(Path(folder, "model.keras"))
     info = {"backend": f"keras {keras.__version__}"}
-    _serve(model.predict_on_batch, file.sizes, info, load_dataset(data), answers)
+    _serve(model.predict_on_batch, file.sizes, info, load_dataset(data), replies)
 
 
-def serve_session(*, data: str, folder: str, answers: int) -> None:
+def serve_session(*, data: str, folder: str, replies: int) -> None:
     """Run a fast session when asked, in a child."""
     from unetrt.runtime import SessionSpec, open_session
 
     spec = SessionSpec(backend="auto", precision="fast")
     with open_session(Path(folder, "model.onnx"), spec) as session:
-        _serve(session.run, session.artifact.sizes, session.info, load_dataset(data), answers)
+        _serve(session.run, session.artifact.sizes, session.info, load_dataset(data), replies)
 
 
 def _serve(
-    predict: Predict, sizes: SizeRule, info: dict[str, Any], data: Dataset, answers: int
+    predict: Predict, sizes: SizeRule, info: dict[str, Any], data: Dataset, replies: int
 ) -> None:
-    """Answer a Worker: "turn" with the nanoseconds of `count` runs, "dice" with the test set's."""
+    """Reply to a Worker: "time" with the nanoseconds of runs, "dice" with the test set's."""
     x = as_batch(data.test[0].image, sizes)
-    with open(answers, "w", encoding="utf-8", buffering=1) as file:
+    with open(replies, "w", encoding="utf-8", buffering=1) as file:
         file.write(json.dumps({"opened": {"info": info, "shape": list(x.shape)}}) + "\n")
         for line in sys.stdin:
             asked = json.loads(line)
-            answer: Any = (
+            reply: Any = (
                 _dice(predict, sizes, data)
                 if asked["do"] == "dice"
                 else [_timed(predict, x) for _ in range(asked["count"])]
             )
-            file.write(json.dumps({asked["do"]: answer}) + "\n")
+            file.write(json.dumps({asked["do"]: reply}) + "\n")
 
 
 def _timed(predict: Predict, x: NDArray[np.float32]) -> int:

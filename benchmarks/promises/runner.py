@@ -147,12 +147,12 @@ def _run_child_function() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--child", nargs=2, metavar=("FUNCTION", "JSON"))
     parser.add_argument("--out", type=Path, help="folder for result.json")
-    parser.add_argument("--answers", type=int, help="file descriptor, for the child of a Worker")
+    parser.add_argument("--replies", type=int, help="file descriptor, for the child of a Worker")
     given = parser.parse_args()
     name, fields = given.child
     function = getattr(sys.modules["__main__"], name)
     if given.out is None:
-        function(**json.loads(fields), answers=given.answers)
+        function(**json.loads(fields), replies=given.replies)
         return
     try:
         note(given.out, **function(**json.loads(fields)))

@@ -20,6 +20,11 @@ def test_a_tolerance_is_its_precision_s():
         agreement(prediction_of(float("nan"), 0.9), "int8")
 
 
+def test_bfloat16_does_not_excuse_a_prediction_in_the_middle_of_everything():
+    with pytest.raises(ParityError, match="off by 0.45, expected at most 0.4 in bf16"):
+        agreement(prediction_of(0.55, 0.5), "bf16")
+
+
 def test_labels_are_compared_where_probabilities_say_nothing():
     with pytest.raises(ParityError, match=r"50 % of the labels differ, expected at most 1 % in"):
         agreement(prediction_of(0.9, 0.9), "int8")

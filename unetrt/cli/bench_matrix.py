@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unetrt.benchmarks.matrix import matrix
-from unetrt.benchmarks.matrix.cells import wanted_here
+from unetrt.benchmarks.matrix.matrix_spec import spec_here
 from unetrt.cli.output import emit
 from unetrt.cli.shell import AsJson
 from unetrt.progress import ConsoleProgress
@@ -47,7 +47,7 @@ def bench_matrix(
     Writes OUT/record.json after every case, then OUT/report.html and OUT/report.md. Without
     options, all networks, sizes, batches, precisions and libraries that are here.
     """
-    wanted = wanted_here(
+    spec = spec_here(
         networks=network,
         sizes=size,
         batches=batch,
@@ -56,7 +56,7 @@ def bench_matrix(
         backends=backend,
     )
     record = matrix.bench_matrix(
-        wanted,
+        spec,
         out,
         minutes=minutes,
         samples=samples,

@@ -1,8 +1,7 @@
-"""Keras on TensorFlow: `predict_on_batch`, and the model in a tf.function, with XLA and without."""
+"""Time Keras on TensorFlow: `predict_on_batch`, and a tf.function, with XLA and without."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,11 @@ from unetrt.errors import BadInput, UnsupportedModel
 
 from .serving import Task, host_times, serve
 
-__all__ = ["keras_twin"]
+__all__ = ["keras_model_of"]
 
 
 class _Keras:
     def __init__(self, task: Task) -> None:
-        if task.threads is not None:
-            os.environ["TF_NUM_INTRAOP_THREADS"] = str(task.threads)  # read when it starts
         keras = vendor.keras()
         import tensorflow as tf  # noqa: PLC0415  (vendor.keras sets what it reads at import)
 
@@ -33,16 +30,11 @@ class _Keras:
         gpus = tf.config.list_logical_devices("GPU")
         if task.device == "gpu" and not gpus:
             raise RuntimeError("TensorFlow sees no GPU; see its own words above")
-        if task.keras is None:
-            model = keras_twin(task.onnx)
-        else:
-            from unetrt.keras_models import load_model  # noqa: PLC0415
-
-            model, _ = load_model(task.keras)
+        model = keras_model_of(task.onnx)
         image = task.image.astype(np.float32)
         self._run: Callable[[], Any]
         configuration: dict[str, Any] = {
-            "threads": task.threads or "default",
+            "threads": "default",
             "tf32": False,
             "onednn": True,
         }
@@ -72,29 +64,29 @@ class _Keras:
             "configuration": configuration,
         }
 
-    def times(self, count: int) -> dict[str, list[int]]:
+    def time_runs(self, count: int) -> dict[str, list[int]]:
         return host_times(self._run, count)
 
     def predict(self) -> NDArray[Any]:
         return np.asarray(self._run())
 
 
-def _finished(answer: Any, synchronize: Callable[[], None] | None) -> Any:
-    """Return the answer when it is there: a GPU's comes later than the call returns."""
+def _finished(output: Any, synchronize: Callable[[], None] | None) -> Any:
+    """Return the output when it is there: a GPU's comes later than the call returns."""
     if synchronize is not None:
         synchronize()
-    return answer
+    return output
 
 
-_ADVICE = "give the Keras file itself"
+_ADVICE = "Keras is timed on the builder's U-Nets without normalisation alone"
 _KEPT = {
     "Conv", "ConvTranspose", "Relu", "MaxPool", "Concat", "Softmax", "Sigmoid", "Transpose",
     "Slice",
 }  # fmt: skip
-"""What the builder's U-Net without normalisation is exported to."""
+"""Nodes that the builder's U-Net without normalisation is exported to."""
 
 
-def keras_twin(path: Path) -> keras.Model:
+def keras_model_of(path: Path) -> keras.Model:
     """Build the U-Net that a file of ours was exported from, or filled as, with its weights.
 
     Raises:
@@ -161,7 +153,7 @@ def _fill(
         filled.add(name)
     left = {n for n, node in nodes.items() if node.op_type in {"Conv", "ConvTranspose"}} - filled
     if left:
-        raise ValueError(f"layers without a twin: {', '.join(sorted(left))}")
+        raise ValueError(f"layers that Keras lacks: {', '.join(sorted(left))}")
 
 
 def _layers(model: keras.Model, prefix: str = "") -> list[tuple[str, keras.layers.Layer]]:

@@ -1,4 +1,4 @@
-"""Bare ONNX Runtime, on the CPU or by its CUDA provider, as its documentation advises."""
+"""Time bare ONNX Runtime, on the CPU or by its CUDA provider, as its documentation advises."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class _OnnxRuntime:
         # Everything else is the default, which the documentation says is for latency:
         # https://onnxruntime.ai/docs/performance/tune-performance/threading.html
         options = ort.SessionOptions()
-        options.intra_op_num_threads = task.threads or 0
         for key, value in _CONFIG.items():
             options.add_session_config_entry(key, value)
         where, provider, settings = "cpu", "CPUExecutionProvider", {}
@@ -52,7 +51,7 @@ class _OnnxRuntime:
             else task.precision.compute_dtype,
             "configuration": {
                 "provider": provider,
-                "threads": task.threads or "default",
+                "threads": "default",
                 "io_binding": True,
                 "graph_optimization": "ORT_ENABLE_ALL",
                 **_CONFIG,
@@ -71,9 +70,9 @@ class _OnnxRuntime:
         name = self._session.get_outputs()[0].name
         self._binding.bind_output(name, where)
         self._session.run_with_iobinding(self._binding)
-        answer = self._binding.copy_outputs_to_cpu()[0]
+        output = self._binding.copy_outputs_to_cpu()[0]
         self._output = ort.OrtValue.ortvalue_from_shape_and_type(
-            answer.shape, answer.dtype, where, 0
+            output.shape, output.dtype, where, 0
         )
         self._binding.bind_ortvalue_output(name, self._output)
         self._run()
@@ -82,7 +81,7 @@ class _OnnxRuntime:
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
 
-    def times(self, count: int) -> dict[str, list[int]]:
+    def time_runs(self, count: int) -> dict[str, list[int]]:
         return host_times(self._run, count)
 
     def predict(self) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Bare OpenVINO on the CPU, in float32 or in what it chooses itself."""
+"""Time bare OpenVINO on the CPU, in float32 or in what it chooses itself."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ class _OpenVino:
         if task.variant == Precision.FP32.openvino:
             # "Precision Control": by default a CPU with BF16 or FP16 computes in that.
             config["INFERENCE_PRECISION_HINT"] = Precision.FP32.openvino
-        if task.threads is not None:
-            config["INFERENCE_NUM_THREADS"] = task.threads
         compiled = ov.Core().compile_model(str(task.onnx), "CPU", config)
         self._request = compiled.create_infer_request()
         self._input = ov.Tensor(task.image, shared_memory=True)
@@ -44,7 +42,7 @@ class _OpenVino:
             "configuration": chosen,
         }
 
-    def times(self, count: int) -> dict[str, list[int]]:
+    def time_runs(self, count: int) -> dict[str, list[int]]:
         return host_times(self._request.infer, count)
 
     def predict(self) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""PyTorch, eager and compiled, on the network and the weights of the ONNX file."""
+"""Time PyTorch, eager and compiled, on the network and the weights of the ONNX file."""
 
 from __future__ import annotations
 
@@ -34,8 +34,6 @@ class _Torch:
     def __init__(self, task: Task) -> None:
         self._gpu = task.device == "gpu"
         place = torch.device("cuda" if self._gpu else "cpu")
-        if task.threads is not None:
-            torch.set_num_threads(task.threads)
         net = to_module(onnx.load(task.onnx))
         # "Channels Last Memory Format in PyTorch", docs.pytorch.org/tutorials: module and input.
         # A transposed NHWC image is in it already.
@@ -73,7 +71,7 @@ class _Torch:
             "configuration": configuration,
         }
 
-    def times(self, count: int) -> dict[str, list[int]]:
+    def time_runs(self, count: int) -> dict[str, list[int]]:
         return self._gpu_times(count) if self._gpu else host_times(self._run, count)
 
     def predict(self) -> NDArray[Any]:
@@ -105,7 +103,7 @@ class _Torch:
 
 
 class _Half(nn.Module):  # type: ignore[misc]
-    """Weights and activations in float16, the ends as they were."""
+    """Run a module in float16, its ends as they were."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""trtexec, TensorRT's own stopwatch: it builds an engine once, and loads it again for each turn."""
+"""Time trtexec, TensorRT's own stopwatch, which loads its engine again for each turn."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _TrtExec:
             },
         }
 
-    def times(self, count: int) -> dict[str, list[int]]:
+    def time_runs(self, count: int) -> dict[str, list[int]]:
         """Return what --exportTimes says of each run after the warm-up."""
         times = self._folder / "times.json"
         self._trtexec(
@@ -76,9 +76,9 @@ class _TrtExec:
         }
 
     def predict(self) -> NDArray[Any]:
-        answer = self._folder / "answer.json"
-        self._trtexec(iterations=1, exportOutput=answer, **self._run_with)
-        (said,) = json.loads(answer.read_text(encoding="utf-8"))
+        output = self._folder / "output.json"
+        self._trtexec(iterations=1, exportOutput=output, **self._run_with)
+        (said,) = json.loads(output.read_text(encoding="utf-8"))
         shape = [int(size) for size in said["dimensions"].split("x")]
         return np.asarray(said["values"], np.float32).reshape(shape)
 
@@ -93,7 +93,7 @@ class _TrtExec:
 
 
 def _version(said: str) -> str:
-    """Return what stands in its first line: [TensorRT v110400] and the like."""
+    """Return the version in its first line: [TensorRT v110400] and the like."""
     start = said.find("[TensorRT ")
     return said[start + 10 : said.find("]", start)] if start >= 0 else "unknown"
 

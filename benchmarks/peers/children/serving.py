@@ -1,6 +1,7 @@
-"""The child's side of a peer: open a network once, then answer by lines of JSON.
+"""Serve a peer from a child: open a network once, then reply to requests, a line of JSON each.
 
-See worker.py for the other side. The folder it is given holds `task.json` and `input.npy`.
+The other side is `peers.open_peer`. The folder that the child is given holds `task.json` and
+`input.npy`.
 """
 
 from __future__ import annotations
@@ -26,16 +27,14 @@ __all__ = ["Task", "host_times", "serve"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to open.
+    """Say what to open.
 
     Attributes:
-        onnx: the network; its weights are everybody's.
+        onnx: the network; all peers take their weights from it.
         image: its input.
         precision: to compute in: the file's own unless the peer has its own way to another.
         device: "cpu" or "gpu".
-        variant: which of the job's ways to run.
-        threads: of a CPU; None leaves it to the library.
-        keras: the same network as a Keras file, if there is one.
+        variant: of the peer's ways to run.
         folder: for what the peer writes.
     """
 
@@ -44,29 +43,26 @@ class Task:
     precision: Precision
     device: str
     variant: str
-    threads: int | None
-    keras: Path | None
     folder: Path
 
     @classmethod
     def read(cls, folder: Path) -> Task:
-        """Read what peers.py wrote."""
+        """Read what `open_peer` wrote."""
         task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-        for file in ("onnx", "keras"):
-            task[file] = None if task[file] is None else Path(task[file])
+        task["onnx"] = Path(task["onnx"])
         task["precision"] = Precision.of(task["precision"])
         return cls(image=np.load(folder / "input.npy"), folder=folder, **task)
 
 
 class Served(Protocol):
-    """A network that another tool opened, with its input in place, warmed up by one run."""
+    """Hold a network that another tool opened, its input in place, warmed up by one run."""
 
     @property
     def info(self) -> dict[str, Any]:
-        """`versions`, `configuration`, `device` and `computes_in`, for the report."""
+        """Return `versions`, `configuration`, `device` and `computes_in`, for the report."""
 
-    def times(self, count: int) -> dict[str, list[int]]:
-        """Run so many times; nanoseconds of each run by clock, "host" among them."""
+    def time_runs(self, count: int) -> dict[str, list[int]]:
+        """Run so many times; return the nanoseconds of each run by clock, "host" among them."""
 
     def predict(self) -> NDArray[Any]:
         """Run once; return the output."""
@@ -82,38 +78,36 @@ def host_times(run: Callable[[], object], count: int) -> dict[str, list[int]]:
     return {"host": taken}
 
 
-def serve(open_peer: Callable[[Task], Served]) -> None:
-    """Open what the command line says and answer until standard input ends."""
+def serve(open_network: Callable[[Task], Served]) -> None:
+    """Open what the command line names and reply to requests until standard input ends."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--answers", type=int, required=True, help="file descriptor")
+    parser.add_argument("--replies", type=int, required=True, help="file descriptor")
     given = parser.parse_args()
-    os.set_inheritable(given.answers, False)
-    with open(given.answers, "w", encoding="utf-8", buffering=1) as answers:  # noqa: PTH123
+    os.set_inheritable(given.replies, False)
+    with open(given.replies, "w", encoding="utf-8", buffering=1) as replies:  # noqa: PTH123
 
-        def say(**answer: Any) -> None:
-            answers.write(json.dumps(answer) + "\n")
+        def reply(**fields: Any) -> None:
+            replies.write(json.dumps(fields) + "\n")
 
         try:
-            served = open_peer(Task.read(given.folder))
-            say(opened=served.info)
+            served = open_network(Task.read(given.folder))
+            reply(opened=served.info)
             for line in sys.stdin:
-                _reply(served, json.loads(line), given.folder, say)
+                request = json.loads(line)
+                reply(**{request["do"]: _result(served, request, given.folder)})
         except Exception as error:
             words = " ".join(str(error).split())
-            say(failed=f"{type(error).__name__}: {words[:600]}")
+            reply(failed=f"{type(error).__name__}: {words[:600]}")
             raise
 
 
-def _reply(
-    served: Served, question: dict[str, Any], folder: Path, say: Callable[..., None]
-) -> None:
-    if question["do"] == "turn":
-        gc.collect()
-        gc.disable()  # no pause of Python's own inside of a time
-        taken = served.times(question["count"])
-        gc.enable()
-        say(turn=taken)
-    else:
-        np.save(folder / "answer.npy", served.predict())
-        say(**{question["do"]: "answer.npy"})
+def _result(served: Served, request: dict[str, Any], folder: Path) -> Any:
+    if request["do"] == "predict":
+        np.save(folder / "prediction.npy", served.predict())
+        return "prediction.npy"
+    gc.collect()
+    gc.disable()  # no pause of Python's own inside of a time
+    taken = served.time_runs(request["count"])
+    gc.enable()
+    return taken

@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.made_records import make_record, make_row
-from unetrt.benchmarks.matrix import matrix as isolated
-from unetrt.benchmarks.matrix.cells import Wanted, cases_of
-from unetrt.benchmarks.matrix.matrix import NO_TIME, Found, Isolated, run_matrix
+from unetrt.benchmarks.matrix import matrix as module
+from unetrt.benchmarks.matrix.matrix import NO_TIME, CaseResult, ChildTimer, run_matrix
+from unetrt.benchmarks.matrix.matrix_spec import MatrixSpec, cases_of
 from unetrt.benchmarks.processes import ChildResult
 from unetrt.benchmarks.record import Failure
 
 CASES = cases_of(
-    Wanted(backends=("a", "b"), networks=("article",), batches=(1, 4), precisions=("fp32", "fp16"))
+    MatrixSpec(
+        backends=("a", "b"), networks=("article",), batches=(1, 4), precisions=("fp32", "fp16")
+    )
 )
 
 
@@ -40,28 +42,28 @@ def run(record, time_case, minutes=60.0, keep=lambda _record: None, clock=None):
     return grown, said
 
 
-def row_of(cell):
+def row_of(spec):
     return make_row(
-        network=cell.network, precision=cell.precision, backend=cell.backend, batch=cell.batch,
-        height=cell.side, width=cell.side, scope=cell.scope,
+        network=spec.network, precision=spec.precision, backend=spec.backend, batch=spec.batch,
+        height=spec.side, width=spec.side, scope=spec.scope,
     )  # fmt: skip
 
 
 def all_well(case, _share, _left):
-    return Found(rows=[row_of(cell) for cell in case.cells])
+    return CaseResult(rows=[row_of(spec) for spec in case.rows])
 
 
 def ids(entries):
     return [entry.id for entry in entries]
 
 
-def test_every_cell_is_a_row_or_a_failure_with_its_reason():
+def test_every_row_is_a_row_or_a_failure_with_its_reason():
     def one_fails(case, _share, _left):
-        first, *rest = case.cells
-        return Found([row_of(cell) for cell in rest], failures=[Failure(first.id, "x")])
+        first, *rest = case.rows
+        return CaseResult([row_of(spec) for spec in rest], failures=[Failure(first.id, "x")])
 
     record, said = run(empty(), one_fails)
-    wanted = {cell.id for case in CASES for cell in case.cells}
+    wanted = {spec.id for case in CASES for spec in case.rows}
     assert set(ids(record.rows)) | set(ids(record.failures)) == wanted
     assert len(record.failures) == len(CASES) == len(said)
     assert "7 timed, 1 not" in said[0]
@@ -124,40 +126,40 @@ def test_what_time_leaves_out_says_so_and_is_tried_in_a_later_run():
     assert len(record.rows) == 8 * len(CASES)
 
 
-def test_cells_that_a_case_had_no_time_for_are_listed_too():
-    record, _ = run(empty(), lambda case, *_: Found(rows=[row_of(case.cells[0])]))
+def test_rows_that_a_case_had_no_time_for_are_listed_too():
+    record, _ = run(empty(), lambda case, *_: CaseResult(rows=[row_of(case.rows[0])]))
     assert len(record.failures) == 7 * len(CASES)
 
 
 class Children:
-    """Stands in for children; a cell whose id holds a word of `deadly` kills its child."""
+    """Stands in for children; a row whose id holds a word of `deadly` kills its child."""
 
-    def __init__(self, deadly=(), *, in_turns=False):
-        self.deadly, self.in_turns, self.asked = deadly, in_turns, []
+    def __init__(self, deadly=(), *, while_timing=False):
+        self.deadly, self.while_timing, self.asked = deadly, while_timing, []
 
     def __call__(self, _module, arguments, _folder, _timeout_s):
         words = dict(zip(arguments[::2], arguments[1::2], strict=True))
-        cells = [isolated.Cell(**fields) for fields in json.loads(words["--cells"])]
-        self.asked.append([cell.id for cell in cells])
-        for cell in cells:
-            if any(word in cell.id for word in self.deadly):
-                at = "" if self.in_turns else cell.id
+        specs = [module.RowSpec(**fields) for fields in json.loads(words["--rows"])]
+        self.asked.append([spec.id for spec in specs])
+        for spec in specs:
+            if any(word in spec.id for word in self.deadly):
+                at = "" if self.while_timing else spec.id
                 return ChildResult({"at": at}, "killed by signal 9")
-        return ChildResult(Found(rows=[row_of(cell) for cell in cells]).to_json(), None)
+        return ChildResult(CaseResult(rows=[row_of(spec) for spec in specs]).to_json(), None)
 
 
 @pytest.fixture
 def children(monkeypatch):
-    def use(*deadly, in_turns=False):
-        made = Children(deadly, in_turns=in_turns)
-        monkeypatch.setattr(isolated, "run_child", made)
+    def use(*deadly, while_timing=False):
+        made = Children(deadly, while_timing=while_timing)
+        monkeypatch.setattr(module, "run_child", made)
         return made
 
     return use
 
 
 def timed(children):
-    found = Isolated(Path("work"), clock=Clock())(CASES[0], 10, 100)
+    found = ChildTimer(Path("work"), clock=Clock())(CASES[0], 10, 100)
     return set(ids(found.rows)), {failure.id: failure.reason for failure in found.failures}
 
 
@@ -167,7 +169,7 @@ def test_a_case_is_one_child_where_nothing_dies(children):
     assert (len(rows), failures, len(made.asked)) == (8, {}, 1)
 
 
-def test_the_cell_at_which_a_child_died_is_the_failure_and_the_others_are_timed(children):
+def test_the_row_at_which_a_child_died_is_the_failure_and_the_others_are_timed(children):
     made = children("fp16/b/1x512x512x1/core")
     rows, failures = timed(made)
     assert failures == {"article/fp16/b/1x512x512x1/core/serialised": "killed by signal 9"}
@@ -175,8 +177,8 @@ def test_the_cell_at_which_a_child_died_is_the_failure_and_the_others_are_timed(
     assert len(made.asked) == 2
 
 
-def test_where_a_child_died_during_the_turns_each_cell_is_timed_alone(children):
-    made = children("fp16/b", in_turns=True)
+def test_where_a_child_died_while_timing_each_row_is_timed_alone(children):
+    made = children("fp16/b", while_timing=True)
     rows, failures = timed(made)
     assert len(rows) == 6
     at = "article/fp16/b/1x512x512x1"
@@ -192,7 +194,7 @@ def test_where_every_child_dies_it_ends_all_the_same(children):
 
 
 def test_a_child_that_fails_before_it_says_anything_is_a_failure_of_each(children, monkeypatch):
-    monkeypatch.setattr(isolated, "run_child", lambda *_: ChildResult({}, "No module named onnx"))
+    monkeypatch.setattr(module, "run_child", lambda *_: ChildResult({}, "No module named onnx"))
     _, failures = timed(None)
     assert set(failures.values()) == {"No module named onnx"}
     assert len(failures) == 8

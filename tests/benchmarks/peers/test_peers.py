@@ -10,11 +10,17 @@ import pytest
 
 from tests.benchmarks.tiny_unet import SIDE, an_image, tiny_unet
 from tests.processes import children
-from unetrt.benchmarks.peers import open_peers as peer_candidate
+from unetrt.benchmarks.agreement import Reference, check_agreement
 from unetrt.benchmarks.peers import peers
-from unetrt.benchmarks.peers.open_peers import Limits, open_peer, open_peers, reference_answer
-from unetrt.benchmarks.peers.peers import PEERS, TORCH_PYTHON, peers_available, peers_named
-from unetrt.errors import BadInput, ParityError, ShapeError, WorkerFailed
+from unetrt.benchmarks.peers.peers import (
+    PEERS,
+    TORCH_PYTHON,
+    open_peer,
+    peers_available,
+    peers_named,
+)
+from unetrt.errors import BadInput, ShapeError, WorkerFailed
+from unetrt.precision import Precision
 
 AVAILABLE = peers_available()
 
@@ -35,12 +41,6 @@ def needs(*names):
 def model(tmp_path_factory):
     pytest.importorskip("onnx")
     return tiny_unet(tmp_path_factory.mktemp("peers") / "tiny.onnx")
-
-
-@pytest.fixture(scope="module")
-def expected(model):
-    needs("onnxruntime")
-    return reference_answer(model, an_image())
 
 
 def test_every_peer_has_a_name_of_its_own_and_its_job_is_there():
@@ -98,36 +98,34 @@ def test_torch_may_live_with_another_interpreter(monkeypatch, tmp_path):
     assert reason == "needs a Python that runs: UNETRT_TORCH_PYTHON is /no-such-python"
 
 
-@pytest.mark.parametrize(
-    ("name", "computes_in"), [("onnxruntime", "float32"), ("openvino-f32", "float32")]
-)
-def test_a_peer_agrees_is_timed_and_says_how_it_is_configured(model, expected, name, computes_in):
-    needs(name)
-    with open_peers(peers_named([name]), model, an_image(), expected=expected) as opened:
-        assert opened.failures == {}
-        (peer,) = opened.candidates
-        turn = peer.time_runs(5)
-        assert peer.name == name
-        assert len(turn.host_ns) == 5
-        assert min(turn.host_ns) > 0
-        assert peer.info["computes_in"] == computes_in
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino-f32"])
+def test_a_peer_agrees_is_timed_and_says_how_it_is_configured(model, name):
+    needs("onnxruntime", name)
+    with open_peer(PEERS[0], model, an_image()) as bare:
+        reference = Reference("bare", bare.predict())
+    with open_peer(*peers_named([name]), model, an_image()) as peer:
+        runs = peer.time_runs(5)
+        assert (peer.name, peer.precision) == (name, Precision.FP32)
+        assert len(runs.host_ns) == 5
+        assert min(runs.host_ns) > 0
+        assert peer.info["computes_in"] == "float32"
         assert peer.info["configuration"]
         assert all(peer.info["versions"].values())
-        assert peer.parity["max_abs_diff"] <= 1e-4
-        assert peer.parity["labels_that_differ"] <= 0.01
+        agreement = check_agreement(peer, reference)
+        assert agreement.max_abs_diff <= 1e-4
+        assert agreement.labels_that_differ <= 0.01
 
 
-def test_an_idle_peer_leaves_the_cpu_to_the_others(model, expected):
-    names = ["onnxruntime", "openvino-f32"]
-    needs(*names)
-    with open_peers(peers_named(names), model, an_image(), expected=expected) as opened:
-        for peer in opened.candidates:
-            peer.time_runs(20)
-            pid = peer._worker._process.pid
-            before = cpu_seconds(pid)
-            time.sleep(0.5)
-            # Two threads that spin would take up to a second.
-            assert cpu_seconds(pid) - before <= 0.1, peer.name
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino-f32"])
+def test_an_idle_peer_leaves_the_cpu_to_the_others(model, name):
+    needs(name)
+    with open_peer(*peers_named([name]), model, an_image()) as peer:
+        peer.time_runs(20)
+        pid = peer._worker._process.pid
+        before = cpu_seconds(pid)
+        time.sleep(0.5)
+        # Two threads that spin would take up to a second.
+        assert cpu_seconds(pid) - before <= 0.1
 
 
 def cpu_seconds(pid):
@@ -135,74 +133,30 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_threads_are_passed_on(model, expected):
-    needs("openvino-f32")
-    peer = peers_named(["openvino-f32"])
-    with open_peers(peer, model, an_image(), expected=expected, threads=1) as opened:
-        assert opened.candidates[0].info["configuration"]["INFERENCE_NUM_THREADS"] == 1
+def test_a_file_s_own_precision_counts_where_it_is_the_coarser(model):
+    needs("onnxruntime")
+    with open_peer(PEERS[0], replace(model, precision="fp16"), an_image()) as peer:
+        assert (peer.info["computes_in"], peer.precision) == ("float32", Precision.FP16)
 
 
-def test_one_that_fails_and_one_that_disagrees_do_not_stop_the_others(model, expected, monkeypatch):
-    needs("onnxruntime", "openvino-f32")
-    own = peer_candidate.PeerCandidate.predict
-
-    def predict(self):
-        return own(self) + (0.01 if self.name == "openvino-f32" else 0)
-
-    monkeypatch.setattr(peer_candidate.PeerCandidate, "predict", predict)
-    # No GPU is asked for here, so that this one fails where there is one too.
-    broken = peers.Peer(name="broken", job="no_such_job")
-    chosen = (broken, *peers_named(["openvino-f32", "onnxruntime"]))
-    before = children()
-    with open_peers(chosen, model, an_image(), expected=expected) as opened:
-        assert [peer.name for peer in opened.candidates] == ["onnxruntime"]
-        assert "No module named" in opened.failures["broken"]
-        assert "openvino-f32 disagrees with ONNX Runtime" in opened.failures["openvino-f32"]
-        assert len(children() - before) == 1
-    assert children() == before
-
-
-def test_all_are_closed_when_the_measuring_fails(model, expected):
+def test_it_ends_when_the_measuring_fails(model):
     needs("onnxruntime")
     before = children()
-    with (
-        pytest.raises(RuntimeError, match="as said"),
-        open_peers(peers_named(["onnxruntime"]), model, an_image(), expected=expected),
-    ):
+    with pytest.raises(RuntimeError, match="as said"), open_peer(PEERS[0], model, an_image()):
         assert children() > before
         raise RuntimeError("as said")
     assert children() == before
 
 
-def test_an_answer_of_nothing_but_nan_or_of_another_shape_is_refused(model, expected, monkeypatch):
-    needs("onnxruntime")
-    with open_peer(PEERS[0], model, an_image()) as peer:
-        for answer, words in (
-            (np.full_like(expected, np.nan), "got a value off by nan"),
-            (expected[:, :, :-1], "gives another shape"),
-        ):
-            monkeypatch.setattr(peer, "predict", lambda answer=answer: answer)
-            with pytest.raises(ParityError, match=words):
-                peer.check(expected)
-
-
-def test_bfloat16_does_not_excuse_an_answer_in_the_middle_of_everything(model, expected):
-    needs("onnxruntime")
-    with open_peer(PEERS[0], model, an_image()) as peer:
-        peer.info["computes_in"] = "bfloat16"
-        peer.predict = lambda: np.full_like(expected, 2.0)
-        with pytest.raises(ParityError, match="onnxruntime disagrees"):
-            peer.check(expected)
-
-
-def test_a_flat_reference_is_no_reference(tmp_path):
-    needs("onnxruntime")
-    flat = tiny_unet(tmp_path / "flat.onnx", flat=True)
+def test_a_job_that_is_not_there_is_said(model):
+    before = children()
+    broken = peers.Peer(name="broken", job="no_such_job")
     with (
-        pytest.raises(ParityError, match="The reference's answer says nothing"),
-        open_peers((), flat, an_image()),
+        pytest.raises(WorkerFailed, match="broken died: .*No module named"),
+        open_peer(broken, model, an_image()),
     ):
         pytest.fail("opened")
+    assert children() == before
 
 
 def test_an_image_that_does_not_fit_is_refused_before_anything_starts(model):
@@ -217,7 +171,7 @@ def test_a_child_that_takes_too_long_to_open_is_a_failure(model):
     needs("onnxruntime")
     with (
         pytest.raises(WorkerFailed, match="onnxruntime was stopped"),
-        open_peer(PEERS[0], model, an_image(), limits=Limits(open_s=0.05)),
+        open_peer(PEERS[0], model, an_image(), open_s=0.05),
     ):
         pytest.fail("opened")
 

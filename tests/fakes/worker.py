@@ -1,4 +1,4 @@
-"""A child that answers, or misbehaves as its first argument says; no library, no network."""
+"""A child that replies, or misbehaves as its first argument says; no library, no network."""
 
 import json
 import os
@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 
-how, answers = sys.argv[1], int(sys.argv[sys.argv.index("--answers") + 1])
+how, replies = sys.argv[1], int(sys.argv[sys.argv.index("--replies") + 1])
 
 
 def say(text):
-    os.write(answers, (text + "\n").encode())
+    os.write(replies, (text + "\n").encode())
 
 
 sys.stdout.write("a library announces itself\n")
@@ -26,12 +26,12 @@ else:
     say(json.dumps({"opened": {"pid": os.getpid()}}))
 
 for line in sys.stdin:
-    question = json.loads(line)
-    if how == "answers":
-        say(json.dumps({question["do"]: {"host": [7] * question["count"]}}))
-    elif how == "answers slowly":
-        for part in ('{"turn": ', '{"host"', ": [1]}}\n"):
-            os.write(answers, part.encode())
+    request = json.loads(line)
+    if how == "replies":
+        say(json.dumps({request["do"]: {"host": [7] * request["count"]}}))
+    elif how == "replies slowly":
+        for part in ('{"time": ', '{"host"', ": [1]}}\n"):
+            os.write(replies, part.encode())
             time.sleep(0.2)
     elif how == "dies":
         sys.stdout.write("Segmentation fault, said the library\n")
@@ -40,13 +40,13 @@ for line in sys.stdin:
     elif how == "is killed":
         os.kill(os.getpid(), 9)
     elif how == "leaves a child behind":  # which holds its pipe open
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)"], pass_fds=[answers])
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(5)"], pass_fds=[replies])
         os._exit(4)
     elif how == "hangs":
         time.sleep(3600)
     elif how == "talks nonsense":
         say("Epoch 1/20 [=====>")
-    elif how == "answers another question":
-        say(json.dumps({"answer": "answer.npy"}))
+    elif how == "replies to another request":
+        say(json.dumps({"predict": "prediction.npy"}))
     elif how == "fails":
         say(json.dumps({"failed": "RuntimeError: out of memory"}))

@@ -22,12 +22,12 @@ __all__ = [
     "SCOPES",
     "USUAL",
     "Case",
-    "Cell",
-    "Wanted",
+    "MatrixSpec",
+    "RowSpec",
     "cases_of",
     "present_backends",
     "present_peers",
-    "wanted_here",
+    "spec_here",
 ]
 
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
@@ -46,12 +46,20 @@ N_CLASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One row to be: what is asked for, before anything is opened.
+class RowSpec:
+    """Name one row of the record before anything is opened.
 
     Attributes:
+        network: a skeleton's name.
+        side: height and width, in pixels.
+        batch: images at once.
+        precision: of the artifact; "tf32" is arithmetic on a float32 file.
         backend: of its row; a peer of one of our own names is called "... bare" there.
+        scope: "core" or "end_to_end".
         peer: the peer's own name; empty for a library of ours.
+
+    >>> RowSpec("article", 512, 1, "fp16", "tensorrt", "core").id
+    'article/fp16/tensorrt/1x512x512x1/core/serialised'
     """
 
     network: str
@@ -64,34 +72,43 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The id of its row in the record."""
+        """Return the id of the row in the record."""
         shape = f"{self.batch}x{self.side}x{self.side}x{CHANNELS}"
         return f"{self.network}/{self.precision}/{self.backend}/{shape}/{self.scope}/serialised"
+
+    @property
+    def network_key(self) -> str:
+        """Return the key of the network in the record."""
+        return f"{self.network}/{self.precision}/{self.batch}x{self.side}x{self.side}"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Cells of one network, size and batch: they take turns on the same input."""
+    """Collect the rows of one network, size and batch, which are timed on the same input."""
 
     network: str
     side: int
     batch: int
-    cells: tuple[Cell, ...]
+    rows: tuple[RowSpec, ...]
 
     @property
     def title(self) -> str:
-        """Its name in the progress."""
+        """Return its name in the progress."""
         return f"{self.network} {self.batch}x{self.side}x{self.side}x{CHANNELS}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is asked for; each in an order of importance, the first first.
+class MatrixSpec:
+    """Say what the matrix times; each in an order of importance, the first first.
 
     Attributes:
         backends: libraries of ours.
         peers: other tools, by name, each with the precisions that it is asked for.
-        sizes: None takes each network's own.
+        networks: skeletons' names.
+        sizes: heights and widths, in pixels; None takes each network's own.
+        batches: images at once.
+        precisions: of the artifacts.
+        scopes: "core", "end_to_end".
 
     Raises:
         BadInput: a network, size, batch or precision that the matrix does not have.
@@ -120,30 +137,30 @@ class Wanted:
                 raise BadInput(f"The matrix has no such {name}", got=numbers, expected="above 0")
 
 
-def cases_of(wanted: Wanted) -> list[Case]:
+def cases_of(spec: MatrixSpec) -> list[Case]:
     """Return the cases in an order of importance, so that what time allows is the best part.
 
     Batch 1 of every network and size before any larger batch: that is the latency of one image.
     """
     found = []
-    for batch, network in product(wanted.batches, wanted.networks):
-        sides = NETWORKS[network] if wanted.sizes is None else wanted.sizes
+    for batch, network in product(spec.batches, spec.networks):
+        sides = NETWORKS[network] if spec.sizes is None else spec.sizes
         for side in sides:
-            cells = tuple(
-                Cell(network, side, batch, *rest)
-                for precision in wanted.precisions
-                for rest in _ways(wanted, precision)
+            rows = tuple(
+                RowSpec(network, side, batch, *rest)
+                for precision in spec.precisions
+                for rest in _kinds(spec, precision)
             )
-            found.append(Case(network, side, batch, cells))
+            found.append(Case(network, side, batch, rows))
     return found
 
 
-def _ways(wanted: Wanted, precision: str) -> Iterator[tuple[str, str, str, str]]:
+def _kinds(spec: MatrixSpec, precision: str) -> Iterator[tuple[str, str, str, str]]:
     """Yield precision, backend, scope and peer; peers are timed as a core alone."""
-    for backend, scope in product(wanted.backends, wanted.scopes):
+    for backend, scope in product(spec.backends, spec.scopes):
         yield precision, backend, scope, ""
-    if "core" in wanted.scopes:
-        for name, precisions in wanted.peers.items():
+    if "core" in spec.scopes:
+        for name, precisions in spec.peers.items():
             if precision in precisions:
                 yield precision, f"{name} bare" if name in OURS else name, "core", name
 
@@ -165,7 +182,7 @@ GPU_BACKENDS = (*ENGINES, "onnxruntime-tensorrt", "onnxruntime-cuda")
 """Backends that compute on a GPU."""
 
 _ALSO_HALF = {"peer_onnxruntime", "peer_trtexec"}
-"""Jobs that take the float16 file too; Keras and torch make of the float32 one what they can."""
+"""Jobs that take the float16 file too; Keras and torch convert the float32 one themselves."""
 
 
 def present_backends() -> tuple[str, ...]:
@@ -192,12 +209,12 @@ def present_peers() -> dict[str, tuple[str, ...]]:
     }
 
 
-def wanted_here(*, backends: Sequence[str] | None = None, **narrowed: Any) -> Wanted:
+def spec_here(*, backends: Sequence[str] | None = None, **narrowed: Any) -> MatrixSpec:
     """Return all that this machine can measure, narrowed to what is named.
 
     Args:
         backends: libraries and peers by name; all that are here if None.
-        narrowed: fields of `Wanted`, None or empty for all of it.
+        narrowed: fields of `MatrixSpec`; None or empty for all of it.
 
     Raises:
         BadInput: something that the matrix or this machine does not have.
@@ -214,4 +231,4 @@ def wanted_here(*, backends: Sequence[str] | None = None, **narrowed: Any) -> Wa
         own = tuple(name for name in own if name in backends)
         peers = {name: asked for name, asked in peers.items() if name in backends}
     given = {name: tuple(chosen) for name, chosen in narrowed.items() if chosen}
-    return Wanted(backends=own, peers=peers, **given)
+    return MatrixSpec(backends=own, peers=peers, **given)

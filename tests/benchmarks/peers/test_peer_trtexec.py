@@ -1,4 +1,4 @@
-"""The trtexec job over a program that answers as trtexec does; nothing here says how fast it is."""
+"""The trtexec peer over a program that speaks as trtexec does; nothing here says how fast it is."""
 
 import os
 import sys
@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.tiny_unet import an_image, tiny_unet
-from unetrt.benchmarks.peers.open_peers import open_peer, open_peers
-from unetrt.benchmarks.peers.peers import peers_named
+from unetrt.benchmarks.peers.peers import open_peer, peers_named
 from unetrt.errors import WorkerFailed
 
 pytest.importorskip("onnx")
 
-# It copies the answer that the test left beside it, and times as many runs as were asked for.
+# It copies the output that the test left beside it, and times as many runs as were asked for.
 FAKE = """#!{python}
 import json, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -30,8 +29,8 @@ if "saveEngine" in options:
 if "exportOutput" in options:
     name, _, file = options["loadInputs"].partition(":")
     assert name == "image" and pathlib.Path(file).stat().st_size == 4 * 32 * 32
-    answer = (here / "answer.json").read_text()
-    pathlib.Path(options["exportOutput"]).write_text(answer)
+    output = (here / "output.json").read_text()
+    pathlib.Path(options["exportOutput"]).write_text(output)
 if "exportTimes" in options:
     runs = [
         {{"h2dMs": 0.25, "computeMs": 1.5, "d2hMs": 0.125, "latencyMs": 1.875 + k}}
@@ -57,26 +56,25 @@ def model(tmp_path):
 
 
 def expects(folder):
-    answer = np.random.default_rng(2).uniform(0, 1, (1, 32, 32, 2)).astype(np.float32)
-    values = ", ".join(map(str, answer.ravel().tolist()))
-    (folder / "answer.json").write_text(
+    output = np.random.default_rng(2).uniform(0, 1, (1, 32, 32, 2)).astype(np.float32)
+    values = ", ".join(map(str, output.ravel().tolist()))
+    (folder / "output.json").write_text(
         f'[{{"name": "probabilities", "dimensions": "1x32x32x2", "values": [{values}]}}]'
     )
-    return answer
+    return output
 
 
-TRTEXEC = peers_named(["trtexec"])
+TRTEXEC = peers_named(["trtexec"])[0]
 
 
-def test_its_answer_is_checked_and_its_times_are_by_its_own_clock(trtexec, model):
+def test_its_output_is_read_and_its_times_are_by_its_own_clock(trtexec, model):
     expected = expects(trtexec)
-    with open_peers(TRTEXEC, model, an_image(), expected=expected) as opened:
-        assert opened.failures == {}
-        (peer,) = opened.candidates
-        turn = peer.time_runs(3)
-    assert turn.host_ns == (1_875_000, 2_875_000, 3_875_000)
-    assert turn.stages_ns["compute"] == (1_500_000,) * 3
-    assert turn.stages_ns["copy_in"] == (250_000,) * 3
+    with open_peer(TRTEXEC, model, an_image()) as peer:
+        assert np.array_equal(peer.predict(), expected)
+        runs = peer.time_runs(3)
+    assert runs.host_ns == (1_875_000, 2_875_000, 3_875_000)
+    assert runs.stages_ns["compute"] == (1_500_000,) * 3
+    assert runs.stages_ns["copy_in"] == (250_000,) * 3
     assert peer.info["versions"] == {"trtexec": "v110400"}
     assert "not wall time" in peer.info["configuration"]["host_is"]
     build, *_, run = (trtexec / "calls.txt").read_text().splitlines()
@@ -86,14 +84,17 @@ def test_its_answer_is_checked_and_its_times_are_by_its_own_clock(trtexec, model
 
 def test_a_network_that_it_refuses_is_a_failure_in_its_words(trtexec, model):
     (trtexec / "refuse").touch()
-    with open_peers(TRTEXEC, model, an_image(), expected=expects(trtexec)) as opened:
-        assert "no implementation for node up1/upconv" in opened.failures["trtexec"]
+    with (
+        pytest.raises(WorkerFailed, match="no implementation for node up1/upconv"),
+        open_peer(TRTEXEC, model, an_image()),
+    ):
+        pytest.fail("opened")
 
 
 def test_fewer_runs_than_asked_for_are_no_measurement(trtexec, model):
     (trtexec / "few").touch()
     with (
-        open_peer(TRTEXEC[0], model, an_image()) as peer,
+        open_peer(TRTEXEC, model, an_image()) as peer,
         pytest.raises(WorkerFailed, match="trtexec timed 2 runs of 3"),
     ):
         peer.time_runs(3)

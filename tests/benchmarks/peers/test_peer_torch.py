@@ -7,8 +7,9 @@ import pytest
 
 from tests.benchmarks.tiny_unet import an_image, tiny_unet
 from unetrt.artifacts import OnnxModel
-from unetrt.benchmarks.peers.open_peers import open_peers
-from unetrt.benchmarks.peers.peers import peers_available, peers_named
+from unetrt.benchmarks.agreement import Reference, check_agreement
+from unetrt.benchmarks.peers.peers import open_peer, peers_available, peers_named
+from unetrt.errors import WorkerFailed
 from unetrt.tensors import TensorSpec
 
 onnx = pytest.importorskip("onnx")
@@ -24,32 +25,44 @@ def model(tmp_path_factory):
     return tiny_unet(tmp_path_factory.mktemp("torch") / "tiny.onnx")
 
 
+def agreement(name, model, image):
+    """Compare a peer with bare ONNX Runtime; return how it agrees, a few runs, and its info."""
+    with open_peer(*peers_named(["onnxruntime"]), model, image) as bare:
+        reference = Reference(bare.name, bare.predict())
+    with open_peer(*peers_named([name]), model, image) as peer:
+        return check_agreement(peer, reference), peer.time_runs(2), peer.info
+
+
+def refusal(model, image):
+    with (
+        pytest.raises(WorkerFailed) as error,
+        open_peer(*peers_named(["torch-eager-fp32"]), model, image),
+    ):
+        pytest.fail("opened")
+    return str(error.value)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_torch_runs_the_same_network_and_weights(model, precision):
-    name = f"torch-eager-{precision}"
-    with open_peers(peers_named([name]), model, an_image()) as opened:
-        assert opened.failures == {}
-        assert len(opened.candidates[0].time_runs(2).host_ns) == 2
-        assert opened.candidates[0].info["configuration"]["memory_format"] == "channels_last"
+    _, runs, info = agreement(f"torch-eager-{precision}", model, an_image())
+    assert len(runs.host_ns) == 2
+    assert info["configuration"]["memory_format"] == "channels_last"
 
 
 def test_torch_names_the_node_that_it_does_not_know(tmp_path):
     strange = tiny_unet(tmp_path / "strange.onnx", extra_node="Softsign")
-    with open_peers(peers_named(["torch-eager-fp32"]), strange, an_image()) as opened:
-        assert "got a node Softsign" in opened.failures["torch-eager-fp32"]
+    assert "got a node Softsign" in refusal(strange, an_image())
 
 
 @pytest.mark.slow
 def test_torch_compiles_it(model):
-    names = ["torch-compile-fp32"]
-    with open_peers(peers_named(names), model, an_image()) as opened:
-        assert opened.failures == {}
-        assert opened.candidates[0].time_runs(2).host_ns
+    _, runs, _ = agreement("torch-compile-fp32", model, an_image())
+    assert runs.host_ns
 
 
-def graph_of(path, nodes, constants, answer):
+def graph_of(path, nodes, constants, output):
     """Nodes between the tensors x [1, 3, 8, 8] and y."""
-    shapes = {"x": (1, 3, 8, 8), "y": answer}
+    shapes = {"x": (1, 3, 8, 8), "y": output}
     ends = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
         for name, shape in shapes.items()
@@ -111,10 +124,9 @@ def test_the_operators_give_what_onnx_runtime_gives(tmp_path):
     nodes = [make(*ends) for make, ends in zip(CHAIN, pairwise(names), strict=True)]
     model = graph_of(tmp_path / "chain.onnx", nodes, CONSTANTS, (1, 3, 14, 12))
     image = np.random.default_rng(3).normal(size=(1, 3, 8, 8)).astype(np.float32)
-    with open_peers(peers_named(["torch-eager-fp32"]), model, image) as opened:
-        assert opened.failures == {}
-        # A value that float16 rounds the other way is a thousandth off before the last layers.
-        assert opened.candidates[0].parity["max_abs_diff"] <= 1e-4
+    found, _, _ = agreement("torch-eager-fp32", model, image)
+    # A value that float16 rounds the other way is a thousandth off before the last layers.
+    assert found.max_abs_diff <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -136,5 +148,4 @@ def test_attributes_that_it_does_not_know_are_refused_not_guessed(
 ):
     model = graph_of(tmp_path / "one.onnx", [make("x", "y")], constants, shape)
     image = np.random.default_rng(3).normal(size=(1, 3, 8, 8)).astype(np.float32)
-    with open_peers(peers_named(["torch-eager-fp32"]), model, image) as opened:
-        assert words in opened.failures["torch-eager-fp32"]
+    assert words in refusal(model, image)
