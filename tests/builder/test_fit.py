@@ -14,7 +14,7 @@ from unetrt.errors import BadInput, DataError, UnsupportedModel
 
 pytestmark = pytest.mark.tf
 
-TINY = {"shape": (None, None, 1), "filters": (4, 8), "bottleneck": 8, "normalization": "batch"}
+TINY = {"shape": (None, None, 1), "filters": (4,), "bottleneck": 8, "normalization": "batch"}
 
 
 def tiny(discs, **fields):
@@ -111,14 +111,14 @@ def test_averages_are_validated_and_kept_while_training_goes_on_with_raw_weights
 
 
 def test_deep_supervision_learns_and_leaves_no_heads(keras, discs):
-    result = trained(keras, discs, deep_supervision=1, epochs=2)
+    result = trained(keras, discs, network={"filters": (4, 8)}, deep_supervision=1, epochs=2)
     assert result.best.val_dice > 0.8
     assert len(result.model.outputs) == 1
     assert not [layer.name for layer in result.model.layers if "supervision" in layer.name]
 
 
 def test_an_unpadded_network_learns_with_its_inner_blocks_judged(keras, discs):
-    network = {"padding": "valid", "upsampling_kernel": 2}
+    network = {"padding": "valid", "upsampling_kernel": 2, "filters": (4, 8)}
     result = trained(keras, discs, network=network, deep_supervision=1)
     assert result.spec.crop >= 32
     assert result.best.val_dice > 0.5
@@ -135,7 +135,8 @@ def test_a_crop_that_the_network_cannot_take_is_rounded_up_and_said(keras, discs
 
     said = []
     spec = TrainSpec(epochs=1, crop=30, batch=2)
-    result = fit(tiny(discs), discs, spec, on_step=said.append)
+    network = tiny(discs, filters=(4, 8))
+    result = fit(network, discs, spec, on_step=said.append)
     assert result.spec.crop == 32
     assert said[0] == "crops of 32 pixels, not 30, which the network cannot take"
 

@@ -25,7 +25,7 @@ def demo(tmp_path_factory):
     base = tmp_path_factory.mktemp("demo")
     data = write_folder(base / "<i>discs", sizes=((48, 56), (70, 40), (64, 64), (90, 90)))
     out = base / "out"
-    words = ["demo", "--data", data, "--out", out, "--minutes", "0.3", "--json"]
+    words = ["demo", "--data", data, "--out", out, "--minutes", "0.05", "--json"]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     return out, json.loads(result.stdout)

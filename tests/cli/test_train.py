@@ -2,8 +2,13 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
+
+from tests.conftest import write_folder
+from tests.jobs.command_line import run_cli
 
 pytestmark = pytest.mark.tf
 
@@ -14,19 +19,26 @@ def plain(text):
     return re.sub(r"\s+", " ", text)
 
 
-@pytest.fixture
-def unfinished(unetrt, disc_folder, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
     """A run that was interrupted after its last epoch."""
     from unetrt.builder.run_folder import Record
 
     def killed(_self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Record, "finish", killed)
-    done = unetrt("train", disc_folder, "--out", tmp_path / "run", *QUICK)
-    assert done.exit_code == 130
-    monkeypatch.undo()
-    return tmp_path / "run"
+    folder = tmp_path_factory.mktemp("stopped")
+    data, run = write_folder(folder / "discs"), folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Record, "finish", killed)
+        assert run_cli("train", data, "--out", run, *QUICK).exit_code == 130
+    return run
+
+
+@pytest.fixture
+def unfinished(stopped, tmp_path):
+    """A copy of it."""
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
 
 
 def test_the_data_and_the_plan_are_shown_and_the_crop_that_is_taken(unetrt, disc_folder, tmp_path):
