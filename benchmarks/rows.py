@@ -21,7 +21,14 @@ _NO_PARITY = {"reference": "none", "max_abs_diff": None, "labels_that_differ": N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Describe a candidate; the attributes are those of `Row`."""
+    """Describe a candidate; see `Row` for the attributes.
+
+    >>> Facts(
+    ...     network="article", precision="fp16", backend="openvino", device="CPU",
+    ...     computes_in="float32",
+    ... ).peer
+    False
+    """
 
     network: str
     precision: str
@@ -63,7 +70,6 @@ def row_of(
     *,
     scope: str,
     mode: Mode,
-    rebuild: int = 0,
     roofline: dict[str, float] | None = None,
 ) -> Row:
     """Make the row of a record; a percentile is there if the samples are enough for it.
@@ -74,7 +80,6 @@ def row_of(
         timed_input: uint8 pixels [batch, height, width, channels] that it ran on.
         scope: "core" or "end_to_end".
         mode: how runs followed each other.
-        rebuild: number of the build, from 0.
         roofline: {"attainable_ns", "share"}, where known.
     """
     batch, height, width, channels = timed_input.shape
@@ -97,7 +102,6 @@ def row_of(
         artifact=facts.artifact,
         input=timed_input.to_json(),
         parity=_NO_PARITY if agreement is None else agreement.to_json(),
-        rebuild=rebuild,
         samples_ns={"host": samples.host_ns, **samples.stages_ns},
         warmup_ns=samples.warmup_ns,
         windows=samples.windows,

@@ -343,12 +343,7 @@ def summarize(samples: Samples) -> Latency:
         >>> latency.p50_ms, latency.p90_ms, latency.max_ms
         (2.0, None, 6.0)
     """
-    return summarize_ns(samples.host_ns)
-
-
-def summarize_ns(latency_ns: Sequence[int]) -> Latency:
-    """Summarise nanoseconds."""
-    ms = np.asarray(latency_ns) / 1e6
+    ms = np.asarray(samples.host_ns) / 1e6
     p90, p99, p999 = (
         float(np.percentile(ms, p)) if ms.size >= fewest_samples(p) else None for p in PERCENTILES
     )

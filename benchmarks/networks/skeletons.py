@@ -1,4 +1,4 @@
-"""Fill networks that ship without weights: which weights there are, and random ones that suit."""
+"""Fill networks that ship without weights with random ones that suit."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ _BIAS = 0.05
 """Deviation of the biases: small beside values of about 1, and not zero, so that none is lost."""
 
 _LARGEST = 127
-"""Of int8 when it is symmetric."""
+"""The largest int8 where it is symmetric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A weight that is wanted: an input of the skeleton, `data_type` in ONNX's numbers.
+    """Describe a weight that a skeleton lacks.
 
-    `shape` is that of an ONNX kernel: [out, in / group, height, width], of a transposed
-    convolution [in, out / group, height, width]; of all others [out].
+    Attributes:
+        name: of the skeleton's input.
+        data_type: in ONNX's numbers.
+        shape: of a kernel [out, in / group, height, width], of a transposed convolution
+            [in, out / group, height, width]; of all others [out].
     """
 
     name: str
@@ -44,7 +47,7 @@ class Slot:
 
 @dataclass(slots=True)
 class Convolution:
-    """A convolution's weights, and what tells how large they should be.
+    """Describe a convolution's weights, and what tells how large they should be.
 
     Attributes:
         kernel, bias: as they are; the bias may be missing.
@@ -65,12 +68,12 @@ class Convolution:
 
     @property
     def channel_axis(self) -> int:
-        """The kernel's axis of output channels."""
+        """Return the kernel's axis of output channels."""
         return 1 if self.transposed else 0
 
     @property
     def slots(self) -> Iterator[tuple[str, Slot]]:
-        """Those there are, by the attribute's name."""
+        """Yield those there are, by the attribute's name."""
         for part in ("kernel", "bias", "scale", "zero"):
             slot = getattr(self, part)
             if slot is not None:
@@ -173,14 +176,18 @@ FOLDER = Path(__file__).parent
 """Holds NETWORK.PRECISION.onnx."""
 
 ABOUT = "unetrt.skeleton"
-"""The key in a skeleton's metadata: what the sidecar of a filled one says, as JSON."""
+"""Key in a skeleton's metadata of what the sidecar of a filled one says, as JSON."""
 
 CARRIED = ("precision", "bytes_per_pixel")
-"""Fields of OnnxModel that a skeleton says and the filled network takes over."""
+"""Fields of OnnxModel that the filled network takes over from a skeleton."""
 
 
 def skeletons() -> dict[str, tuple[str, ...]]:
-    """Return the networks there are, each with its precisions."""
+    """Return the networks there are, each with its precisions.
+
+    >>> skeletons()["article"]
+    ('bf16', 'fp16', 'fp32', 'int8')
+    """
     found: dict[str, tuple[str, ...]] = {}
     for file in sorted(FOLDER.glob("*.*.onnx")):
         network, precision, _ = file.name.split(".")
@@ -199,13 +206,22 @@ def fill_skeleton(
     n_classes: int = 2,
     seed: int = 0,
 ) -> OnnxModel:
-    """Write the network `name` to `path`, with random weights, as an ONNX file with its sidecar.
+    """Write a network with random weights as an ONNX file with its sidecar.
 
     Input: float32 [batch, height, width, channels], pixels of 0 to 255. Output: float32
     probabilities [batch, height, width, n_classes], less the margin of a network without padding.
-    Height and width are free where they are None; batch always is. The weights of one seed are
-    the same in every precision, but for its rounding: He-normal, so that values keep their size
-    from layer to layer and stay far inside of float16's range.
+    The weights of one seed are the same in every precision, but for its rounding: He-normal, so
+    that values keep their size from layer to layer and stay far inside of float16's range.
+
+    Args:
+        name: of `skeletons`: "article", "paper" or "small".
+        path: of the file.
+        precision: of `skeletons`.
+        height: in pixels; free if None, as the batch always is.
+        width: likewise.
+        channels: of the pixels.
+        n_classes: background included.
+        seed: of the weights.
 
     Raises:
         BadInput: no such network or precision; fewer than one channel or two classes.
@@ -213,6 +229,10 @@ def fill_skeleton(
         ArtifactError: the skeleton is not what unetrt wrote.
         MissingDependency: onnx is not installed.
         OutputError: `path` cannot be written.
+
+    Example:
+        >>> fill_skeleton("small", Path("small.onnx"), height=64, width=64).outputs[0].shape
+        ('batch', 64, 64, 2)
     """
     source = _find(name, precision)
     if channels < 1 or n_classes < 2:  # noqa: PLR2004
@@ -232,11 +252,11 @@ def fill_skeleton(
                 expected=str(sizes),
                 hint="the nearest that work: " + " and ".join(map(str, sizes.nearest(side))),
             )
-    (image, answer), slots = _ends(model.graph), slots_of(model.graph)
+    (image, output), slots = _ends(model.graph), slots_of(model.graph)
     resize(slots, channels=channels, n_classes=n_classes)
     _set_shape(image, (height, width, channels))
     inner = (None if side is None else side - 2 * sizes.margin for side in (height, width))
-    _set_shape(answer, (*inner, n_classes))
+    _set_shape(output, (*inner, n_classes))
     del model.graph.input[1:], model.metadata_props[:]
 
     def content(temporary: Path) -> None:
@@ -254,7 +274,7 @@ def fill_skeleton(
         made_with=about["made_with"]
         | {"seed": seed, "channels": channels, "unetrt": vendor.version("unetrt")},
         inputs=(_tensor_spec(onnx, image, about["layout"]),),
-        outputs=(_tensor_spec(onnx, answer, about["layout"]),),
+        outputs=(_tensor_spec(onnx, output, about["layout"]),),
         receptive_field=ReceptiveField.from_json(about["receptive_field"]),
         **{field: about[field] for field in CARRIED},
     )
@@ -286,7 +306,7 @@ def _read(source: Path) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _ends(graph: Any) -> tuple[Any, Any]:
-    """Return the image and the answer; all inputs after the first are weights."""
+    """Return image and output; all inputs after the first are weights."""
     return graph.input[0], graph.output[0]
 
 

@@ -1,1 +1,1 @@
-"""Other tools on the same network, each in a process of its own."""
+"""Time other tools on the same network, each in a process of its own."""

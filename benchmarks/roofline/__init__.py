@@ -1,1 +1,1 @@
-"""What a network must cost, layer by layer, and what the machine can do."""
+"""Compare the time of networks and layers with the best that the machine could do."""

@@ -1,4 +1,4 @@
-"""Measure what a machine can do at best: how fast it multiplies, how fast it copies."""
+"""Measure a machine's ceilings: how fast it multiplies, and how fast it copies, at best."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _best_s(call: Callable[[], object]) -> float:
 
 
 Build = Callable[[OnnxModel, Path], Engine]
-"""Makes an engine; convert's, which benchmarks do not know."""
+"""Makes an engine; convert's, which the benchmarks do not import."""
 
 _GPU_SIDE = 8192
 _COPY_SHAPE = (1, 64, 2048, 2048)
@@ -147,7 +147,7 @@ def measure_gpu(build: Build | None) -> tuple[dict[str, float], float, str] | st
 
 
 def _by_torch(torch: Any) -> tuple[dict[str, float], float, str]:
-    """Float32 is measured with TF32 off, and on as "tf32"."""
+    """Measure by cuBLAS; float32 with TF32 off, and on as "tf32"."""
     before = torch.backends.cuda.matmul.allow_tf32
     found = {}
     try:
@@ -216,12 +216,12 @@ def _said(products: str, copies: str) -> str:
 _FORMAT = 1
 
 _BUSY = 0.5
-"""Of the cores: what would have been measured is what was left."""
+"""Load of the cores at which a measurement would tell only what was left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The most that a machine was seen to do.
+    """Hold the most that a machine was seen to do.
 
     Attributes:
         flops_per_s: of a large matrix product, by NumPy's name of the type it computes in, or
@@ -229,7 +229,10 @@ class Ceilings:
         bytes_per_s: read and written, by a copy of a large array.
         how: what measured them, in words.
         device: the GPU's name, or the CPU's and its cores.
-        made: when, ISO 8601.
+        made: ISO 8601 time of the measurement.
+
+    >>> Ceilings({"float32": 1e12}, 1e11, "NumPy", "a CPU, 2 cores", "2026-01-01").to_json()["how"]
+    'NumPy; measured 2026-01-01'
     """
 
     flops_per_s: Mapping[str, float]
@@ -248,46 +251,37 @@ class Ceilings:
         }
 
 
-def ceilings_of(
-    device: str, build: Build | None = None, *, again: bool = False
-) -> tuple[Ceilings | None, str]:
-    """Return the ceilings of "cpu" or "gpu" of this machine, and what to say of them.
+def ceilings_of(device: str, build: Build | None = None) -> tuple[Ceilings | None, str]:
+    """Return the ceilings of this machine, and a sentence about them.
 
-    They come from the cache, unless `again`; else they are measured, which takes seconds, and
-    kept, unless the CPU was at work on something else. None, and why, where nothing here can
-    measure them.
+    They come from the cache, if they are there; else they are measured, which takes seconds, and
+    kept, unless the CPU was at work on something else.
+
+    Args:
+        device: "cpu" or "gpu".
+        build: makes engines, for a GPU without PyTorch.
+
+    Returns:
+        None, and the reason, where nothing here can measure them.
     """
     name = _device_name(device)
     if name is None:
         return None, "ceilings not measured: there is no NVIDIA GPU"
     file = machine_file("ceilings", name)
-    kept = None if again else _read(file)
+    kept = _read(file)
     if kept is not None:
         return kept, f"ceilings measured {kept.made[:10]}, kept in {file}"
     load = _load() if device == "cpu" else 0.0
-    found, reason = measure_ceilings(device, name, build)
-    if found is None:
-        return None, f"ceilings not measured: {reason}"
+    measured = measure_cpu() if device == "cpu" else measure_gpu(build)
+    if isinstance(measured, str):
+        return None, f"ceilings not measured: {measured}"
+    flops_per_s, bytes_per_s, how = measured
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    found = Ceilings(flops_per_s, bytes_per_s, how, name, made)
     if load > _BUSY:
         return found, f"ceilings measured on a busy CPU ({load:.0%} of its cores), and not kept"
     text = json.dumps({"format": _FORMAT, **asdict(found)}, indent=1)
     return found, write_cache(file, text.encode()) or f"ceilings measured now, kept in {file}"
-
-
-def measure_ceilings(
-    device: str, name: str, build: Build | None = None
-) -> tuple[Ceilings | None, str]:
-    """Measure the ceilings of "cpu" or "gpu", named `name`; None, and why, where nothing here can.
-
-    A GPU is measured by PyTorch where it is installed; else by engines of one node each, if
-    `build` is given.
-    """
-    found = measure_cpu() if device == "cpu" else measure_gpu(build)
-    if isinstance(found, str):
-        return None, found
-    flops_per_s, bytes_per_s, how = found
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    return Ceilings(flops_per_s, bytes_per_s, how, name, made), ""
 
 
 def _device_name(device: str) -> str | None:
@@ -305,7 +299,7 @@ def _load() -> float:
 
 
 def _read(file: Path) -> Ceilings | None:
-    """Return what was kept; None where it is damaged or of another version."""
+    """Return the ceilings of a file; None where it is damaged or of another version."""
     try:
         kept = json.loads(read_cache(file))
         if kept.pop("format") != _FORMAT:

@@ -141,13 +141,13 @@ _COMPILED = re.compile(r"_myl\d+_\d+$")
 
 @dataclass(frozen=True, slots=True)
 class EngineShares:
-    """Shares of the time in all layers, which add up to 1.
+    """Hold shares of the time in all layers, which add up to 1.
 
     Attributes:
         kinds: "convolutions", "transposed convolutions", "matrix products", "copies",
             "reformats", "others", and several joined by " and " where one layer does both.
         blocks: of Keras; "down1, down2" of a layer that is of both, "" of one of none.
-        runs: of which the medians were taken.
+        runs: whose medians were taken.
     """
 
     kinds: dict[str, float]
@@ -180,8 +180,10 @@ def engine_shares(
 ) -> EngineShares:
     """Share out the time of an engine's layers, of which each is the median of its runs.
 
-    `times_ms` holds each layer's times by its name, from `profile_engine`, and `kinds_of_nodes`
-    is what `operators` says of the ONNX file that the engine was built from.
+    Args:
+        layers: of the engine, from `profile_engine`.
+        times_ms: each layer's milliseconds by its name, from `profile_engine`.
+        kinds_of_nodes: from `operators`, of the ONNX file that the engine was built from.
 
     Raises:
         CheckFailed: the profiler timed nothing, or nothing that the inspector knows.

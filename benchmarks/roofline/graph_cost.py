@@ -1,4 +1,4 @@
-"""Read off a graph what its layers cost at least: operations and bytes."""
+"""Count what the layers of a graph cost at least: operations and bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,14 @@ _FREE = ("batch", "height", "width")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor: its shape, NumPy's name of its type, and whether the file holds it."""
+    """Describe a tensor of a graph.
+
+    Attributes:
+        shape: whole numbers.
+        dtype: NumPy's name.
+        itemsize: bytes of one number.
+        constant: whether the file holds it.
+    """
 
     shape: tuple[int, ...]
     dtype: str
@@ -37,7 +44,7 @@ class Value:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the whole tensor."""
+        """Return the bytes of the whole tensor."""
         return prod(self.shape) * self.itemsize
 
 
@@ -86,7 +93,7 @@ def shaped_graph(
 
 
 def _weights_as_inputs(onnx: Any, graph: Any) -> None:
-    """Leave large weights' shapes and types only: shape inference would copy all of them."""
+    """Reduce large weights to shape and type: shape inference would copy all of them."""
     large = [t for t in graph.initializer if prod(t.dims) > _SMALL or t.external_data]
     small = [t for t in graph.initializer if not (prod(t.dims) > _SMALL or t.external_data)]
     graph.input.extend(
@@ -119,7 +126,7 @@ _POINTWISE = {
 }  # fmt: skip
 
 _RETYPES = {"Cast", "QuantizeLinear"}
-"""What any layer can do with its output."""
+"""Nodes that any layer can do with its output."""
 
 _ASKS_SIZES = {"Shape", "Size"}
 
@@ -128,7 +135,7 @@ _MOVES_NOTHING = {"DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """A node with what is fused into it.
+    """Count the cost of a node with what is fused into it.
 
     Attributes:
         name: of its first node, or of its output: the Keras layer's, where the graph has its names.
@@ -136,7 +143,7 @@ class LayerCost:
         op: ONNX's name of the first node's kind.
         computes_in: NumPy's name of the type of its weights, else of its output: "float16".
         flops: operations; a multiply-add counts twice. 0 but for products.
-        bytes_read, bytes_written: as the module says; weights are read.
+        bytes_read, bytes_written: of memory; weights are read.
         shapes: of the first node's inputs in its order, and of its output.
         fused: kinds of the nodes that it swallows, in order.
     """
@@ -153,13 +160,13 @@ class LayerCost:
 
     @property
     def nbytes(self) -> int:
-        """Bytes read and written."""
+        """Return the bytes read and written."""
         return self.bytes_read + self.bytes_written
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """The layers of a network at one size, in the graph's order."""
+    """Collect the layers of a network at one size, in the graph's order."""
 
     precision: str
     batch: int
@@ -170,25 +177,21 @@ class NetworkCost:
 
     @property
     def flops(self) -> int:
-        """Operations of one run."""
+        """Return the operations of one run."""
         return sum(layer.flops for layer in self.layers)
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all layers move, one by one."""
+        """Return the bytes that all layers move, one by one."""
         return sum(layer.nbytes for layer in self.layers)
-
-    @property
-    def blocks(self) -> dict[str, tuple[LayerCost, ...]]:
-        """The layers of each Keras block, in the graph's order."""
-        found: dict[str, tuple[LayerCost, ...]] = {}
-        for layer in self.layers:
-            found[layer.block] = (*found.get(layer.block, ()), layer)
-        return found
 
 
 def block_of(name: str) -> str:
-    """Return the Keras block of a layer by its name: `down2` of `down2/conv1`."""
+    """Return the Keras block of a layer by its name.
+
+    >>> block_of("down2/conv1")
+    'down2'
+    """
     return name.partition("/")[0]
 
 
@@ -213,7 +216,7 @@ def node_cost(node: Any, values: dict[str, Value]) -> LayerCost:
 
 
 class _Reader:
-    """Walks a graph once; each node becomes a layer, part of one, or nothing."""
+    """Walk a graph once; each node becomes a layer, part of one, or nothing."""
 
     def __init__(self, nodes: list[Any], outputs: set[str], values: dict[str, Value]) -> None:
         self._nodes = nodes
@@ -243,7 +246,7 @@ class _Reader:
         return tuple(self._found)
 
     def _known_beforehand(self, node: Any) -> None:
-        """Take what a node of constants makes for one: it is computed when the network is built."""
+        """Mark the output of a node of constants as constant: it is computed at build time."""
         for name in filter(None, node.output):
             self._values[name] = replace(self._values[name], constant=True)
         if node.op_type in _MOVES_NOTHING:
@@ -260,7 +263,7 @@ class _Reader:
         self._made_in.update((name, host) for name in node.output if name)
 
     def _takes(self, name: str, node: Any) -> bool:
-        """Whether the layer that makes `name` can compute `node` on the way out."""
+        """Tell whether the layer that makes `name` can compute `node` on the way out."""
         if self._reads[name] != 1 or name in self._outputs or name not in self._made_in:
             return False
         host = self._found[self._made_in[name]]
@@ -310,7 +313,7 @@ class _Reader:
         return sum(self._values[name].nbytes for name in node.output if name)
 
     def _source(self, name: str) -> Value | None:
-        """Return what is read where a node reads `name`; None of an input left out."""
+        """Return the tensor that is read where a node reads `name`; None of an input left out."""
         while name in self._alias:
             name = self._alias[name]
         return self._values.get(name)

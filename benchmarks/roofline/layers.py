@@ -32,13 +32,13 @@ Opener = Callable[[OnnxModel], Session]
 
 @dataclass(frozen=True, slots=True)
 class OneLayer:
-    """A convolution as it stands in the network, and the others of the same shapes.
+    """Describe a convolution as it stands in the network, and the others of the same shapes.
 
     Attributes:
-        cost: what it costs on its own, nothing fused.
+        cost: on its own, nothing fused.
         node: its NodeProto.
         values: of its inputs and its output.
-        also: the names of the layers that it stands for besides its own.
+        also: names of the other layers that it stands for.
     """
 
     cost: LayerCost
@@ -49,10 +49,10 @@ class OneLayer:
 
 @dataclass(frozen=True, slots=True)
 class LayerTime:
-    """What a layer on its own took, in nanoseconds.
+    """Hold the times of a layer on its own, in nanoseconds.
 
     Attributes:
-        layer: which.
+        layer: that was run.
         precision: FP32 or FP16, of its tensors.
         samples_ns: of each run: by the device's events where it has them, else by the host.
         failure: why there are none, if so.
@@ -65,11 +65,11 @@ class LayerTime:
 
     @property
     def median_ns(self) -> float | None:
-        """The median; None of a layer that did not run."""
+        """Return the median; None of a layer that did not run."""
         return statistics.median(self.samples_ns) if self.samples_ns else None
 
     def limit(self, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None) -> LayerLimit:
-        """Hold it against the machine's ceilings; see `roofline`."""
+        """Compare it with the machine's ceilings; see `roofline`."""
         return layer_limit(self.layer.cost, ceilings, computes_in)
 
     def share(
@@ -144,12 +144,19 @@ def measure_layers(
     cut: Sequence[OneLayer],
     open_layer: Opener,
     folder: Path,
-    plan: MeasureSpec | None = None,
+    spec: MeasureSpec | None = None,
     on_layer: Callable[[str], None] = lambda _line: None,
 ) -> Iterator[LayerTime]:
     """Yield the times of each layer, as soon as it has them; its file is left in `folder`.
 
-    A layer that cannot be opened or run is a result that says why.
+    A layer that cannot be opened or run is a result with its reason.
+
+    Args:
+        cut: from `cut_layers`.
+        open_layer: opens a layer's file.
+        folder: for the files.
+        spec: how often each runs.
+        on_layer: called with the name of each layer before it runs.
     """
     for number, layer in enumerate(cut):
         precision = Precision.from_numpy(layer.cost.computes_in)
@@ -157,14 +164,14 @@ def measure_layers(
         file = folder / f"{number:02}-{layer.cost.name.replace('/', '-')}.{precision}.onnx"
         try:
             with open_layer(write_node(layer.node, layer.values, file)) as session:
-                samples = _timed(session, layer.cost.name, plan or MeasureSpec())
+                samples = _timed(session, layer.cost.name, spec or MeasureSpec())
         except UnetrtError as error:
             yield LayerTime(layer, precision, (), str(error))
         else:
             yield LayerTime(layer, precision, samples)
 
 
-def _timed(session: Session, name: str, plan: MeasureSpec) -> tuple[int, ...]:
+def _timed(session: Session, name: str, spec: MeasureSpec) -> tuple[int, ...]:
     with closing(BoundCandidate(name, session, random_tensors(session.inputs))) as candidate:
-        taken = measure([candidate], plan)[name]
+        taken = measure([candidate], spec)[name]
     return taken.stages_ns.get("compute", taken.host_ns)

@@ -1,4 +1,4 @@
-"""ONNX files of one node: a layer of a network on its own."""
+"""Write ONNX files of one node: a layer of a network on its own."""
 
 from __future__ import annotations
 

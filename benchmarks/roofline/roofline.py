@@ -1,4 +1,4 @@
-"""What a machine could do at best with a network: each layer at the larger of its two limits.
+"""Bound the time of a network on a machine: each layer at the larger of its two limits.
 
 Williams et al., 2009, "Roofline: an insightful visual performance model for multicore
 architectures". A network's floor counts what no engine can leave out, its convolutions and matrix
@@ -25,7 +25,7 @@ __all__ = ["LayerLimit", "Roofline", "layer_limit", "roofline"]
 
 @dataclass(frozen=True, slots=True)
 class LayerLimit:
-    """A layer and the least time for it.
+    """Hold a layer and the least time for it.
 
     Attributes:
         attainable_ns: flops / peak or bytes / bandwidth, whichever is more; None where the peak of
@@ -51,33 +51,29 @@ class LayerLimit:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """The limits of a network's layers, in the graph's order."""
+    """Hold the limits of a network's layers, in the graph's order.
+
+    Attributes:
+        cost: of the network.
+        limits: of its layers.
+    """
 
     cost: NetworkCost
     limits: tuple[LayerLimit, ...]
 
     @property
     def attainable_ns(self) -> float | None:
-        """The network's floor: its convolutions and matrix products, one after another."""
+        """Return the network's floor: its convolutions and matrix products, one after another."""
         return _total([limit for limit in self.limits if limit.layer.flops])
 
     @property
-    def moves_ns(self) -> float | None:
-        """What its other layers would take, were none of them fused or elided."""
-        return _total([limit for limit in self.limits if not limit.layer.flops])
-
-    @property
     def blocks_ns(self) -> dict[str, float | None]:
-        """The floor of each Keras block that has convolutions, in the graph's order."""
+        """Return the floor of each Keras block that has convolutions, in the graph's order."""
         found: dict[str, list[LayerLimit]] = {}
         for limit in self.limits:
             if limit.layer.flops:
                 found.setdefault(limit.layer.block, []).append(limit)
         return {block: _total(limits) for block, limits in found.items()}
-
-    def share(self, measured_ns: float) -> float | None:
-        """Return the attained share of the floor of a run that took `measured_ns`."""
-        return None if self.attainable_ns is None else self.attainable_ns / measured_ns
 
     def to_json(self) -> dict[str, Any]:
         """Return the network's entry of the benchmark's record."""
@@ -97,10 +93,21 @@ class Roofline:
 def roofline(
     cost: NetworkCost, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None
 ) -> Roofline:
-    """Hold each layer against the machine's ceilings.
+    """Compare each layer with the machine's ceilings.
 
-    `computes_in` says which type the machine takes for another: {"float32": "tf32"} on a GPU's
-    tensor cores, {"float16": "float32"} on a CPU whose library converts it.
+    Args:
+        cost: of the network.
+        ceilings: of the machine.
+        computes_in: types that the machine takes for others: {"float32": "tf32"} on a GPU's tensor
+            cores, {"float16": "float32"} on a CPU whose library converts it.
+
+    >>> from pathlib import Path
+    >>> from unetrt.artifacts import OnnxModel
+    >>> from unetrt.benchmarks.roofline.graph_cost import graph_cost
+    >>> cost = graph_cost(OnnxModel.load(Path("model.onnx")), batch=1, height=32, width=32)
+    >>> machine = Ceilings({"float32": 1e12}, 1e11, "said", "a CPU", "2026-01-01")
+    >>> cost.flops, round(roofline(cost, machine).attainable_ns)
+    (1859584, 2409)
     """
     return Roofline(cost, tuple(layer_limit(one, ceilings, computes_in) for one in cost.layers))
 
@@ -108,7 +115,7 @@ def roofline(
 def layer_limit(
     layer: LayerCost, ceilings: Ceilings, computes_in: Mapping[str, str] | None = None
 ) -> LayerLimit:
-    """Hold one layer against the machine's ceilings; see `roofline`."""
+    """Compare one layer with the machine's ceilings; see `roofline`."""
     memory_ns = layer.nbytes / ceilings.bytes_per_s * 1e9
     if not layer.flops:
         return LayerLimit(layer, memory_ns, "memory")

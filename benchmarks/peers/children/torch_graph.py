@@ -1,4 +1,4 @@
-"""Runs an ONNX graph into a PyTorch module, operator by operator, for `peer_torch`."""
+"""Turn an ONNX graph into a PyTorch module, operator by operator, for `peer_torch`."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ OPERATORS: dict[str, _Add] = {
 
 
 class GraphBuilder:
-    """Grows an fx graph node by node.
+    """Grow an fx graph node by node.
 
     Attributes:
         weights: initialisers and constants, by name.
