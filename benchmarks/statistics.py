@@ -95,7 +95,7 @@ class Ratio:
 
     @property
     def noise(self) -> float:
-        """Return how far from 1 the interval reaches, either way, as a factor of at least 1."""
+        """Return how far from 1 the interval extends, either way, as a factor of at least 1."""
         return max(1.0, self.high, 1 / self.low if self.low > 0 else math.inf)
 
     def joined(self, other: Ratio) -> Ratio:

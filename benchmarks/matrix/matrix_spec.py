@@ -33,7 +33,7 @@ __all__ = [
 NETWORKS = {"article": (512, 256, 1024), "paper": (572,), "small": (256,)}
 """Each network's sizes in pixels a side, the most telling first."""
 USUAL = ("article", "paper")
-"""The networks that are timed unless others are asked for; "small" is for a quick look."""
+"""The networks that are timed unless others are asked for; "small" is for a quick try."""
 BATCHES = (1, 4, 16, 2, 8)
 """The most telling first: the ends and the middle of a curve, then what lies between."""
 PRECISIONS = ("fp32", "fp16", "tf32", "int8", "bf16")

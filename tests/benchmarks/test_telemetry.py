@@ -95,10 +95,10 @@ class Probe:
     """Gives its readings one by one, the last one for ever."""
 
     def __init__(self, *readings):
-        self._readings, self.looks = list(readings), 0
+        self._readings, self.reads = list(readings), 0
 
     def read(self):
-        self.looks += 1
+        self.reads += 1
         return self._readings.pop(0) if len(self._readings) > 1 else self._readings[0]
 
 
@@ -106,10 +106,10 @@ COOL = GpuReading(1980.0, 2619.0, 300.0, 40.0, ("gpu_idle",))
 HOT = GpuReading(1500.0, 2619.0, 700.0, 85.0, ("sw_power_cap",))
 
 
-def test_a_window_holds_what_the_background_saw_in_it_and_one_look_of_its_own():
+def test_a_window_holds_what_the_background_saw_in_it_and_one_reading_of_its_own():
     began = now_ns()
     with Telemetry(Probe(COOL, COOL, HOT), interval_s=0.005) as telemetry:
-        assert comes_true(lambda: telemetry._probe.looks >= 4)
+        assert comes_true(lambda: telemetry._probe.reads >= 4)
         window = telemetry.window(began, now_ns(), n=7, preemptions=2)
         later = telemetry.window(now_ns(), now_ns(), n=0, preemptions=None)
     assert (window.n, window.preemptions, window.throttled) == (7, 2, True)

@@ -65,12 +65,12 @@ def tiny_unet(path, *, extra_node=None, flat=False, free=False):
     ]  # fmt: skip
     size = ("batch", "height", "width") if free else (1, SIDE, SIDE)
     ends = {"image": (*size, 1), "probabilities": (*size, 2)}
-    image, answer = (
+    image, output = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in ends.items()
     )
     constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
-    graph = helper.make_graph(nodes, "tiny", [image], [answer], constants)
+    graph = helper.make_graph(nodes, "tiny", [image], [output], constants)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(proto, full_check=True)
     if free:
@@ -83,12 +83,12 @@ def tiny_unet(path, *, extra_node=None, flat=False, free=False):
             source={},
             made_with={},
         )
-    image, answer = (TensorSpec(name, "float32", shape) for name, shape in ends.items())
+    image, output = (TensorSpec(name, "float32", shape) for name, shape in ends.items())
     return OnnxModel.write(
         path,
         lambda file: file.write_bytes(proto.SerializeToString()),
         inputs=(image,),
-        outputs=(answer,),
+        outputs=(output,),
     )
 
 

@@ -33,8 +33,8 @@ def _pads(attributes: _Attributes, kernel: Sequence[int]) -> list[int]:
         return list(attributes.get("pads", [0, 0, 0, 0]))
     if list(attributes.get("strides", [1, 1])) != [1, 1] or auto != b"SAME_UPPER":
         raise UnsupportedModel("The torch peer cannot pad like this", got=auto.decode())
-    reach = [(k - 1) * d for k, d in zip(kernel, attributes.get("dilations", [1, 1]), strict=True)]
-    return [r // 2 for r in reach] + [r - r // 2 for r in reach]
+    extent = [(k - 1) * d for k, d in zip(kernel, attributes.get("dilations", [1, 1]), strict=True)]
+    return [r // 2 for r in extent] + [r - r // 2 for r in extent]
 
 
 def _with_weights(layer: Any, b: GraphBuilder, names: list[str]) -> Any:

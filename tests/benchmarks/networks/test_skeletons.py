@@ -58,7 +58,7 @@ def test_a_filled_one_is_an_artifact_of_the_size_and_classes_asked_for(tmp_path,
         assert run(made.path, pixels(2, 64, 96, 3)).shape == (2, 64, 96, 5)
 
 
-def test_the_paper_s_answers_for_the_inner_pixels(tmp_path):
+def test_the_paper_s_predicts_the_inner_pixels(tmp_path):
     made = fill_skeleton("paper", tmp_path / "m.onnx", height=188, width=204)
     assert made.outputs[0].shape == ("batch", 4, 20, 2)
 
@@ -66,14 +66,14 @@ def test_the_paper_s_answers_for_the_inner_pixels(tmp_path):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float16_agrees_with_float32(tmp_path, name):
     side = 188 if name == "paper" else 64
-    answers = {}
+    outputs = {}
     for precision in ("fp32", "fp16"):
         made = fill_skeleton(name, tmp_path / f"{precision}.onnx", precision=precision, seed=1)
-        answers[precision] = run(made.path, pixels(1, side, side, 1))
-    assert np.isfinite(answers["fp16"]).all()
-    assert np.abs(answers["fp16"] - answers["fp32"]).max() < 0.02
-    # An answer that is the same everywhere would agree with anything.
-    assert np.ptp(answers["fp32"][..., 0]) > 0.2
+        outputs[precision] = run(made.path, pixels(1, side, side, 1))
+    assert np.isfinite(outputs["fp16"]).all()
+    assert np.abs(outputs["fp16"] - outputs["fp32"]).max() < 0.02
+    # An output that is the same everywhere would agree with anything.
+    assert np.ptp(outputs["fp32"][..., 0]) > 0.2
 
 
 def test_a_seed_gives_the_same_weights_in_every_precision(tmp_path):

@@ -50,8 +50,8 @@ def test_every_convolution_is_there_once_with_those_of_its_shapes(tmp_path, prec
     assert len(names) == len(set(names)) == 28
     assert len(found) == len({(layer.cost.op, layer.cost.shapes) for layer in found}) < 28
     # The second of a level going down has the shapes of the second one coming up.
-    twins = {layer.cost.name: layer.also for layer in found}
-    assert twins["down2/conv2"] == ("up2/conv2",)
+    alike = {layer.cost.name: layer.also for layer in found}
+    assert alike["down2/conv2"] == ("up2/conv2",)
 
 
 def test_quantised_convolutions_are_left_out(tmp_path):
@@ -131,15 +131,15 @@ def test_a_layer_that_does_not_run_says_why_and_the_others_go_on(tmp_path):
     assert other.failure is None
 
 
-def test_the_record_s_row_holds_the_layer_against_its_limit(tmp_path):
+def test_the_record_s_row_compares_the_layer_with_its_limit(tmp_path):
     (layer,) = (one for one in cut(tmp_path, "fp32") if one.cost.name == "down5/conv2")
     (taken,) = measure_layers([layer], lambda m: OpenedLayer(m, gpu=True), tmp_path, FAST)
-    row, twin = taken.to_json(CEILINGS)
+    row, other = taken.to_json(CEILINGS)
     expected = max(row["flops"] / 1e12, row["bytes"] / 1e11) * 1e9
     assert row["attainable_ns"] == pytest.approx(expected)
     assert taken.share(CEILINGS) == pytest.approx(expected / 500)
     assert (row["name"], row["block"]) == ("down5/conv2", "down5")
-    assert twin == row | {"name": "up5/conv2", "block": "up5"}
+    assert other == row | {"name": "up5/conv2", "block": "up5"}
     assert taken.to_json(None)[0]["attainable_ns"] is None
     assert taken.share(None) is None
 
