@@ -11,10 +11,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from unetrt.artifacts import OnnxModel
+from unetrt.tensors import TO_NCHW, TO_NHWC
 
 from .activations import Activations
 from .onnx_file import read_graph
-from .passes.nodes import TO_NCHW, TO_NHWC
 
 __all__ = ["Divergence", "first_divergence"]
 

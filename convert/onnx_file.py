@@ -1,4 +1,4 @@
-"""Read and write ONNX files: metadata, external data, the graph without its weights."""
+"""Read and write ONNX files with their sidecars, weights beside them included."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +38,62 @@ __all__ = [
 _LARGE = 1024
 """Bytes from which a tensor is written on its own."""
 
+_PROTOBUF_LIMIT = 2**31 - 2**20
+"""Bytes of weights that a protobuf message can hold, less a MiB for the graph."""
+
+_METADATA = ("classes", "sizes", "precision", "source", "made_with")
+"""Fields of the sidecar that are in the file's metadata too."""
+
+
+def write_onnx(
+    graph: ir.Model,
+    path: Path,
+    *,
+    about: Mapping[str, Any] | None = None,
+    layout: str = LAYOUTS[0],
+    **fields: Any,
+) -> OnnxModel:
+    """Write `graph` with its sidecar, whose main fields are in the file's metadata too.
+
+    Weights of 2 GiB and more go into a file beside it, of a new name each time, so that the old
+    pair is whole until the new one is.
+
+    Args:
+        graph: the network, its shapes inferred.
+        path: the file to write.
+        about: more metadata, for the file alone.
+        layout: "NHWC" or "NCHW", of the graph's images.
+        fields: those of OnnxModel that the graph does not tell: all but its inputs, outputs,
+            receptive field and memory.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    metadata = {name: fields[name] for name in _METADATA if name in fields} | dict(about or {})
+    metadata["layout"] = layout
+    if "sizes" in metadata:
+        metadata["sizes"] = asdict(metadata["sizes"])
+    for name, value in metadata.items():
+        graph.metadata_props[f"unetrt.{name}"] = (
+            value if isinstance(value, str) else json.dumps(value)
+        )
+    old_data = _data_beside(path)
+    fields["inputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.inputs)
+    fields["outputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.outputs)
+    fields["receptive_field"] = receptive_field(graph, layout)
+    fields["bytes_per_pixel"] = bytes_per_pixel(graph, layout)
+    weights = graph.graph.initializers.values()
+    if sum(value.const_value.nbytes for value in weights) <= _PROTOBUF_LIMIT:
+        written = OnnxModel.write(path, lambda temporary: save(graph, temporary), **fields)
+    else:
+        with _weights_beside(graph, path) as (file, data):
+            fields["external_data"] = data
+            written = OnnxModel.write(path, file.replace, **fields)
+    for stale in old_data - set(written.external_data):
+        with suppress(OSError):
+            path.with_name(stale).unlink()
+    return written
+
 
 def save(model: ir.Model, path: Path) -> None:
     """Write `model` to `path`; the file is ordinary ONNX.
@@ -65,53 +121,6 @@ def save(model: ir.Model, path: Path) -> None:
             append_initializer(file, name, int(tensor.dtype), tensor.numpy())
 
 
-_PROTOBUF_LIMIT = 2**31 - 2**20
-"""Bytes of weights that a protobuf message can hold, less a MiB for the graph."""
-
-_IN_THE_FILE = ("classes", "sizes", "precision", "source", "made_with")
-
-
-def write_onnx(
-    graph: ir.Model,
-    path: Path,
-    *,
-    about: dict[str, Any],
-    layout: str = LAYOUTS[0],
-    **fields: Any,
-) -> OnnxModel:
-    """Write `graph` with its sidecar; what the sidecar says is in the file's metadata too.
-
-    `about` is what the file alone says, `layout` that of the graph's images. `fields` are those of
-    OnnxModel but for what is the graph's own: inputs, outputs, receptive field and the memory it
-    needs. Weights of 2 GiB and more go into a file beside it, of a new name each time, so that the
-    old pair is whole until the new one is.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    said = {name: fields[name] for name in _IN_THE_FILE if name in fields} | about
-    said["layout"] = layout
-    if "sizes" in said:
-        said["sizes"] = asdict(said["sizes"])
-    for name, value in said.items():
-        graph.metadata_props[f"unetrt.{name}"] = _text(value)
-    before = _data_beside(path)
-    fields["inputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.inputs)
-    fields["outputs"] = tuple(_tensor_spec(value, layout) for value in graph.graph.outputs)
-    fields["receptive_field"] = receptive_field(graph, layout)
-    fields["bytes_per_pixel"] = bytes_per_pixel(graph, layout)
-    if _weight_bytes(graph) <= _PROTOBUF_LIMIT:
-        written = OnnxModel.write(path, lambda temporary: save(graph, temporary), **fields)
-    else:
-        with _beside(graph, path) as (file, data):
-            fields["external_data"] = data
-            written = OnnxModel.write(path, file.replace, **fields)
-    for stale in before - set(written.external_data):
-        with suppress(OSError):
-            path.with_name(stale).unlink()
-    return written
-
-
 def read_graph(model: OnnxModel) -> ir.Model:
     """Load the graph of `model`, whose file was checked against its sidecar.
 
@@ -124,82 +133,24 @@ def read_graph(model: OnnxModel) -> ir.Model:
     except Exception as error:  # protobuf's own errors share no base but Exception
         raise ArtifactError(f"Cannot read {model.path}", got=error, expected="ONNX") from error
     for tensor in _tensors(graph.graph):
-        if isinstance(tensor, ir.ExternalTensor) and tensor.location not in model.external_data:
-            raise ArtifactError(
-                f"{model.path} keeps the weights {tensor.name!r} in a file that is not its own",
-                got=str(tensor.location),
-                expected=", ".join(model.external_data) or "weights in the file itself",
-                hint="do not use it: it was altered",
-            )
+        if isinstance(tensor, ir.ExternalTensor):
+            _check_location(model, str(tensor.name), str(tensor.location))
     return graph
 
 
-def _tensors(graph: ir.Graph) -> Iterator[ir.TensorProtocol | None]:
-    """Yield every tensor in the file: initialisers, and those in nodes, subgraphs included."""
-    yield from (value.const_value for value in graph.initializers.values())
-    for node in ir.traversal.RecursiveGraphIterator(graph):
-        for attribute in node.attributes.values():
-            if attribute.type == ir.AttributeType.TENSOR:
-                yield attribute.value
-            elif attribute.type == ir.AttributeType.GRAPH:
-                yield from (v.const_value for v in attribute.value.initializers.values())
-
-
-@contextmanager
-def _beside(graph: ir.Model, path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Write the weights beside `path`; give the graph's temporary file, and the data's checksum."""
-    data = path.with_name(f"{path.name}.{secrets.token_hex(4)}.data")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-            file, part = Path(folder) / path.name, Path(folder) / data.name
-            ir.save(graph, file, external_data=data.name)
-            checksum = sha256_of(part)
-            part.replace(data)
-            yield file, {data.name: checksum}
-    except BaseException as error:
-        data.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OutputError(f"Cannot write {path}", got=error.strerror or error) from error
-        raise
-
-
-def _data_beside(path: Path) -> set[str]:
-    """Return the names of the files with weights that the sidecar at `path` knows, if any."""
-    try:
-        known = json.loads(sidecar_of(path).read_text(encoding="utf-8"))["external_data"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.data")
-    return {name for name in known if own.fullmatch(name)}
-
-
-def _weight_bytes(graph: ir.Model) -> int:
-    return sum(value.const_value.nbytes for value in graph.graph.initializers.values())
-
-
-def _tensor_spec(value: ir.Value, layout: str) -> TensorSpec:
-    shape = tuple(size if isinstance(size, int) else str(size.value) for size in value.shape)
-    return TensorSpec(value.name, value.dtype.numpy().name, shape, layout)
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
 class OnnxContent(NamedTuple):
-    """A file's bytes, and the ModelProto that they are; weights kept in other files stay there."""
+    """Hold a file's bytes and the ModelProto that they are; weights in other files stay there."""
 
     content: bytes
     proto: Any
 
 
 def read_content(model: OnnxModel) -> OnnxContent:
-    """Read the file, once: it may hold 2 GiB.
+    """Read the file of `model`, which may hold 2 GiB, once.
 
     Raises:
-        ArtifactError: it is no ONNX file, not the one that the sidecar describes, or keeps
-            weights in a file that the sidecar does not know.
+        ArtifactError: not ONNX, not the network that the sidecar describes, or weights in a file
+            that the sidecar does not know.
     """
     onnx = vendor.onnx()
     try:
@@ -220,17 +171,36 @@ def read_content(model: OnnxModel) -> OnnxContent:
         )
     for tensor in _external(onnx, proto.graph):
         places = {entry.key: entry.value for entry in tensor.external_data}
-        _check_place(model, tensor.name, places.get("location", ""))
+        _check_location(model, tensor.name, places.get("location", ""))
     return OnnxContent(content, proto)
 
 
-def parser_name(node: Any) -> str:
-    """Return what TensorRT's parser calls a node's layer."""
-    return str(node.name or f"node_of_{node.output[0]}")
+def architecture(proto: Any) -> str:
+    """Return a checksum of everything but the weights: networks that share it can be refitted.
+
+    Nodes, their names and attributes, every tensor's name, type and shape count; so do the values
+    of 64-bit integers, which are shapes and axes.
+    """
+    onnx = vendor.onnx()
+    digest = hashlib.sha256()
+    for opset in proto.opset_import:
+        digest.update(opset.SerializeToString(deterministic=True))
+    for tensor in proto.graph.initializer:
+        digest.update(repr((tensor.name, tensor.data_type, list(tensor.dims))).encode())
+        if tensor.data_type == onnx.TensorProto.INT64:
+            digest.update(onnx.numpy_helper.to_array(tensor).tobytes())
+    for value in (*proto.graph.input, *proto.graph.output):
+        digest.update(value.SerializeToString(deterministic=True))
+    for node in proto.graph.node:
+        words = (node.domain, node.op_type, node.name, list(node.input), list(node.output))
+        digest.update(repr(words).encode())
+        for attribute in sorted(node.attribute, key=lambda a: a.name):
+            digest.update(attribute.SerializeToString(deterministic=True))
+    return digest.hexdigest()
 
 
 def convolution_types(proto: Any) -> dict[str, str]:
-    """Return the type that each convolution promises to compute in, transposed ones included.
+    """Return the type that each convolution computes in by its layer's name, transposed ones too.
 
     ONNX wants a convolution's weights of its images' type, so the weights tell. It is quantised
     where images and weights both come from a DequantizeLinear.
@@ -259,32 +229,24 @@ def convolution_types(proto: Any) -> dict[str, str]:
         data_type = type_of(sources[1].input[0] if quantized and sources[1] else node.input[1])
         if data_type is not None:
             name = onnx.TensorProto.DataType.Name(data_type)
-            found[parser_name(node)] = Precision.lookup("onnx", name) or name.lower()
+            found[_parser_name(node)] = Precision.lookup("onnx", name) or name.lower()
     return found
 
 
-def architecture(proto: Any) -> str:
-    """Return a checksum of everything but the weights: equal ones can be refitted.
+def _parser_name(node: Any) -> str:
+    """Return the name that TensorRT's parser gives to a node's layer."""
+    return str(node.name or f"node_of_{node.output[0]}")
 
-    Nodes, their names and attributes, every tensor's name, type and shape count; so do the values
-    of 64-bit integers, which are shapes and axes.
-    """
-    onnx = vendor.onnx()
-    digest = hashlib.sha256()
-    for opset in proto.opset_import:
-        digest.update(opset.SerializeToString(deterministic=True))
-    for tensor in proto.graph.initializer:
-        digest.update(repr((tensor.name, tensor.data_type, list(tensor.dims))).encode())
-        if tensor.data_type == onnx.TensorProto.INT64:
-            digest.update(onnx.numpy_helper.to_array(tensor).tobytes())
-    for value in (*proto.graph.input, *proto.graph.output):
-        digest.update(value.SerializeToString(deterministic=True))
-    for node in proto.graph.node:
-        words = (node.domain, node.op_type, node.name, list(node.input), list(node.output))
-        digest.update(repr(words).encode())
-        for attribute in sorted(node.attribute, key=lambda a: a.name):
-            digest.update(attribute.SerializeToString(deterministic=True))
-    return digest.hexdigest()
+
+def _tensors(graph: ir.Graph) -> Iterator[ir.TensorProtocol | None]:
+    """Yield every tensor in the file: initialisers, and those in nodes, subgraphs included."""
+    yield from (value.const_value for value in graph.initializers.values())
+    for node in ir.traversal.RecursiveGraphIterator(graph):
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.TENSOR:
+                yield attribute.value
+            elif attribute.type == ir.AttributeType.GRAPH:
+                yield from (v.const_value for v in attribute.value.initializers.values())
 
 
 def _external(onnx: Any, graph: Any) -> Iterator[Any]:
@@ -298,12 +260,46 @@ def _external(onnx: Any, graph: Any) -> Iterator[Any]:
                 yield from _external(onnx, subgraph)
 
 
-def _check_place(model: OnnxModel, name: str, location: str) -> None:
+def _check_location(model: OnnxModel, name: str, location: str) -> None:
     """Refuse weights in files that the sidecar does not know: the file may be a stranger's."""
     if location not in model.external_data:
         raise ArtifactError(
             f"{model.path} keeps the weights {name!r} in a file that is not its own",
-            got=location or "no place",
+            got=location or "no location",
             expected=", ".join(model.external_data) or "weights in the file itself",
             hint="do not use it: it was altered",
         )
+
+
+@contextmanager
+def _weights_beside(graph: ir.Model, path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Write the weights beside `path`; yield the file of the graph alone, and their checksum."""
+    data = path.with_name(f"{path.name}.{secrets.token_hex(4)}.data")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+            file, part = Path(folder) / path.name, Path(folder) / data.name
+            ir.save(graph, file, external_data=data.name)
+            checksum = sha256_of(part)
+            part.replace(data)
+            yield file, {data.name: checksum}
+    except BaseException as error:
+        data.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OutputError(f"Cannot write {path}", got=error.strerror or error) from error
+        raise
+
+
+def _data_beside(path: Path) -> set[str]:
+    """Return the names of the files with weights that the sidecar at `path` knows, if any."""
+    try:
+        known = json.loads(sidecar_of(path).read_text(encoding="utf-8"))["external_data"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    own = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.data")
+    return {name for name in known if own.fullmatch(name)}
+
+
+def _tensor_spec(value: ir.Value, layout: str) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) else str(size.value) for size in value.shape)
+    return TensorSpec(value.name, value.dtype.numpy().name, shape, layout)

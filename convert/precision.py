@@ -160,7 +160,6 @@ def to_precision(
     return write_onnx(
         graph,
         path,
-        about={},
         classes=model.classes,
         sizes=model.sizes,
         source=source or model.as_source,

@@ -36,7 +36,6 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
     return write_onnx(
         graph,
         path,
-        about={},
         classes=model.classes,
         sizes=model.sizes,
         source=model.as_source,

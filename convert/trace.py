@@ -31,32 +31,6 @@ _COLOUR = re.compile(r"\x1b\[\d*m")
 _CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
-def check_free_axes(tensor: TensorSpec, model: str) -> None:
-    """Refuse axes that are free but neither batch, height nor width.
-
-    Raises:
-        UnsupportedModel: names the input.
-    """
-    if tensor.with_sides(1, 1).fixed_shape() is None:
-        raise UnsupportedModel(
-            f"Cannot convert the model {model!r}",
-            got=f"an input {tensor.name!r} of shape {tensor.partial_shape}",
-            expected="no axis free but batch, height and width of an image",
-            hint="give it a fixed size with keras.Input",
-        )
-
-
-def _sized(tensor: TensorSpec, size: tuple[int, int]) -> TensorSpec:
-    """Return the tensor with the height and width of `size` where it leaves them free."""
-    if not tensor.is_image:
-        return tensor
-    sides = (
-        wanted if isinstance(own, str) else own
-        for own, wanted in zip(tensor.sides(), size, strict=True)
-    )
-    return tensor.with_sides(*sides)
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """Hold a network that can be traced.
@@ -121,6 +95,21 @@ def clean_trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
     return graph
 
 
+def check_free_axes(tensor: TensorSpec, model: str) -> None:
+    """Refuse an input with a free axis that is neither batch, height nor width.
+
+    Raises:
+        UnsupportedModel: names the input.
+    """
+    if tensor.with_sides(1, 1).fixed_shape() is None:
+        raise UnsupportedModel(
+            f"Cannot convert the model {model!r}",
+            got=f"an input {tensor.name!r} of shape {tensor.partial_shape}",
+            expected="no axis free but batch, height and width of an image",
+            hint="give it a fixed size with keras.Input",
+        )
+
+
 def _trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
     images = [
         tf.TensorSpec([None, *_sized(own, size).shape[1:]], own.dtype, f"unetrt_input_{k}")
@@ -144,6 +133,17 @@ def _trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
     BindWeights(held | dict(source.weights))(graph)
     _check_operators(graph, source)
     return _renamed(graph, source)
+
+
+def _sized(tensor: TensorSpec, size: tuple[int, int]) -> TensorSpec:
+    """Return the tensor with the height and width of `size` where it leaves them free."""
+    if not tensor.is_image:
+        return tensor
+    sides = (
+        wanted if isinstance(own, str) else own
+        for own, wanted in zip(tensor.sides(), size, strict=True)
+    )
+    return tensor.with_sides(*sides)
 
 
 @contextmanager

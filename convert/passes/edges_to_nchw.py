@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from .nodes import TO_NCHW, TO_NHWC, append_output, is_image, prepend_input
+from unetrt.tensors import TO_NCHW, TO_NHWC
+
+from .nodes import append_output, is_image, prepend_input
 from .sink_transpose import SinkTranspose
 
 __all__ = ["EdgesToNchw"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from unetrt.tensors import TO_NCHW
+
 from .nodes import (
     REDUCTIONS,
-    TO_NCHW,
     axes_of,
     constant_of,
     integer_of,

@@ -9,9 +9,9 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from unetrt.errors import UnsupportedModel
+from unetrt.tensors import TO_NHWC
 
 from .nodes import (
-    TO_NHWC,
     integer_of,
     is_image,
     new_node,

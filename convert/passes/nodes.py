@@ -8,12 +8,10 @@ from typing import Any
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from unetrt.tensors import IMAGE_RANK, TO_NCHW, TO_NHWC
+from unetrt.tensors import IMAGE_RANK
 
 __all__ = [
     "REDUCTIONS",
-    "TO_NCHW",
-    "TO_NHWC",
     "append_output",
     "axes_of",
     "constant",

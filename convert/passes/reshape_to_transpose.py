@@ -5,7 +5,9 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import IdentityEliminationPass
 
-from .nodes import TO_NCHW, TO_NHWC, constant_of, replace_node, sizes_of, transposed
+from unetrt.tensors import TO_NCHW, TO_NHWC
+
+from .nodes import constant_of, replace_node, sizes_of, transposed
 
 __all__ = ["ReshapeToTranspose"]
 

@@ -77,7 +77,6 @@ def tiny_unet(path, *, extra_node=None, flat=False, free=False):
         return write_onnx(
             ir.serde.deserialize_model(proto),
             path,
-            about={},
             classes=("background", "disc"),
             sizes=SizeRule(2),
             source={},

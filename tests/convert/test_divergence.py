@@ -21,7 +21,7 @@ def network(path, constants, *, extra=False, reorder=False):
     if extra:
         nodes.append(make("Identity", ["s"], ["y"], name="more"))
     shapes = {"x": ["batch", 3, 4, 4]}, {"y": ["batch", 3, 4, 4]}
-    return write_onnx(model_of(nodes, *shapes, constants), path, about={}, precision="fp32")
+    return write_onnx(model_of(nodes, *shapes, constants), path, precision="fp32")
 
 
 @pytest.fixture
@@ -61,7 +61,6 @@ def test_files_of_two_layouts_are_compared_all_the_same(tmp_path):
     nchw = write_onnx(
         model_of(nodes, *shapes, first),
         tmp_path / "nchw.onnx",
-        about={},
         precision="fp32",
         layout="NCHW",
     )
@@ -75,7 +74,7 @@ def test_files_of_two_layouts_are_compared_all_the_same(tmp_path):
     for factor, expected in ((1, None), (1.2, "y")):
         weights = first | {"w1": first["w1"] * np.float32(factor)}
         model = model_of(turned, {"x": ["batch", 4, 5, 3]}, shapes[1], weights)
-        nhwc = write_onnx(model, tmp_path / "nhwc.onnx", about={}, precision="fp32")
+        nhwc = write_onnx(model, tmp_path / "nhwc.onnx", precision="fp32")
         x = rand(1, 3, 4, 5)
         feeds = {"x": x}, {"x": x.transpose(0, 2, 3, 1)}
         found = first_divergence(nchw, nhwc, feeds, 1e-3)

@@ -6,7 +6,7 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from tests.convert.graphs import make, model_of, operators, rand, run
 from unetrt.convert import passes
-from unetrt.convert.passes.nodes import TO_NCHW, TO_NHWC
+from unetrt.tensors import TO_NCHW, TO_NHWC
 
 
 @pytest.mark.parametrize("opset", [17, 18])

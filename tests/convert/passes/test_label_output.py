@@ -5,8 +5,8 @@ import pytest
 
 from tests.convert.graphs import classifier, make, model_of, operators, rand, run
 from unetrt.convert import passes
-from unetrt.convert.passes.nodes import TO_NHWC
 from unetrt.errors import UnsupportedModel
+from unetrt.tensors import TO_NHWC
 
 
 def test_labels_are_the_largest_score_without_softmax_or_transposition():

@@ -5,7 +5,7 @@ import pytest
 
 from tests.convert.graphs import make, model_of, operators, rand, run
 from unetrt.convert import passes
-from unetrt.convert.passes.nodes import TO_NCHW, TO_NHWC
+from unetrt.tensors import TO_NCHW, TO_NHWC
 
 
 def batch_norm_in_nhwc(constant_shape=(3,)):
