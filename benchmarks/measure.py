@@ -201,7 +201,7 @@ def time_in_rounds(
     reference: Reference | None = None,
     on_run: Callable[[str], None] = lambda _line: None,
 ) -> dict[str, Samples]:
-    """Do what `measure` does, under names of the caller's."""
+    """Time candidates in rounds, under names of the caller's; see `measure`."""
     agreements = {
         name: None if reference is None else check_agreement(candidate, reference)
         for name, candidate in candidates.items()

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from unetrt.errors import WorkerFailed
+from unetrt.files import Closing
 
 __all__ = ["QUIET", "ChildResult", "Worker", "run_child"]
 
@@ -101,7 +102,7 @@ _SHOWN = 200
 """Characters of a reply that is none."""
 
 
-class Worker:
+class Worker(Closing):
     """Run `command --replies FD`, send it requests, and close it whatever happens.
 
     The child writes `{"opened": ...}` when it is ready, and replies to `{"do": REQUEST, ...}` with
@@ -174,12 +175,6 @@ class Worker:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         os.close(self._replies)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
 
     def _reply(self, request: str, timeout_s: float) -> Any:
         try:

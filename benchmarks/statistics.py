@@ -191,7 +191,7 @@ def unpaired_ratio(a: Rounds, b: Rounds, *, seed: int = 0, resamples: int = RESA
 
 
 def own_ratio(rounds: Rounds, *, seed: int = 0, resamples: int = RESAMPLES) -> Ratio:
-    """Compare every second round with those between: what there is where there is no difference.
+    """Compare every second round of a run with those between: an A/A test without a second copy.
 
     They are drawn apart, as two runs' are: in pairs a drift would cancel, and between runs it does
     not.

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from unetrt import vendor
 from unetrt.errors import MissingDependency
+from unetrt.files import Closing
 from unetrt.gpu import first_gpu_bus_id
 
 __all__ = [
@@ -202,7 +202,7 @@ def wait_until(deadline_ns: int) -> None:
 
 
 def preemptions() -> int | None:
-    """Return how often this thread had to give up its core so far; None where no one counts."""
+    """Return how often this thread had to give up its core so far; None where the system does not count."""
     try:
         import resource  # noqa: PLC0415  (not on Windows)
 
@@ -222,7 +222,7 @@ class Probe(Protocol):
         """Read them now."""
 
 
-class Telemetry:
+class Telemetry(Closing):
     """Read the GPU's clocks in the background while a `with` block runs.
 
     Args:
@@ -270,12 +270,8 @@ class Telemetry:
             self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop reading."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

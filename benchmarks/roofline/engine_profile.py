@@ -30,10 +30,16 @@ _WARMUP = 5
 def profile_engine(
     engine: Engine, *, batch: int, height: int, width: int, runs: int = 50
 ) -> tuple[EngineLayers, dict[str, tuple[float, ...]]]:
-    """Run the engine `runs` times with a profiler; return its layers and each one's milliseconds.
+    """Run an engine with a profiler; return its layers, and the milliseconds of each by name.
 
-    In a context of its own, since a profiler waits after each layer. Inputs are random; none may be
-    of 16-bit pixels, which engines take as pairs of bytes.
+    It runs in a context of its own, since a profiler waits after each layer. Inputs are random.
+
+    Args:
+        engine: whose inputs are not of 16-bit pixels, which engines take as pairs of bytes.
+        batch: images at once.
+        height: in pixels.
+        width: in pixels.
+        runs: that are timed, after some that are not.
 
     Raises:
         NoDevice: no GPU, or the library refuses the engine here.
@@ -178,7 +184,7 @@ def engine_shares(
     times_ms: Mapping[str, Sequence[float]],
     kinds_of_nodes: Mapping[str, str],
 ) -> EngineShares:
-    """Share out the time of an engine's layers, of which each is the median of its runs.
+    """Share out the time of an engine's layers, each by the median of its runs.
 
     Args:
         layers: of the engine, from `profile_engine`.
