@@ -202,7 +202,7 @@ def wait_until(deadline_ns: int) -> None:
 
 
 def preemptions() -> int | None:
-    """Return how often this thread had to give up its core so far; None where the system does not count."""
+    """Return how often this thread had to give up its core; None where no system counts it."""
     try:
         import resource  # noqa: PLC0415  (not on Windows)
 
