@@ -31,7 +31,7 @@ from .onnx_file import read_graph, write_onnx
 from .passes.nodes import constant_of
 from .passes.to_half import COMPUTES
 
-__all__ = ["PRECISIONS", "PrecisionSpec", "quantizable", "to_precision"]
+__all__ = ["PRECISIONS", "PrecisionSpec", "to_precision"]
 
 PRECISIONS = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
 """The precisions that a float32 file can be retyped to."""
@@ -59,7 +59,7 @@ class PrecisionSpec:
         precision: "fp32" (a copy), "fp16", "bf16" or "int8".
         keep: names of nodes that stay in float32, or patterns of names, as in a shell, besides
             those that always do, see `passes.ToHalf`; of an int8 network, the first convolutions
-            and all transposed ones are not quantised either, see `quantizable`.
+            and all transposed ones are not quantised either.
         rest: type of the nodes of an int8 network that are not quantised, "fp32" or "fp16".
         images: largest number of calibration images to run.
 
@@ -141,7 +141,7 @@ def to_precision(
     graph = _read(model, _opset_for(floating, quantize=quantize), wanted)
     keep = _matching(spec.keep, [node.name for node in graph.graph])
     feeds = [] if data is None or wanted == Precision.FP32 else feeds_of(model, data, spec.images)
-    targets = quantizable(graph.graph, keep) if quantize else {}
+    targets = _quantizable(graph.graph, keep) if quantize else {}
     ranges = clips(model.path, feeds, targets.values()) if targets else {}
     if floating != Precision.FP32:
         typed = passes.ToHalf(floating, keep)
@@ -170,17 +170,13 @@ def to_precision(
     )
 
 
-def quantizable(graph: ir.Graph, keep: Collection[str] = ()) -> dict[str, str]:
+def _quantizable(graph: ir.Graph, keep: Collection[str]) -> dict[str, str]:
     """Return the names of the convolutions to quantise, each with the name of its input.
 
     Not quantised are transposed convolutions, whose int8 TensorRT does not fuse (TensorRT issue
     2597); the first convolutions, which read the pixels; those named in `keep`; and those whose
     kernel is no constant. On the demo's brain network, quantising the first convolution too took
     the largest change of a Dice from 0.0009 to 0.0017; the last one made no difference.
-
-    Args:
-        graph: in float32, its types inferred.
-        keep: names of convolutions to leave out.
     """
     nodes = list(graph)
     after: set[ir.Value] = set()

@@ -23,7 +23,7 @@ from .trace import Source, check_free_axes
 __all__ = ["read_saved_model"]
 
 _FOREIGN = {"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"}
-"""Operations that reach files or Python; a SavedModel from elsewhere is untrusted."""
+"""Operations that read files or run Python; a SavedModel from elsewhere is untrusted."""
 
 _SIGNATURE = "serving_default"
 
@@ -35,8 +35,14 @@ def read_saved_model(folder: Path) -> tuple[Source, KerasFile]:
 
     Raises:
         ArtifactError: not a SavedModel, damaged, or without that signature.
-        UnsupportedModel: an operation that reaches files, or Python's, or a free axis that is
+        UnsupportedModel: an operation that reads files or runs Python, or a free axis that is
             neither batch, height nor width.
+
+    >>> from unetrt.keras_models import load_model
+    >>> load_model(Path("model.keras"))[0].export("saved", verbose=False)
+    >>> source, origin = read_saved_model(Path("saved"))
+    >>> [str(tensor) for tensor in source.inputs], source.output_names
+    (['float32[batch, height, width, 1]'], ('output_0',))
     """
     if not (folder / "saved_model.pb").is_file():
         raise ArtifactError(
@@ -86,8 +92,7 @@ def _check_operations(folder: Path) -> None:
     if foreign:
         raise UnsupportedModel(
             f"Cannot convert {folder}",
-            got=f"an operation that reaches outside of the model: {foreign[0].op} "
-            f"({foreign[0].name})",
+            got=f"an operation that acts outside of the model: {foreign[0].op} ({foreign[0].name})",
             expected="tensors in, tensors out",
         )
 

@@ -15,7 +15,7 @@ from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, rand, small_
 from unetrt.artifacts import OnnxModel
 from unetrt.convert.activations import Activations
 from unetrt.convert.onnx_file import write_onnx
-from unetrt.convert.precision import PRECISIONS, PrecisionSpec, quantizable, to_precision
+from unetrt.convert.precision import PRECISIONS, PrecisionSpec, to_precision
 from unetrt.convert.simulate import simulate_bfloat16
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.sizes import SizeRule
@@ -283,17 +283,15 @@ print(*sys.modules)
     assert not loaded & {"tensorflow", "keras", "tf2onnx", "onnxscript.optimizer", "onnxruntime"}
 
 
-def test_the_first_the_transposed_and_the_kept_convolutions_are_not_quantised():
-    graph = small_unet().graph
-    assert quantizable(graph) == {"deep": "p", "side": "p", "logits": "k"}
-    assert quantizable(graph, {"deep", "logits"}) == {"side": "p"}
-
-
-def test_a_convolution_with_a_computed_kernel_is_not_quantised():
+def test_a_convolution_with_a_computed_kernel_is_not_quantised(tmp_path):
     nodes = [
         make("Conv", ["x", "w"], ["a"], name="first"),
-        make("Conv", ["a", "x"], ["y"], name="computed"),
+        make("Conv", ["a", "x"], ["b"], name="computed"),
+        make("Conv", ["b", "w"], ["y"], name="last"),
     ]
     shape = [1, 1, 1, 1]
-    model = model_of(nodes, {"x": shape}, {"y": shape}, {"w": rand(1, 1, 1, 1)})
-    assert quantizable(model.graph) == {}
+    graph = model_of(nodes, {"x": shape}, {"y": shape}, {"w": rand(1, 1, 1, 1)})
+    model = written(graph, tmp_path / "model.onnx", layout="NCHW")
+    spec, data = PrecisionSpec(precision="int8"), [np.ones((1, 1, 1), np.float32)]
+    made = to_precision(model, tmp_path / "made.onnx", spec, data=data)
+    assert made.made_with["kept"] == ["first", "computed"]

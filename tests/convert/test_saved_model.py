@@ -49,7 +49,7 @@ def test_a_truncated_saved_model_is_refused(keras, exported, tmp_path):
         read_saved_model(tmp_path)
 
 
-def test_an_operation_that_reaches_files_is_refused_before_anything_is_loaded(keras, tmp_path):
+def test_an_operation_that_reads_files_is_refused_before_anything_is_loaded(keras, tmp_path):
     import tensorflow as tf
 
     from unetrt.convert.saved_model import read_saved_model
@@ -61,7 +61,7 @@ def test_an_operation_that_reaches_files_is_refused_before_anything_is_loaded(ke
 
     module = Reader()
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
-    with pytest.raises(UnsupportedModel, match="outside of the model: ReadFile"):
+    with pytest.raises(UnsupportedModel, match="acts outside of the model: ReadFile"):
         read_saved_model(tmp_path)
 
 
