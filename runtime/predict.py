@@ -62,6 +62,7 @@ class Summary:
         images: label maps that were written; a stack has several.
         files: files that were asked for.
         failed: why, of each file that could not be predicted, by its path.
+        skipped: files in the given folders that are no images by their names.
         out: the folder that was written into.
         session: what ran the network, and in which type: `Session.info`.
     """
@@ -69,6 +70,7 @@ class Summary:
     images: int
     files: int
     failed: Mapping[str, str]
+    skipped: tuple[Path, ...]
     out: Path
     session: Mapping[str, Any]
 
@@ -108,8 +110,11 @@ def predict(
     ['overlays', 'predictions']
     """
     spec, progress, out = spec or PredictSpec(), progress or Progress(), Path(out)
-    files = _files([images] if isinstance(images, (str, Path)) else images)
-    whole, large = _by_size(files, spec.held_pixels)
+    given = [Path(one) for one in ([images] if isinstance(images, (str, Path)) else images)]
+    files = _files(given)
+    skipped = tuple(path for one in given for path in _no_images(one))
+    failed: dict[str, str] = {}
+    whole, large, refused = _by_size(files, spec.held_pixels)
     if spec.probabilities and large:
         raise BadInput(
             f"Cannot write the probabilities of {large[0].path}",
@@ -124,13 +129,18 @@ def predict(
         output_folder(out)
         stack.enter_context(progress.step("predict", f"Segmenting {len(files)} files"))
         job = Prediction(session, out, overlays=spec.overlays, probabilities=spec.probabilities)
-        failed: dict[str, str] = {}
         count = 0
+
+        def fail(path: Path, error: UnetrtError) -> None:
+            failed[str(path)] = str(error)
+            progress.say(f"skipped {path.name}: {error}")
+
+        for path, error in refused:
+            fail(path, error)
         results = pipelined(whole, read=job.read, work=job.segment, write=job.write)
         for number, (path, result) in enumerate(results, start=1):
             if isinstance(result, UnetrtError):
-                failed[str(path)] = str(result)
-                progress.say(f"skipped {path.name}: {result}")
+                fail(path, result)
             else:
                 count += result
             rate = count / max(progress.step_s, 1e-6)
@@ -139,15 +149,28 @@ def predict(
             try:
                 _predict_large(session, image, out, progress)
                 count += 1
-            except DataError as error:
-                failed[str(image.path)] = str(error)
-                progress.say(f"stopped {image.path.name}: {error}")
-        return Summary(count, len(files), failed, out, session.info)
+            except OutputError:
+                raise
+            except UnetrtError as error:
+                fail(image.path, error)
+        return Summary(count, len(files), failed, skipped, out, session.info)
 
 
-def _files(images: Sequence[str | Path]) -> list[Path]:
+def _no_images(given: Path) -> list[Path]:
+    """Return the files of a folder that `data_files` leaves out, hidden ones aside."""
+    if given.suffix == ".zarr" or not given.is_dir():
+        return []
+    known = set(data_files(given))
+    return sorted(
+        path
+        for path in given.iterdir()
+        if path.is_file() and path not in known and not path.name.startswith(".")
+    )
+
+
+def _files(images: Sequence[Path]) -> list[Path]:
     files: dict[str, Path] = {}
-    for given in map(Path, images):
+    for given in images:
         if not given.exists():
             raise DataError(f"There is no image or folder {given}", hint="check the name")
         array = given.suffix == ".zarr"
@@ -166,23 +189,27 @@ def _files(images: Sequence[str | Path]) -> list[Path]:
     return list(files.values())
 
 
-def _by_size(files: Iterable[Path], held_pixels: int) -> tuple[list[Path], list[ImageFile]]:
-    """Part the files into those that are held whole and those that are not."""
+def _by_size(
+    files: Iterable[Path], held_pixels: int
+) -> tuple[list[Path], list[ImageFile], list[tuple[Path, UnetrtError]]]:
+    """Part the files into those that are held whole, those that are not, and unusable ones."""
     whole: list[Path] = []
     large: list[ImageFile] = []
+    refused: list[tuple[Path, UnetrtError]] = []
     for path in files:
         try:
             image = open_image_file(path)
-        except DataError:
+        except UnetrtError as error:
             image = None  # a stack; or what is wrong, reading it whole says
             if path.suffix == ".zarr":
-                raise
+                refused.append((path, error))
+                continue
         held = image is None or image.shape[0] * image.shape[1] <= held_pixels
         if image is None or (held and path.suffix != ".zarr"):
             whole.append(path)
         else:
             large.append(image)
-    return whole, large
+    return whole, large, refused
 
 
 def _predict_large(session: Session, image: ImageFile, out: Path, progress: Progress) -> None:
@@ -211,8 +238,14 @@ def _predict_large(session: Session, image: ImageFile, out: Path, progress: Prog
     def say(done: int) -> None:
         progress.tick(f"{image.path.name}: {done}/{tiling.count} tiles of {size}")
 
-    for top, rows in segmenter.labels(image, first=first, on_tile=say):
-        labels.append(rows[max(0, labels.next_row - top) :])
+    try:
+        for top, rows in segmenter.labels(image, first=first, on_tile=say):
+            labels.append(rows[max(0, labels.next_row - top) :])
+    except OutputError:
+        raise  # what is written stays: it resumes once there is room
+    except UnetrtError:
+        labels.discard()
+        raise
     labels.finish()
 
 

@@ -157,11 +157,12 @@ def test_one_unreadable_image_does_not_stop_the_rest(unetrt, road, tmp_path):
     (tmp_path / "b.png").write_text("not an image")
     Image.new("RGB", (30, 20)).save(tmp_path / "d.png")
     result = unetrt("predict", road / "model.fp32.onnx", tmp_path, "--out", tmp_path / "out")
-    assert "2 of 4 files could not be segmented" in said(result)
+    assert result.exit_code == 1
+    assert "error: 2 of 4 files could not be segmented" in result.stderr
     assert "skipped d.png" in result.output
     words = ("predict", road / "model.fp32.onnx", tmp_path, "--out", tmp_path / "out", "--json")
     report = json.loads(unetrt(*words).stdout)
-    assert report["type"] == "DataError"
+    assert report["type"] == "CheckFailed"
     assert report["result"]["images"] == 2
     assert sorted(p.name for p in (tmp_path / "out" / "predictions").iterdir()) == [
         "a.png",

@@ -11,7 +11,7 @@ import unetrt
 from unetrt.cli.options import Fast, MemoryOption
 from unetrt.cli.output import emit
 from unetrt.cli.shell import AsJson
-from unetrt.errors import DataError
+from unetrt.errors import CheckFailed
 from unetrt.progress import ConsoleProgress
 from unetrt.runtime import SessionSpec
 from unetrt.runtime.predict import PredictSpec, Summary
@@ -54,7 +54,7 @@ def predict(
     )
     spec = PredictSpec(session=session, overlays=overlays, probabilities=probabilities)
     summary = unetrt.predict(artifact, images, out, spec, progress=ConsoleProgress())
-    failure = DataError(
+    failure = CheckFailed(
         f"{len(summary.failed)} of {summary.files} files could not be segmented",
         got=next(iter(summary.failed.values()), "").rstrip("."),
     )
@@ -62,6 +62,7 @@ def predict(
         {
             "images": summary.images,
             "failed": dict(summary.failed),
+            "skipped": list(map(str, summary.skipped)),
             "out": str(out),
             "session": dict(summary.session),
         },
@@ -74,7 +75,9 @@ def predict(
 def _sentence(summary: Summary) -> str:
     info, done = summary.session, summary.files - len(summary.failed)
     did = f"Segmented {summary.images} images of {done} files into {summary.out}"
+    left = [(len(summary.failed), "failed"), (len(summary.skipped), "skipped, no images by name")]
     computed = f"with {info['backend']}, computed in {info['computes_in']}"
     if info["precision"] == "fp16" and info["computes_in"] == "float32":
         computed += ", from weights rounded to float16"
-    return f"{did} {computed}" + (f" ({info['fast']})" if "fast" in info else "")
+    counted = "".join(f"; {count} {word}" for count, word in left if count)
+    return f"{did} {computed}" + (f" ({info['fast']})" if "fast" in info else "") + counted

@@ -7,9 +7,12 @@ by pypng and tifffile.
 from __future__ import annotations
 
 import logging
+import math
+import threading
 import warnings
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import numpy as np
 import png
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
+from PIL import Image
 
 from unetrt import vendor
 from unetrt.errors import DataError, UnetrtError
@@ -86,20 +89,9 @@ def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
         >>> image.shape, image.dtype
         ((48, 56, 1), dtype('uint8'))
     """
-    try:
-        with warnings.catch_warnings():
-            # Pillow says this of a TIFF whose directory is cut short.
-            warnings.filterwarnings("error", "Corrupt EXIF data", UserWarning)
-            pixels = _read_whole(path, palette=palette)
-    except DataError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, UserWarning) as error:
-        raise DataError(
-            f"Cannot read the image {path}",
-            got=str(error) or type(error).__name__,
-            expected="a whole PNG, JPEG, TIFF, BMP or NPY file",
-        ) from error
-    return _checked(pixels, f"the image {path}")
+    with _one_sentence(f"the image {path}", "a whole PNG, JPEG, TIFF, BMP or NPY file"):
+        _check_kind(path)
+        return _checked(_read_whole(path, palette=palette), f"the image {path}")
 
 
 def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDArray[Any]]:
@@ -124,18 +116,22 @@ def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDAr
         (5, (16, 20, 1))
     """
     name = path.name.lower()
-    if name.endswith(VOLUME_SUFFIXES):
-        pages = list(np.moveaxis(_read_nifti(path), axis, 0))
-    elif name.endswith((".tif", ".tiff")) and _page_count(path) > 1:
-        pages = list(_read_stack(path))
-    elif name.endswith(".npy") and _holds_pages(path):
-        pages = list(np.load(path, allow_pickle=False))
-    else:
-        return [read_image(path, palette=palette)]
-    return [
-        np.ascontiguousarray(_checked(page, f"page {number} of {path}"))
-        for number, page in enumerate(pages)
-    ]
+    volume = name.endswith(VOLUME_SUFFIXES)
+    what, expected = ("volume", "NIfTI") if volume else ("stack", "TIFF or NPY")
+    with _one_sentence(f"the {what} {path}", f"a whole {expected} file"):
+        _check_kind(path)
+        if volume:
+            pages = list(np.moveaxis(_read_nifti(path), axis, 0))
+        elif name.endswith((".tif", ".tiff")) and _page_count(path) > 1:
+            pages = list(_read_stack(path))
+        elif name.endswith(".npy") and _holds_pages(path):
+            pages = list(_load_npy(path))
+        else:
+            return [read_image(path, palette=palette)]
+        return [
+            np.ascontiguousarray(_checked(page, f"page {number} of {path}"))
+            for number, page in enumerate(pages)
+        ]
 
 
 class ImageFile:
@@ -170,17 +166,8 @@ class ImageFile:
             MissingDependency: a compressed TIFF without the zarr package.
         """
         rows = f"rows {key[0].start} to {key[0].stop} of {self.path}"
-        try:
-            part = self._read(key).astype(self.dtype, copy=False)
-        except UnetrtError:
-            raise
-        except Exception as error:  # the decoders' own errors share no base but Exception
-            raise DataError(
-                f"Cannot read {rows}",
-                got=str(error) or type(error).__name__,
-                expected="a whole file",
-            ) from error
-        return _checked(part, rows)
+        with _one_sentence(rows, "a whole file"):
+            return _checked(self._read(key).astype(self.dtype, copy=False), rows)
 
 
 def open_image_file(path: Path) -> ImageFile | None:
@@ -204,9 +191,60 @@ def open_image_file(path: Path) -> ImageFile | None:
     suffix = path.suffix.lower()
     if suffix == ".zarr":
         return _open_zarr(path)
+    if not path.is_file():
+        return None
     if suffix == ".npy":
         return _open_npy(path)
     return _open_tiff(path) if suffix in (".tif", ".tiff") else None
+
+
+_LONGEST_REASON = 200
+"""Characters of a library's own words that are passed on: some print the bytes they choke on."""
+
+
+@contextmanager
+def _one_sentence(what: str, expected: str) -> Iterator[None]:
+    """Raise one DataError for whatever the block raises, but for errors of ours.
+
+    Decoders' errors share no base but Exception: zlib.error, struct.error, MemoryError, KeyError,
+    AssertionError, SyntaxError and many more come out of damaged files.
+    """
+    try:
+        yield
+    except UnetrtError:
+        raise
+    except Exception as error:
+        no_codec = isinstance(error, ImportError) or "imagecodecs" in str(error)
+        raise DataError(
+            f"Cannot read {what}",
+            got="a compression that no installed package decodes" if no_codec else _reason(error),
+            expected=expected,
+            hint="install imagecodecs, or save it uncompressed" if no_codec else None,
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return a library's words in one line that ends where our sentence goes on."""
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    printable = "".join(c if c.isprintable() else " " for c in words[: 4 * _LONGEST_REASON])
+    line = " ".join(printable.split()).rstrip(".:;, ")
+    if len(line) > _LONGEST_REASON:
+        line = f"{line[:_LONGEST_REASON]}..."
+    # Of a KeyError or an IndexError the text alone, such as "0", says nothing.
+    telling = isinstance(error, OSError | ValueError | SyntaxError | MemoryError | png.Error)
+    kind = type(error)
+    name = f"{kind.__module__}.error" if kind.__name__ == "error" else kind.__name__
+    return (line if telling else f"{name}: {line}") if line else name
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is there and no file: a pipe would be waited for, a device never end."""
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"Cannot read {path}",
+            got="a folder" if path.is_dir() else "a pipe or device",
+            expected="a file",
+        )
 
 
 def _check_form(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
@@ -233,10 +271,42 @@ def _checked(pixels: NDArray[Any], what: str) -> NDArray[Any]:
 
 def _read_whole(path: Path, *, palette: bool) -> NDArray[Any]:
     if path.suffix.lower() == ".npy":
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
+        return _load_npy(path)
     pixels = _read_deep_colour(path)
     return _read_with_pillow(path, palette=palette) if pixels is None else pixels
+
+
+def _load_npy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
+    with path.open("rb") as file:
+        if file.read(6) != b"\x93NUMPY":  # NumPy would take archives and pickles too
+            raise ValueError("no NPY header")
+        file.seek(0)
+        given: Any = path if mapped else file
+        array: NDArray[Any] = np.load(given, mmap_mode="r" if mapped else None, allow_pickle=False)
+    return array
+
+
+_FILTERS = threading.Lock()
+
+
+@contextmanager
+def _telling_warnings() -> Iterator[None]:
+    """Raise what Pillow warns of where a TIFF's directory is cut short; drop its other warnings.
+
+    Filters are the process's own, and files are read in several threads.
+    """
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Corrupt EXIF data", UserWarning)
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    with _telling_warnings():
+        image = Image.open(path)
+    with image:
+        yield image
 
 
 _AS_STORED = {"L", "RGB", "I;16", "I;16B", "I", "F"}
@@ -244,11 +314,13 @@ _CONVERTED = {"1": "L", "LA": "L", "P": "RGB", "RGBA": "RGB", "CMYK": "RGB"}
 
 
 def _read_with_pillow(path: Path, *, palette: bool) -> NDArray[Any]:
-    with Image.open(path) as image:
-        if getattr(image, "n_frames", 1) > 1:
+    with _opened(path) as image:
+        with _telling_warnings():
+            frames = getattr(image, "n_frames", 1)
+        if frames > 1:
             raise DataError(
                 f"Cannot use the image {path}",
-                got=f"{image.n_frames} pages",  # type: ignore[attr-defined]
+                got=f"{frames} pages",
                 expected="one",
                 hint="save each page as a file of its own",
             )
@@ -270,14 +342,7 @@ without alpha."""
 
 
 def _read_deep_colour(path: Path) -> NDArray[Any] | None:
-    """Read a 16-bit PNG or a deeper-than-8-bit TIFF of several samples a pixel; else None.
-
-    A file that is damaged gives None or one of Pillow's kinds of error.
-
-    Raises:
-        ValueError: it is such an image, and damaged.
-        OSError: it cannot be read.
-    """
+    """Read a 16-bit PNG or a deeper-than-8-bit TIFF of several samples a pixel; else None."""
     with path.open("rb") as file:
         head = file.read(26)
     if head.startswith(_PNG_SIGNATURE):
@@ -290,25 +355,19 @@ def _read_deep_colour(path: Path) -> NDArray[Any] | None:
 def _read_deep_png(path: Path, bits: int, colour: int) -> NDArray[Any] | None:
     if bits != 16 or colour not in _PNG_COLOURS:  # noqa: PLR2004
         return None
-    try:
-        with path.open("rb") as file:
-            width, height, rows, info = png.Reader(file=file).read()
-            pixels = np.vstack([np.asarray(row, np.uint16) for row in rows])
-    except (png.Error, EOFError) as error:
-        raise ValueError(str(error)) from error
+    with path.open("rb") as file:
+        width, height, rows, info = png.Reader(file=file).read()
+        pixels = np.vstack([np.asarray(row, np.uint16) for row in rows])
     return pixels.reshape(height, width, info["planes"])[:, :, : _PNG_COLOURS[colour]]
 
 
 def _read_deep_tiff(path: Path) -> NDArray[Any] | None:
-    try:
-        with _tiff(path) as file:
-            page = file.pages.first
-            samples, dtype = page.samplesperpixel, page.dtype
-            if len(file.pages) > 1 or samples == 1 or dtype is None or dtype.itemsize == 1:
-                return None
-            pixels = np.asarray(page.asarray())
-    except (tifffile.TiffFileError, KeyError, IndexError) as error:
-        raise ValueError(str(error)) from error
+    with _tiff(path) as file:
+        page = file.pages.first
+        samples, dtype = page.samplesperpixel, page.dtype
+        if len(file.pages) > 1 or samples == 1 or dtype is None or dtype.itemsize == 1:
+            return None
+        pixels = np.asarray(page.asarray())
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         pixels = np.moveaxis(pixels, 0, -1)
     return pixels[:, :, : samples - len(page.extrasamples)]
@@ -335,8 +394,11 @@ def _read_stack(path: Path) -> NDArray[Any]:
             cut_short = _is_cut_short(path, file)
             count, axes = len(file.series), file.series[0].axes
             stack = None if cut_short else np.asarray(file.series[0].asarray())
-    except Exception as error:  # noqa: BLE001  (some compressions take a package; or it is damaged)
-        return _read_frames(path, error)
+    except Exception:  # some compressions take a package; or it is damaged
+        frames = _read_frames(path)
+        if frames is None:
+            raise
+        return frames
     if stack is None:
         raise DataError(
             f"Cannot read the stack {path}",
@@ -355,35 +417,42 @@ def _read_stack(path: Path) -> NDArray[Any]:
 
 
 def _is_cut_short(path: Path, file: tifffile.TiffFile) -> bool:
+    """Tell a file that cannot hold what its pages claim: cut short, or of billions of pixels."""
     size = path.stat().st_size
-    return any(
-        offset + length > size
-        for page in file.pages
-        for offset, length in zip(page.dataoffsets, page.databytecounts, strict=True)
-    )
+
+    def claims_more(page: Any) -> bool:
+        ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if page.is_memmappable:
+            ends.append(page.dataoffsets[0] + page.nbytes)
+        return bool(len(ends) < math.prod(page.chunked) or max(ends) > size)
+
+    return any(claims_more(page) for page in file.pages)
 
 
-def _read_frames(path: Path, refusal: Exception) -> NDArray[Any]:
+def _read_frames(path: Path) -> NDArray[Any] | None:
+    """Read a stack by Pillow, or return None where it cannot either."""
     try:
-        with Image.open(path) as image:
-            return np.stack([np.array(frame) for frame in ImageSequence.Iterator(image)])
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise DataError(
-            f"Cannot read the stack {path}",
-            got=str(refusal) or type(refusal).__name__,
-            expected="a whole TIFF file",
-            hint="save it uncompressed",
-        ) from refusal
+        with _opened(path) as image:
+            frames = [np.array(image)]
+            while _seek_next(image):
+                frames.append(np.array(image))
+            return np.stack(frames)
+    except Exception:  # noqa: BLE001  (tifffile's words are the clearer ones)
+        return None
+
+
+def _seek_next(image: Image.Image) -> bool:
+    with _telling_warnings():
+        try:
+            image.seek(image.tell() + 1)
+        except EOFError:
+            return False
+    return True
 
 
 def _read_nifti(path: Path) -> NDArray[Any]:
     nibabel = vendor.nibabel()
-    try:
-        volume = np.asarray(nibabel.load(path).dataobj)
-    except Exception as error:  # nibabel's own and zlib's share no base but Exception
-        raise DataError(
-            f"Cannot read the volume {path}", got=error, expected="a whole NIfTI file"
-        ) from error
+    volume = np.asarray(nibabel.load(path).dataobj)
     if volume.ndim not in (3, 4) or (*volume.shape, 1)[3] not in _CHANNELS:
         raise DataError(
             f"Cannot use the volume {path}",
@@ -396,35 +465,28 @@ def _read_nifti(path: Path) -> NDArray[Any]:
 def _holds_pages(path: Path) -> bool:
     """Tell an array [pages, height, width] from one image with its channels last."""
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError):
-        return False  # read_image says why
+        shape = _load_npy(path, mapped=True).shape
+    except Exception:  # noqa: BLE001  (read_image says why)
+        return False
     return len(shape) == 4 or (len(shape) == 3 and shape[2] not in _CHANNELS)  # noqa: PLR2004
 
 
 def _open_zarr(path: Path) -> ImageFile:
     zarr = vendor.zarr()
-    try:
+    with _one_sentence(str(path), "a Zarr array, not a group"):
         array = zarr.open_array(path, mode="r")
-    except Exception as error:  # Zarr's own errors share no base but Exception
-        raise DataError(
-            f"Cannot read {path}",
-            got=str(error) or type(error).__name__,
-            expected="a Zarr array, not a group",
-        ) from error
-    return ImageFile(path, array.shape, np.dtype(array.dtype), lambda key: np.asarray(array[key]))
+        dtype = np.dtype(array.dtype)
+        return ImageFile(path, array.shape, dtype, lambda key: np.asarray(array[key]))
 
 
 def _open_npy(path: Path) -> ImageFile | None:
-    def mapped() -> NDArray[Any]:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
-
     try:
-        array = mapped()
-    except (OSError, ValueError, EOFError):
+        array = _load_npy(path, mapped=True)
+    except Exception:  # noqa: BLE001  (read_image then says what is wrong)
         return None
-    return ImageFile(path, array.shape, array.dtype, lambda key: np.array(mapped()[key]))
+    return ImageFile(
+        path, array.shape, array.dtype, lambda key: np.array(_load_npy(path, mapped=True)[key])
+    )
 
 
 def _open_tiff(path: Path) -> ImageFile | None:
@@ -433,7 +495,10 @@ def _open_tiff(path: Path) -> ImageFile | None:
             if len(file.pages) != 1:
                 return None
             page = file.pages.first
-            shape, dtype, mappable = page.shape, page.dtype, page.is_memmappable
+            if _is_cut_short(path, file):
+                return None
+            shape = tuple(map(index, page.shape))  # a damaged tag may hold bytes for a number
+            dtype, mappable = page.dtype, page.is_memmappable
     except Exception:  # noqa: BLE001  (read_image then says what is wrong)
         return None
     if (len(shape) == 3 and shape[2] not in _CHANNELS) or dtype is None:  # noqa: PLR2004

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -179,6 +180,12 @@ class LabelFile:
             self._note.unlink(missing_ok=True)
         except OSError as error:
             raise self._refused(error) from error
+
+    def discard(self) -> None:
+        """Leave nothing behind, of an image whose rest cannot be read."""
+        with suppress(OSError):
+            _remove(self._part)
+            self._note.unlink(missing_ok=True)
 
     def _rows_left_behind(self) -> int:
         """Return how many rows of the same labels an interrupted run has written."""
