@@ -333,7 +333,7 @@ class CoreCandidate(BoundCandidate):
 
     def predict(self) -> NDArray[Any]:
         """Run once; return probabilities [batch, height, width, classes], or labels."""
-        return self._port.answer(self.outputs())
+        return self._port.prediction(self.outputs())
 
 
 class HostToHost:
@@ -456,7 +456,7 @@ class EndToEndCandidate:
         if len(self._pixels) == 1:
             return self._session.segment(self._pixels[0])[np.newaxis]
         labels = self._port.labels(
-            self._port.answer(self._session.run(self._port.feed(self._fitted())))
+            self._port.prediction(self._session.run(self._port.feed(self._fitted())))
         )
         return labels[:, : self._pixels.shape[1], : self._pixels.shape[2]]
 

@@ -18,21 +18,21 @@ _HALF = 0.5
 
 
 class ImagePort:
-    """The one image input of an artifact and the output that answers it.
+    """Feed images to the one image input of an artifact, and read its prediction.
 
-    The answer is the label map if there is one, else the first output that is an image; the other
-    way round with `prefer` "probabilities".
+    The prediction is the label map if there is one, else the first output that is an image; the
+    other way round with `prefer` "probabilities".
 
     Raises:
-        ShapeError: the artifact takes something else than one image, or answers with none.
+        ShapeError: the artifact takes something else than one image, or puts none out.
     """
 
     def __init__(self, artifact: OnnxModel | Engine, prefer: str = "labels") -> None:
         images = [tensor for tensor in artifact.inputs if tensor.is_image]
         labels = [t for t in artifact.outputs if t.dtype == "uint8"]
         maps = [t for t in artifact.outputs if t.is_image]
-        answers = labels + maps if prefer == "labels" else maps + labels
-        if len(artifact.inputs) != 1 or not images or not answers:
+        predictions = labels + maps if prefer == "labels" else maps + labels
+        if len(artifact.inputs) != 1 or not images or not predictions:
             raise ShapeError(
                 f"{artifact.path} does not map one image to its classes",
                 got=f"inputs {', '.join(map(str, artifact.inputs))} and outputs "
@@ -40,21 +40,21 @@ class ImagePort:
                 expected="one image in, probabilities or labels out",
                 hint="give Session.run its inputs by name",
             )
-        self.input, self.output = images[0], answers[0]
+        self.input, self.output = images[0], predictions[0]
 
     @property
     def gives_labels(self) -> bool:
-        """Whether the answer is a label map, not probabilities."""
+        """Return True where the prediction is a label map, not probabilities."""
         return self.output.dtype == "uint8"
 
     @property
     def channels(self) -> int | str:
-        """How many channels the image has."""
+        """Return the number of channels of the image, or the name of a free axis."""
         return self.input.channels
 
     @property
     def n_classes(self) -> int | str | None:
-        """How many channels of probabilities come out; None where labels do."""
+        """Return the number of channels of the probabilities; None where labels come out."""
         return None if self.gives_labels else self.output.channels
 
     def feed(self, x_nhwc: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -74,29 +74,29 @@ class ImagePort:
                 )
         return {self.input.name: self.input.from_nhwc(x)}
 
-    def answer(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def prediction(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return labels uint8 [batch, height, width], or float32 probabilities, classes last."""
         y: NDArray[Any] = self.output.to_nhwc(outputs[self.output.name])
         return y
 
     @staticmethod
-    def labels(answer: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the class of each pixel of an answer, uint8 [batch, height, width]."""
-        if answer.ndim == IMAGE_RANK:
-            one = answer.shape[-1] == 1  # a sigmoid's
-            answer = answer[..., 0] > _HALF if one else answer.argmax(axis=-1)
-        return np.asarray(answer, np.uint8)
+    def labels(prediction: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the class of each pixel of a prediction, uint8 [batch, height, width]."""
+        if prediction.ndim == IMAGE_RANK:
+            sigmoid = prediction.shape[-1] == 1
+            prediction = prediction[..., 0] > _HALF if sigmoid else prediction.argmax(axis=-1)
+        return np.asarray(prediction, np.uint8)
 
 
 class ImageSource(Protocol):
-    """An image [height, width, channels] that gives slices: NumPy's, a memory map, Zarr's."""
+    """Give slices of an image [height, width, channels]: an array, a memory map, a Zarr array."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Height, width, channels."""
+        """Return (height, width, channels)."""
 
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
-        """Return a part of it, all channels."""
+        """Return a part of the image, all channels."""
 
 
 def mirrored_window(
@@ -104,7 +104,11 @@ def mirrored_window(
 ) -> NDArray[Any]:
     """Return [height, width, channels] from (top, left) on, which may lie outside of the image.
 
-    The same pixels as of `unetrt.padding.mirrored_to_size`; only those needed are read.
+    The same pixels as of `unetrt.sizes.mirrored_to_size`; only those needed are read.
+
+    >>> image = np.arange(4).reshape(2, 2, 1)
+    >>> mirrored_window(image, -1, 0, 2, 3)[..., 0].tolist()
+    [[0, 1, 1], [0, 1, 1]]
     """
     rows, columns = (
         _mirrored(np.arange(begin, begin + count), side)

@@ -1,4 +1,4 @@
-"""One image of any size to its classes, whole where memory allows, else in exact tiles."""
+"""Segment images of any size: whole where memory allows, else in exact tiles."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ __all__ = ["HELD", "Segmenter", "blended_rows", "tiled_rows"]
 
 
 class Rows(NamedTuple):
-    """Some rows of an answer, over the whole width of the image.
+    """Hold some rows of a prediction, over the whole width of the image.
 
     Attributes:
         top: the first of them.
-        answer: [rows, width] of classes, or [rows, width, classes] of probabilities.
+        values: [rows, width] of classes, or [rows, width, classes] of probabilities.
     """
 
     top: int
-    answer: NDArray[Any]
+    values: NDArray[Any]
 
 
 def tiled_rows(
     image: ImageSource,
     tiling: Tiling,
     margin: int,
-    answer_of: Callable[[NDArray[Any]], NDArray[Any]],
+    predict: Callable[[NDArray[Any]], NDArray[Any]],
     *,
     first: int = 0,
     on_tile: Callable[[int], None] = lambda _done: None,
 ) -> Iterator[Rows]:
-    """Yield the answer to an image from above to below; no more than a row of tiles is held.
+    """Yield the prediction of an image from above to below; no more than a row of tiles is held.
 
     Args:
         image: [height, width, channels].
         tiling: of the image mirrored out to what the network takes.
-        margin: by which the network's answers are smaller.
-        answer_of: maps pixels [1, tile height, tile width, channels] to
-            [1, answer height, answer width] or that with classes.
+        margin: pixels by which a prediction is smaller at each edge.
+        predict: maps pixels [1, tile height, tile width, channels] to a prediction [1, height,
+            width] of classes, or [1, height, width, classes].
         first: how many rows of tiles to leave out, which an earlier run has made.
         on_tile: gets the number of tiles done, those left out included.
     """
@@ -61,10 +61,10 @@ def tiled_rows(
             right = min(column.end, width)
             if column.kept < right:
                 x = mirrored_window(image, row.start - margin, column.start - margin, *tiling.tile)
-                answer = answer_of(x[np.newaxis])[0]
+                values = predict(x[np.newaxis])[0]
                 if made is None:
-                    made = np.empty((end - row.kept, width, *answer.shape[2:]), answer.dtype)
-                made[:, column.kept : right] = answer[
+                    made = np.empty((end - row.kept, width, *values.shape[2:]), values.dtype)
+                made[:, column.kept : right] = values[
                     row.kept - row.start : end - row.start,
                     column.kept - column.start : right - column.start,
                 ]
@@ -77,15 +77,15 @@ def blended_rows(
     image: ImageSource,
     tiling: Tiling,
     margin: int,
-    answer_of: Callable[[NDArray[Any]], NDArray[Any]],
+    predict: Callable[[NDArray[Any]], NDArray[Any]],
     *,
     first: int = 0,
     on_tile: Callable[[int], None] = lambda _done: None,
 ) -> Iterator[Rows]:
-    """Yield weighted means of the tiles' answers, from above to below.
+    """Yield weighted means of the predictions of tiles, from above to below.
 
     No more is held than the rows that one row of tiles reaches. Arguments as of `tiled_rows`, the
-    tiling by `choose_blended`; `answer_of` gives [1, answer height, answer width, classes].
+    tiling by `choose_blended`; `predict` gives [1, height, width, classes].
     """
     height, width = image.shape[:2]
     tall, wide = tiling.tile[0] - 2 * margin, tiling.tile[1] - 2 * margin
@@ -94,18 +94,18 @@ def blended_rows(
     total: NDArray[np.float32] | None = None
     counted = np.zeros((tall, whole, 1), np.float32)
     for number, row in enumerate(tiling.rows):
-        # Rows of tiles that reach into the first wanted one count, though their own are not asked.
+        # Rows of tiles that overlap the first wanted one count, though they are not yielded.
         if row.start + tall <= tiling.rows[first].start:
             continue
         if row.kept >= height:
             break  # all of it is mirrored
         for place, column in enumerate(tiling.columns, start=1):
             x = mirrored_window(image, row.start - margin, column.start - margin, *tiling.tile)
-            answer = answer_of(x[np.newaxis])[0]
+            values = predict(x[np.newaxis])[0]
             if total is None:
-                total = np.zeros((tall, whole, answer.shape[2]), np.float32)
+                total = np.zeros((tall, whole, values.shape[2]), np.float32)
             here = slice(column.start, column.start + wide)
-            total[:, here] += answer * weights
+            total[:, here] += values * weights
             counted[:, here] += weights
             on_tile(number * len(tiling.columns) + place)
         assert total is not None  # noqa: S101  (there is a column)
@@ -128,12 +128,12 @@ Run = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
 
 class Segmenter:
-    """Feeds a network of one image input, whatever its types, layout and sizes.
+    """Segment images with a network of one image input, whatever its types, layout and sizes.
 
     Args:
         artifact: the network.
         run: maps its inputs to its outputs, by name.
-        prefer: which answer is wanted where there are two, "labels" or "probabilities".
+        prefer: "labels" or "probabilities", where the network gives both.
         memory_bytes: that the network may work in at once.
         blended: average tiles that overlap, in the place of exact ones.
     """
@@ -167,7 +167,7 @@ class Segmenter:
         )
 
     def tiling(self, height: int, width: int) -> Tiling:
-        """Return how an image of that size is cut: into one tile, if it can be."""
+        """Choose the tiles of an image of that size: one, if it can be."""
         rules = (self._rules[0], self._rules[1])
         sides = (
             max(rules[0].covering(height), rules[0].at_least(self._least[0])),
@@ -205,8 +205,8 @@ class Segmenter:
         return self._port.labels(self.probabilities_of(x))
 
     def probabilities_of(self, x: NDArray[Any]) -> NDArray[Any]:
-        """As `labels_of`, to probabilities; to labels where the network gives no others."""
-        return self._port.answer(self._run(self._port.feed(x)))
+        """Predict probabilities of such pixels; labels where the network gives no others."""
+        return self._port.prediction(self._run(self._port.feed(x)))
 
     def classes_of(self, probabilities: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the classes of probabilities [height, width, classes]."""
@@ -224,7 +224,7 @@ class Segmenter:
     def _rows(
         self,
         image: ImageSource,
-        answer_of: Callable[[NDArray[Any]], NDArray[Any]],
+        predict: Callable[[NDArray[Any]], NDArray[Any]],
         options: dict[str, Any],
     ) -> Iterator[Rows]:
         if len(image.shape) != 3 or min(image.shape) < 1:  # noqa: PLR2004
@@ -240,23 +240,23 @@ class Segmenter:
         tiling = self.tiling(*image.shape[:2])
         margin = self.artifact.sizes.margin
         if not self._blended or tiling.count == 1:
-            return tiled_rows(image, tiling, margin, answer_of, **options)
+            return tiled_rows(image, tiling, margin, predict, **options)
         self._need_probabilities()
         rows = blended_rows(image, tiling, margin, self.probabilities_of, **options)
-        if answer_of == self.probabilities_of:
+        if predict == self.probabilities_of:
             return rows
-        return (Rows(top, self.classes_of(answer)) for top, answer in rows)
+        return (Rows(top, self.classes_of(values)) for top, values in rows)
 
 
 def joined(rows: Iterator[Rows], height: int) -> NDArray[Any]:
-    """Return all rows of an answer as one array."""
+    """Return all rows of a prediction as one array."""
     whole: NDArray[Any] | None = None
-    for top, answer in rows:
-        if len(answer) == height:
-            return answer
+    for top, values in rows:
+        if len(values) == height:
+            return values
         if whole is None:
-            whole = np.empty((height, *answer.shape[1:]), answer.dtype)
-        whole[top : top + len(answer)] = answer
+            whole = np.empty((height, *values.shape[1:]), values.dtype)
+        whole[top : top + len(values)] = values
     assert whole is not None  # noqa: S101  (an image has rows)
     return whole
 

@@ -1,4 +1,4 @@
-"""Open an artifact, run it on tensors, segment images of any size."""
+"""Open artifacts, run them on tensors, segment images of any size."""
 
 from __future__ import annotations
 
@@ -72,19 +72,19 @@ def warmup_inputs(
 
 
 class OnDevice(Protocol):
-    """An array on the GPU, of any library that has the CUDA array interface."""
+    """Accept arrays on the GPU of any library that has the CUDA array interface."""
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]: ...
 
 
 def on_host(arrays: tuple[Any, ...]) -> bool:
-    """Whether all are NumPy's."""
+    """Return True if all are NumPy's."""
     return all(isinstance(array, np.ndarray) for array in arrays)
 
 
 def device_views(arrays: tuple[Any, ...]) -> tuple[DeviceView, ...]:
-    """Return where arrays lie, not all of which are NumPy's.
+    """Return the places of arrays on the GPU.
 
     Raises:
         BadInput: one lies on no GPU.
@@ -102,7 +102,7 @@ def device_views(arrays: tuple[Any, ...]) -> tuple[DeviceView, ...]:
 def device_run(
     backend: Backend, spec: SessionSpec
 ) -> Callable[[tuple[Any, ...]], tuple[DeviceArray, ...]]:
-    """Return what runs arrays that lie on the GPU.
+    """Return a function that runs arrays on the GPU.
 
     Raises:
         BadInput: the backend does not, or the spec wants numbers checked that the host cannot see.
@@ -133,6 +133,11 @@ def open_session(
         MissingDependency: its library is not installed.
         NoDevice: an engine, and no GPU that can run it.
         CheckFailed: the spec wants a self-test, and it failed.
+
+    >>> with open_session("model.onnx") as session:
+    ...     labels = session.segment(np.zeros((48, 56, 1), np.uint8))
+    >>> labels.shape, labels.dtype
+    ((48, 56), dtype('uint8'))
     """
     spec = spec or SessionSpec()
     loaded = load_artifact(Path(artifact)) if isinstance(artifact, (str, Path)) else artifact
@@ -165,7 +170,7 @@ def load_artifact(path: Path) -> OnnxModel | Engine:
 
 
 class Session(Closing):
-    """An opened artifact; a context manager.
+    """Run an opened artifact; a context manager, made by `open_session`.
 
     `run` is the hot path: one comparison of shapes and types, then the backend. Several threads
     may call it.
@@ -185,20 +190,21 @@ class Session(Closing):
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """What `run` takes."""
+        """Return the tensors that `run` takes."""
         return self.artifact.inputs
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
-        """What `run` gives."""
+        """Return the tensors that `run` gives."""
         return self.artifact.outputs
 
     @property
     def info(self) -> dict[str, Any]:
-        """What runs, where, and in what.
+        """Describe what runs the artifact.
 
-        The backend, its version and device, why it is this one, the precision of the artifact's
-        graph, what is really computed in, and, where the spec asks for "fast", what that gained.
+        Its keys: "backend", "version", "device", "why" this backend was chosen, the "precision"
+        of the artifact's graph, the types that it really "computes_in", and, where the spec asks
+        for "fast", what that gained.
         """
         fast = {"fast": "nothing gained: an engine computes in the types it was built with"}
         return {
@@ -225,7 +231,7 @@ class Session(Closing):
         mapping by name goes into any, and a dict comes out.
 
         An engine takes arrays that lie on its GPU (PyCUDA, CuPy, torch, any with
-        `__cuda_array_interface__` or `__dlpack__`) as they lie, contiguous, and answers with
+        `__cuda_array_interface__` or `__dlpack__`) as they lie, contiguous, and returns
         `DeviceArray`s that stay there.
 
         Raises:
@@ -234,6 +240,10 @@ class Session(Closing):
                 that the session does not run on; or, if the spec checks it, a number that is not
                 finite.
             OutOfMemory: the GPU has no room for this size; smaller ones still run.
+
+        >>> with open_session("model.onnx") as session:
+        ...     session.run(np.zeros((2, 48, 64, 1), np.float32)).shape
+        (2, 48, 64, 2)
         """
         if isinstance(inputs, Mapping):
             arrays = self._by_name(inputs)
@@ -250,7 +260,7 @@ class Session(Closing):
     def segment(self, image: ImageSource) -> NDArray[np.uint8]:
         """Map one image [height, width, channels] of any number type to its classes.
 
-        The image is mirrored out to what the network can halve, and the answer cut back. One that
+        The image is mirrored out to what the network can halve, and its labels cut back. One that
         takes more than the spec's memory, or than the engine was built for, is cut into tiles.
 
         Raises:
@@ -260,7 +270,7 @@ class Session(Closing):
         return joined(self.segmenter("labels").labels(image), image.shape[0])
 
     def probabilities(self, image: ImageSource) -> NDArray[np.float32]:
-        """Map one image as `segment` does, to [height, width, classes].
+        """Map one image as `segment` does, to float32 [height, width, classes], from 0 to 1.
 
         Raises:
             ShapeError: as `segment`; or the network gives labels only.
@@ -269,9 +279,9 @@ class Session(Closing):
         return joined(self.segmenter("probabilities").probabilities(image), image.shape[0])
 
     def segmenter(self, prefer: str = "labels") -> Segmenter:
-        """Return what feeds images to this session, for images too large to hold.
+        """Return the segmenter of this session, for images too large to hold.
 
-        `prefer` chooses the answer where the network gives both: "labels" or "probabilities".
+        `prefer` chooses where the network gives both: "labels" or "probabilities".
         """
         if prefer not in self._segmenters:
             self._segmenters[prefer] = Segmenter(
@@ -284,7 +294,7 @@ class Session(Closing):
         return self._segmenters[prefer]
 
     def self_test(self) -> SelfTest:
-        """Compare the network with what the Keras model itself said of the golden image.
+        """Compare the network with the golden sample: what the Keras model itself predicted.
 
         Raises:
             CheckFailed: they differ by more than the artifact's precision allows.
@@ -309,7 +319,7 @@ class Session(Closing):
         return self._backend.bind(tuple(map(np.ascontiguousarray, arrays)))
 
     def close(self) -> None:
-        """Give back what the backend holds; a closed session cannot run."""
+        """Free what the backend holds; a closed session cannot run."""
         if not self._closed:
             self._closed = True
             self._ready = None, self._host
@@ -338,7 +348,7 @@ class Session(Closing):
         return self._backend.run(tuple(map(np.ascontiguousarray, arrays)))
 
     def _check(self, arrays: tuple[Any, ...], kinds: list[Any]) -> Callable[..., tuple[Any, ...]]:
-        """Return what runs such arrays, and keep it for the next ones like them."""
+        """Return the function that runs such arrays, and keep it for the next ones like them."""
         if self._closed:
             raise BadInput("The session is closed", hint="open it again with open_session")
         run: Callable[..., tuple[Any, ...]] = self._host

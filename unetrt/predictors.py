@@ -93,7 +93,7 @@ def open_predictor(
         yield Predictor(
             name or path.name,
             path,
-            lambda x: port.answer(session.run(port.feed(x))),
+            lambda x: port.prediction(session.run(port.feed(x))),
             judged_by(artifact, session.info["computes_in"]),
             port.channels,
             port.n_classes,

@@ -149,7 +149,7 @@ def test_rows_come_one_row_of_tiles_at_a_time_and_can_begin_further_down(network
         again = list(session.segmenter().labels(image, first=1))
         tiling = session.segmenter().tiling(400, 90)
     assert done == list(range(1, tiling.count + 1))
-    np.testing.assert_array_equal(np.concatenate([r.answer for r in (first, *rest)]), whole)
+    np.testing.assert_array_equal(np.concatenate([r.values for r in (first, *rest)]), whole)
     assert [r.top for r in again] == [r.top for r in rest]
     np.testing.assert_array_equal(joined(iter((first, *again)), 400), whole)
 
