@@ -109,7 +109,14 @@ def onnx() -> Any:
 
 
 def onnxruntime() -> Any:
-    """Import ONNX Runtime."""
+    """Import ONNX Runtime, with its telemetry off unless the environment says otherwise.
+
+    Since 1.29 it keeps a device id and a queue of events under the user's cache folder, to be sent,
+    and starts a thread for it that a forked process waits for (pull requests 27379 and 29843 of
+    microsoft/onnxruntime).
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("ORT_TELEMETRY_DISABLED", "1")
     return _module("onnxruntime", extra="cpu", purpose="Running an ONNX file")
 
 

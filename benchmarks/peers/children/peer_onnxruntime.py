@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from unetrt import vendor
 from unetrt.precision import Precision
 
 from .serving import Task, host_times, serve
+
+ort = vendor.onnxruntime()
 
 _CONFIG = {
     # Threads spin inside of a run, as by default, and stop with its end, so that an idle peer
