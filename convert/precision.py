@@ -20,8 +20,9 @@ from onnx_ir.passes.common import (
 )
 
 from unetrt import vendor
-from unetrt.artifacts import OnnxModel
+from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.errors import BadInput, UnsupportedModel
+from unetrt.files import refuse_overwriting
 from unetrt.precision import Precision
 
 from . import passes
@@ -119,6 +120,7 @@ def to_precision(
         ShapeError: an array of the data does not fit its input.
         UnsupportedModel: weights, or values on these images, do not fit float16 (names the layers
             to keep); or nothing in the model computes in the type.
+        OutputError: `path` is a file of `model`, or cannot be written.
 
     >>> from pathlib import Path
     >>> model = OnnxModel.load(Path("model.onnx"))
@@ -126,6 +128,7 @@ def to_precision(
     >>> str(half.precision), half.made_with["kept"], half.inputs == model.inputs
     ('fp16', ['logits'], True)
     """
+    refuse_overwriting([path, sidecar_of(path)], model.files)
     spec = spec or PrecisionSpec()
     wanted = Precision.of(spec.precision)
     quantize = wanted == Precision.INT8

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from unetrt import vendor
-from unetrt.artifacts import Engine, OnnxModel
+from unetrt.artifacts import Engine, OnnxModel, sidecar_of
 from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
+from unetrt.files import refuse_overwriting
 from unetrt.gpu import Gpu, find_gpu
 from unetrt.tensors import ShapeProfile
 
@@ -53,6 +54,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         ShapeError: a size in the spec that the network cannot take.
         UnsupportedModel: the parser or the builder refuses the network; names the layer.
         ReceiptError: the network does not compute in the model's precision.
+        OutputError: `path` is a file of `model`, or cannot be written.
 
     >>> model = OnnxModel.load(Path("model.onnx"))
     >>> engine = build_engine(model, Path("model.engine"), EngineSpec(backend="tensorrt-rtx"))
@@ -65,6 +67,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
             expected="the file that it simulates",
             hint="a simulation is for checking on a CPU; build the file it was made from",
         )
+    refuse_overwriting([path, sidecar_of(path)], model.files)
     spec = spec or EngineSpec()
     profiles = input_profiles(model, spec)
     spec = replace(spec, backend=choose_backend(spec.backend))

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx_ir.passes.common import ShapeInferencePass
 
 from unetrt import vendor
-from unetrt.artifacts import KerasFile, OnnxModel
+from unetrt.artifacts import KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import UnsupportedModel
+from unetrt.files import refuse_overwriting
 from unetrt.golden import Answer, Golden, draw_grid
 from unetrt.keras_models import size_rule
 from unetrt.precision import Precision
@@ -63,7 +64,7 @@ def export_onnx(
     Raises:
         UnsupportedModel: the model was never built, has a free axis that is neither batch, height
             nor width, or a layer that tf2onnx cannot convert.
-        OutputError: `path` cannot be written.
+        OutputError: `path` is a file of `origin`, or cannot be written.
 
     >>> from unetrt.keras_models import load_model
     >>> model, origin = load_model(Path("model.keras"))
@@ -71,6 +72,7 @@ def export_onnx(
     >>> str(written.inputs[0]), written.classes
     ('uint8[batch, height, width, 1]', ('background', 'disc'))
     """
+    refuse_overwriting([path, sidecar_of(path)], origin.files if origin else ())
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())

@@ -27,7 +27,7 @@ from unetrt.data.reading import (
 )
 from unetrt.data.writing import LabelFile, overlay, write_image, write_nifti_labels
 from unetrt.errors import BadInput, DataError, OutputError, UnetrtError
-from unetrt.files import output_folder, replacing
+from unetrt.files import output_folder, refuse_overwriting, replacing
 from unetrt.progress import Progress
 
 from .session import Session, open_session
@@ -101,7 +101,7 @@ def predict(
         ArtifactError, NoDevice, MissingDependency: the artifact cannot be opened.
         DataError: there is no such image, or two would be written to the same file.
         BadInput: probabilities are asked for of an image that is written part by part.
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written, or an image lies where its output would.
 
     >>> summary = predict("model.onnx", "cells/images", "predicted")
     >>> summary.images, dict(summary.failed)
@@ -114,6 +114,7 @@ def predict(
     files = _files(given)
     skipped = tuple(path for one in given for path in _no_images(one))
     failed: dict[str, str] = {}
+    refuse_overwriting(_outputs(out, files), files)
     whole, large, refused = _by_size(files, spec.held_pixels)
     if spec.probabilities and large:
         raise BadInput(
@@ -154,6 +155,24 @@ def predict(
             except UnetrtError as error:
                 fail(image.path, error)
         return Summary(count, len(files), failed, skipped, out, session.info)
+
+
+_OUTPUT_SUFFIXES = (".png", ".tif", ".nii.gz", *LabelFile.SUFFIXES)
+
+
+def _outputs(out: Path, files: Iterable[Path]) -> Iterator[Path]:
+    """Yield the names that labels, overlays and probabilities of the files may be written to.
+
+    How many pages a file has, and so which of them, only reading it would tell.
+    """
+    for folder in ("predictions", "overlays", "probabilities"):
+        within = (out / folder).resolve()
+        yield from (within, *within.parents)  # none of them is a Zarr array that is read
+    for stem in map(stem_of, files):
+        yield from (out / "predictions" / f"{stem}{suffix}" for suffix in _OUTPUT_SUFFIXES)
+        yield out / "overlays" / f"{stem}.png"
+        yield from (out / "overlays" / stem).glob("*.png")
+        yield out / "probabilities" / f"{stem}.npy"
 
 
 def _no_images(given: Path) -> list[Path]:

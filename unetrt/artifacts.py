@@ -56,6 +56,11 @@ class Artifact:
     made_with: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the paths of the file and its sidecar."""
+        return self.path, sidecar_of(self.path)
+
+    @property
     def as_source(self) -> dict[str, str]:
         """What the next artifact says it was made from."""
         return {"file": self.path.name, "sha256": self.sha256}
@@ -215,6 +220,11 @@ class OnnxModel(_Network):
 
     kind = "onnx"
     external_data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Return the paths of the file, its sidecar and its external data."""
+        return *super().files, *map(self.path.with_name, self.external_data)
 
     @classmethod
     def load(cls, path: Path) -> Self:

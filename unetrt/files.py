@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,15 @@ from typing import Self
 
 from unetrt.errors import OutputError
 
-__all__ = ["Closing", "output_folder", "replacing", "sha256_of", "write_bytes", "write_text"]
+__all__ = [
+    "Closing",
+    "output_folder",
+    "refuse_overwriting",
+    "replacing",
+    "sha256_of",
+    "write_bytes",
+    "write_text",
+]
 
 
 def sha256_of(path: Path) -> str:
@@ -86,6 +94,46 @@ def output_folder(path: Path) -> Path:
             hint="choose another folder",
         ) from error
     return path
+
+
+def refuse_overwriting(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read, before any work is spent on it.
+
+    Args:
+        outputs: files or folders that would be written; most do not exist.
+        inputs: files or folders that are read. They are known by their contents' place on the
+            disk, not by name, so that links are seen through.
+
+    Raises:
+        OutputError: one of `outputs` is one of `inputs`.
+
+    Example:
+        >>> refuse_overwriting([Path("new.onnx")], [Path("model.onnx")])
+        >>> refuse_overwriting([Path("model.onnx")], [Path("model.onnx")])
+        Traceback (most recent call last):
+            ...
+        unetrt.errors.OutputError: Cannot write model.onnx: got what is read as model.onnx, expected
+        another file; choose another place for the output.
+    """
+    read = {place: path for path in inputs if (place := _place(path)) is not None}
+    for path in outputs:
+        source = read.get(_place(path) or ())
+        if source is not None:
+            raise OutputError(
+                f"Cannot write {path}",
+                got=f"what is read as {source}",
+                expected="another file",
+                hint="choose another place for the output",
+            )
+
+
+def _place(path: Path) -> tuple[int, ...] | None:
+    try:
+        # Resolved, since a/new/.. is a folder only once a/new was made.
+        found = path.resolve().stat()
+    except (OSError, RuntimeError):  # the latter, of links in a circle
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Closing:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetrt.artifacts import KerasFile
+from unetrt.artifacts import KerasFile, sidecar_of
 from unetrt.cli.output import emit, table
 from unetrt.cli.shell import AsJson
+from unetrt.files import refuse_overwriting
 
 if TYPE_CHECKING:
     from unetrt.artifacts import OnnxModel
@@ -59,6 +60,9 @@ def convert(
     from unetrt.data import load_dataset
     from unetrt.progress import ConsoleProgress
 
+    # Before TensorFlow takes its seconds; of a SavedModel, every file in its folder is read.
+    files = model.rglob("*") if model.is_dir() else (model, sidecar_of(model))
+    refuse_overwriting([out, sidecar_of(out)], files)
     (vendor.need_rewriter if model.suffix == ".onnx" else vendor.need_exporter)()
     from unetrt.convert.export_spec import ExportSpec
     from unetrt.convert.precision import PrecisionSpec
