@@ -19,14 +19,13 @@ __all__ = ["Activations"]
 _SLICE = 8
 """Nodes run at a time: only their outputs and the skip connections are in memory."""
 
-_FLOATING = {"tensor(float)", "tensor(float16)", "tensor(double)"}
-
 
 class Activations:
     """Run an ONNX file by ONNX Runtime on the CPU, one slice of its nodes after another.
 
-    Graph optimisations are off, so that no layer is fused away. Every node runs once: a slice
-    reads the outputs of the slices before it, and values that no slice reads any more are freed.
+    Graph optimisations are off, so that no layer is fused away. Every node that counts runs once: a
+    slice reads the outputs of the slices before it, and values that no slice reads any more are
+    freed.
 
     A float16 file: ONNX Runtime's CPU has no float16 convolution. It computes in float32 between
     two casts, and drops the casts between two such nodes, so that an overflow of float16 there
@@ -43,13 +42,12 @@ class Activations:
     [('pool', (1, 4, 16, 16)), ('logits', (1, 2, 32, 32))]
     """
 
-    def __init__(self, path: Path, names: Collection[str] | None = None) -> None:
+    def __init__(self, path: Path, names: Collection[str]) -> None:
         """Read the file and open a session for each slice.
 
         Args:
             path: the ONNX file.
-            names: of the values wanted, graph inputs and integers included; None stands for every
-                floating-point output of every node, and the graph's outputs.
+            names: of the values wanted, of whatever type, graph inputs included.
 
         Raises:
             ArtifactError: the file cannot be read.
@@ -65,16 +63,15 @@ class Activations:
         self._path = path
         self._inputs = [v.name for v in model.graph.inputs if not v.is_initializer()]
         known = {value.name for node in model.graph for value in node.outputs} - {""}
-        unknown = set(names or ()) - known - set(self._inputs)
+        unknown = set(names) - known - set(self._inputs)
         if unknown:
             raise BadInput(f"{path} has no such values", got=", ".join(sorted(unknown)))
-        self._wanted = None if names is None else frozenset(names)
-        self._always = {value.name for value in model.graph.outputs}
-        self._slices = _slices(model, known if self._wanted is None else self._wanted)
+        self._wanted = frozenset(names)
+        self._slices = _slices(model, self._wanted)
         self._sessions = [self._session(model.ir_version, part) for part in self._slices]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Yield (name, array) of each value in the graph's order, float16 widened to float32.
+        """Yield (name, array) of each value wanted in the graph's order, float16 as float32.
 
         Args:
             feeds: an array for each of the graph's inputs, by name, in its type, shape and layout.
@@ -85,9 +82,7 @@ class Activations:
         missing = set(self._inputs) - set(feeds)
         if missing:
             raise BadInput(f"{self._path} lacks inputs", expected=", ".join(sorted(missing)))
-        for name in self._inputs:
-            if self._wanted is not None and name in self._wanted:
-                yield name, feeds[name]
+        yield from ((name, feeds[name]) for name in self._inputs if name in self._wanted)
         # Not arrays: NumPy has no bfloat16, which may pass from one slice to the next.
         wrap = vendor.onnxruntime().OrtValue.ortvalue_from_numpy
         alive = {name: wrap(np.ascontiguousarray(feeds[name])) for name in self._inputs}
@@ -103,13 +98,8 @@ class Activations:
             alive = {name: value for name, value in alive.items() if last.get(name, -1) > k}
             while names:  # so that a value lives no longer than its reader needs it
                 name, value = names.pop(0), outputs.pop(0)
-                if self._is_wanted(name, value):
+                if name in self._wanted:
                     yield name, _widened(value.numpy())
-
-    def _is_wanted(self, name: str, value: Any) -> bool:
-        if self._wanted is not None:
-            return name in self._wanted
-        return name in self._always or value.data_type() in _FLOATING
 
     def _session(self, ir_version: int, part: ir.Graph) -> Any:
         ort = vendor.onnxruntime()
@@ -133,7 +123,7 @@ def _slices(model: ir.Model, wanted: Collection[str]) -> list[ir.Graph]:
     nodes = list(model.graph)
     half = any(value.dtype == ir.DataType.FLOAT16 for node in nodes for value in node.outputs)
     length = 1 if half else _SLICE
-    read_after: set[ir.Value] = set(model.graph.outputs)
+    read_after: set[ir.Value] = set()
     parts = []
     for start in reversed(range(0, len(nodes), length)):
         group = nodes[start : start + length]

@@ -46,12 +46,14 @@ def feeds_of_two():
     return {"pixels": pixels, "other": rand(2, 2, 8, 6)}
 
 
-def test_every_floating_value_and_every_output_comes_in_the_graph_s_order(two_inputs):
+RELUS = [f"r{k}" for k in range(20)]
+ALL = ["f", "nchw", "c", "both", *RELUS, "skip", "probabilities", "labels64", "labels"]
+
+
+def test_values_come_in_the_graph_s_order_as_a_whole_run_puts_them_out(two_inputs):
     feeds = feeds_of_two()
-    found = list(Activations(two_inputs).run(feeds))
-    relus = [f"r{k}" for k in range(20)]
-    floats = ["f", "nchw", "c", "both", *relus, "skip", "probabilities"]
-    assert [name for name, _ in found] == [*floats, "labels"]
+    found = list(Activations(two_inputs, set(ALL)).run(feeds))
+    assert [name for name, _ in found] == ALL
     whole = ort.InferenceSession(two_inputs).run(None, feeds)
     values = dict(found)
     np.testing.assert_allclose(values["probabilities"], whole[0], atol=1e-6)
@@ -69,10 +71,10 @@ def test_only_the_values_named_come_inputs_and_integers_too(two_inputs):
 def test_a_slice_of_nodes_at_a_time_gives_what_one_slice_gives(two_inputs, monkeypatch):
     feeds = feeds_of_two()
     monkeypatch.setattr(activations, "_SLICE", 1000)
-    whole = dict(Activations(two_inputs).run(feeds))
+    whole = dict(Activations(two_inputs, ALL).run(feeds))
     for size in (1, 3, 8):
         monkeypatch.setattr(activations, "_SLICE", size)
-        sliced = dict(Activations(two_inputs).run(feeds))
+        sliced = dict(Activations(two_inputs, ALL).run(feeds))
         assert sliced.keys() == whole.keys()
         for name, array in whole.items():
             np.testing.assert_array_equal(sliced[name], array)
@@ -86,7 +88,8 @@ def test_no_more_than_a_slice_and_the_skip_connections_are_held_at_once(tmp_path
     nodes.append(make("Add", ["r39", "r0"], ["y"]))
     path = save(tmp_path / "long.onnx", nodes, {"x": [1, 64]}, {"y": [1, 64]}).path
     held, most = [], 0
-    for _, array in Activations(path).run({"x": rand(1, 64)}):
+    names = [node.output[0] for node in nodes]
+    for _, array in Activations(path, names).run({"x": rand(1, 64)}):
         held.append(weakref.ref(array))
         del array
         most = max(most, sum(ref() is not None for ref in held))
@@ -113,18 +116,18 @@ def test_what_a_subgraph_reads_from_outside_is_there(tmp_path, monkeypatch):
         make("Add", ["b", "c"], ["y"]),
     ]
     path = save(tmp_path / "if.onnx", nodes, {"x": [4]}, {"y": [4]}, {"yes": np.array(True)}).path
-    found = dict(Activations(path).run({"x": np.ones(4, np.float32)}))
+    found = dict(Activations(path, ["y"]).run({"x": np.ones(4, np.float32)}))
     np.testing.assert_array_equal(found["y"], np.full(4, 3, np.float32))
 
 
 def test_weights_in_a_file_of_their_own_are_found(two_inputs, tmp_path):
     feeds = feeds_of_two()
-    expected = dict(Activations(two_inputs).run(feeds))
+    expected = dict(Activations(two_inputs, ALL).run(feeds))
     apart = tmp_path / "apart.onnx"
     onnx.save(
         onnx.load(two_inputs), apart, save_as_external_data=True, location="w", size_threshold=0
     )
-    assert dict(Activations(apart).run(feeds))["c"].tolist() == expected["c"].tolist()
+    assert dict(Activations(apart, ["c"]).run(feeds))["c"].tolist() == expected["c"].tolist()
 
 
 def half_overflowing(path):
@@ -146,7 +149,7 @@ def test_a_float16_overflow_shows_though_a_whole_run_on_the_cpu_hides_it(tmp_pat
     x = np.full((1, 1, 2, 2), 300, np.float32)
     hidden = ort.InferenceSession(path).run(None, {"x": x})[0]
     assert np.isfinite(hidden).all()
-    found = dict(Activations(path).run({"x": x}))
+    found = dict(Activations(path, "hcdy").run({"x": x}))
     assert np.isinf(found["c"]).all()
     assert np.isinf(found["y"]).all()
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
@@ -156,12 +159,12 @@ def test_what_cannot_be_run_is_refused_in_words(two_inputs, tmp_path):
     with pytest.raises(BadInput, match=r"two.onnx has no such values: got absent, nowhere"):
         Activations(two_inputs, ["c", "nowhere", "absent"])
     with pytest.raises(BadInput, match=r"two.onnx lacks inputs: expected other"):
-        list(Activations(two_inputs).run({"pixels": feeds_of_two()["pixels"]}))
+        list(Activations(two_inputs, ["c"]).run({"pixels": feeds_of_two()["pixels"]}))
     with pytest.raises(BadInput, match="ONNX Runtime cannot run .*two.onnx"):
-        list(Activations(two_inputs).run({"pixels": np.zeros(3), "other": np.zeros(3)}))
+        list(Activations(two_inputs, ["c"]).run({"pixels": np.zeros(3), "other": np.zeros(3)}))
     (tmp_path / "not.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(ArtifactError, match="Cannot read .*not.onnx.*expected ONNX"):
-        Activations(tmp_path / "not.onnx")
+        Activations(tmp_path / "not.onnx", ["y"])
 
 
 def test_a_bfloat16_convolution_is_refused_since_no_cpu_kernel_has_it(tmp_path):
@@ -169,4 +172,4 @@ def test_a_bfloat16_convolution_is_refused_since_no_cpu_kernel_has_it(tmp_path):
     weights = {"w": rand(1, 1, 1, 1).astype("bfloat16")}
     half = save(tmp_path / "bf16.onnx", nodes, {"x": shape}, {"y": shape}, weights, opset=22)
     with pytest.raises(UnsupportedModel, match=r"ONNX Runtime's CPU cannot run .*bf16.onnx"):
-        Activations(half.path)
+        Activations(half.path, ["y"])

@@ -173,7 +173,7 @@ def test_float16_overflow_is_found_on_the_images_and_named_by_layer(tmp_path):
     model = overflowing(tmp_path / "model.onnx")
     x = np.full((1, 1, 4, 4), 300, np.float32)
     naive = to_precision(model, tmp_path / "naive.onnx")
-    assert np.isinf(dict(Activations(naive.path).run({"x": x}))["y"]).all()
+    assert np.isinf(dict(Activations(naive.path, ["y"]).run({"x": x}))["y"]).all()
 
     words = (
         r"model.onnx does not fit float16 on these images: got c reaches 9e\+04, r reaches 9e\+04, "
@@ -185,7 +185,7 @@ def test_float16_overflow_is_found_on_the_images_and_named_by_layer(tmp_path):
 
     spec = PrecisionSpec(keep=("first", "relu", "second"))
     made = to_precision(model, tmp_path / "made.onnx", spec, data=[x[0, 0, :, :, np.newaxis]])
-    y = dict(Activations(made.path).run({"x": x}))["y"]
+    y = dict(Activations(made.path, ["y"]).run({"x": x}))["y"]
     np.testing.assert_allclose(y, 900, rtol=1e-3)
     assert made.made_with["images"] == 1
 
