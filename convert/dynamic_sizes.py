@@ -11,7 +11,7 @@ import onnx_ir as ir
 from unetrt.errors import UnsupportedModel
 from unetrt.sizes import SizeRule
 
-from . import passes
+from .passes.free_axes import FreeAxes, holds_no_size
 from .passes.nodes import constant_of, is_image
 from .trace import Source, clean_trace
 
@@ -54,12 +54,12 @@ def trace_free(source: Source, opset: int, size: tuple[int, int]) -> tuple[ir.Mo
         height, width = map(rule.at_least, size)
         fitting = clean_trace(source, opset, (height, width))
         if _is_free(source, fitting, opset, (height, width), rule):
-            passes.FreeAxes()(fitting)
+            FreeAxes()(fitting)
             return fitting, rule
         return graph, fixed
     sides = [side for value in filter(is_image, graph.graph.inputs) for side in value.shape[1:3]]
     if all(map(rule.fits, sides)) and _is_free(source, graph, opset, size, rule):
-        passes.FreeAxes()(graph)
+        FreeAxes()(graph)
         return graph, rule
     return graph, fixed
 
@@ -117,7 +117,7 @@ def _is_free(
     source: Source, graph: ir.Model, opset: int, size: tuple[int, int], rule: SizeRule
 ) -> bool:
     only_images = all(is_image(v) for v in graph.graph.outputs if v.shape is not None)
-    if source.is_plain and only_images and passes.holds_no_size(graph):
+    if source.is_plain and only_images and holds_no_size(graph):
         return True
     images = [tensor for tensor in source.inputs if tensor.is_image]
     if any(isinstance(side, int) for tensor in images for side in tensor.sides()):

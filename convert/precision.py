@@ -25,12 +25,12 @@ from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.files import refuse_overwriting
 from unetrt.precision import Precision
 
-from . import passes
 from .activations import Activations
 from .calibration import CalibrationData, clips, feeds_of
 from .onnx_file import read_graph, write_onnx
 from .passes.nodes import constant_of
-from .passes.to_half import COMPUTES
+from .passes.quantize import Quantize
+from .passes.to_half import COMPUTES, ToHalf
 
 __all__ = ["PRECISIONS", "PrecisionSpec", "to_precision"]
 
@@ -59,7 +59,7 @@ class PrecisionSpec:
     Attributes:
         precision: "fp32" (a copy), "fp16", "bf16" or "int8".
         keep: names of nodes that stay in float32, or patterns of names, as in a shell, besides
-            those that always do, see `passes.ToHalf`; of an int8 network, the first convolutions
+            those that always do, see `ToHalf`; of an int8 network, the first convolutions
             and all transposed ones are not quantised either.
         rest: type of the nodes of an int8 network that are not quantised, "fp32" or "fp16".
         images: largest number of calibration images to run.
@@ -147,11 +147,11 @@ def to_precision(
     targets = _quantizable(graph.graph, keep) if quantize else {}
     ranges = clips(model.path, feeds, targets.values()) if targets else {}
     if floating != Precision.FP32:
-        typed = passes.ToHalf(floating, keep)
+        typed = ToHalf(floating, keep)
         typed(graph)
         if floating == Precision.FP16 and feeds:
             _check_float16(model.path, feeds, typed.users, typed.fillers)
-    passes.Quantize({node: ranges[value] for node, value in targets.items()})(graph)
+    Quantize({node: ranges[value] for node, value in targets.items()})(graph)
     RemoveUnusedNodesPass()(graph)
     kept = _kept(model, graph.graph, wanted, targets)
     made_with = {
@@ -285,7 +285,7 @@ def _check_float16(
 ) -> None:
     """Run a float32 file, and refuse values that would leave float16's range.
 
-    `users` and `fillers` are those of `passes.ToHalf`; fillers do not count.
+    `users` and `fillers` are those of `ToHalf`; fillers do not count.
     """
     activations = Activations(path, users)
     largest = dict.fromkeys(users, 0.0)

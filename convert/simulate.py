@@ -8,8 +8,8 @@ from unetrt.artifacts import OnnxModel
 from unetrt.errors import BadInput
 from unetrt.precision import Precision
 
-from . import passes
 from .onnx_file import read_graph, write_onnx
+from .passes.round_bfloat16 import RoundBfloat16
 
 __all__ = ["simulate_bfloat16"]
 
@@ -32,7 +32,7 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
     if model.precision != Precision.BF16:
         raise BadInput(f"Cannot simulate bfloat16 with {model.path}", got=model.precision)
     graph = read_graph(model)
-    passes.RoundBfloat16()(graph)
+    RoundBfloat16()(graph)
     return write_onnx(
         graph,
         path,

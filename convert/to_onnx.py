@@ -26,11 +26,14 @@ from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
 from unetrt.tensors import LAYOUTS
 
-from . import passes
 from .dynamic_sizes import trace_free
 from .export_spec import ExportSpec
 from .keras_source import keras_source
 from .onnx_file import write_onnx
+from .passes.edges_to_nchw import EdgesToNchw
+from .passes.free_axes import NameBatch
+from .passes.integer_input import IntegerInput
+from .passes.label_output import LabelOutput
 from .passes.nodes import is_image
 from .trace import Source
 
@@ -78,7 +81,7 @@ def export_onnx(
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
     golden = _golden_sample(source, graph, sizes, whole_numbers=spec.pixels != "float32")
     classes = origin.classes if origin is not None and origin.classes else _numbered_classes(graph)
-    for rewrite in (passes.NameBatch(), *_edges(spec), ShapeInferencePass()):
+    for rewrite in (NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)
     _raise_opset(graph, spec.opset)
     made_with = {
@@ -174,11 +177,11 @@ def _edges(spec: ExportSpec) -> list[ir.passes.InPlacePass]:
     """Return the passes that give the graph the inputs and outputs asked for."""
     wanted: list[ir.passes.InPlacePass] = []
     if spec.pixels != "float32":
-        wanted.append(passes.IntegerInput(ir.DataType.from_numpy(np.dtype(spec.pixels))))
+        wanted.append(IntegerInput(ir.DataType.from_numpy(np.dtype(spec.pixels))))
     if spec.outputs != "probabilities":
-        wanted.append(passes.LabelOutput(only=spec.outputs == "labels"))
+        wanted.append(LabelOutput(only=spec.outputs == "labels"))
     if spec.layout != LAYOUTS[0]:  # Keras'
-        wanted.append(passes.EdgesToNchw())
+        wanted.append(EdgesToNchw())
     return wanted
 
 

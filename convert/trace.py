@@ -21,8 +21,13 @@ from onnx_ir.passes.common import ShapeInferencePass
 from unetrt.errors import UnsupportedModel
 from unetrt.tensors import TensorSpec
 
-from . import passes
-from .passes import BindWeights
+from .passes.bind_weights import BindWeights
+from .passes.fold_affine import FoldAffine
+from .passes.fold_constants import FoldConstants
+from .passes.keep_reduced_axes import KeepReducedAxes
+from .passes.name_by_layer import NameByLayer
+from .passes.reshape_to_transpose import ReshapeToTranspose
+from .passes.sink_transpose import SinkTranspose
 
 __all__ = ["Source", "check_free_axes", "clean_trace"]
 
@@ -74,14 +79,14 @@ def clean_trace(source: Source, opset: int, size: tuple[int, int]) -> ir.Model:
     """
     graph = _trace(source, opset, size)
     for rewrite in (
-        passes.FoldConstants(),
+        FoldConstants(),
         ShapeInferencePass(),
-        passes.KeepReducedAxes(),
-        passes.ReshapeToTranspose(),
-        passes.SinkTranspose(),
-        passes.FoldAffine(),
-        passes.FoldConstants(),
-        passes.NameByLayer(source.owner),
+        KeepReducedAxes(),
+        ReshapeToTranspose(),
+        SinkTranspose(),
+        FoldAffine(),
+        FoldConstants(),
+        NameByLayer(source.owner),
     ):
         rewrite(graph)
     half = [node for node in graph.graph if any(v.dtype in _HALF for v in node.outputs)]

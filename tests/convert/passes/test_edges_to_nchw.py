@@ -3,14 +3,14 @@
 import numpy as np
 
 from tests.convert.graphs import classifier, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.edges_to_nchw import EdgesToNchw
 
 
 def test_nchw_at_the_edges_leaves_no_transposition_of_the_image():
     model = classifier()
     x = rand(1, 4, 5, 2)
     before = run(model, {"x": x})
-    passes.EdgesToNchw()(model)
+    EdgesToNchw()(model)
     assert operators(model) == ["Conv", "Softmax"]
     assert list(map(str, model.graph.inputs[0].shape)) == ["batch", "2", "height", "width"]
     assert list(map(str, model.graph.outputs[0].shape)) == ["batch", "3", "height", "width"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.convert.graphs import make, model_of, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.fold_affine import FoldAffine
 
 
 def test_fold_affine_leaves_a_factor_that_differs_by_position():
@@ -11,7 +11,7 @@ def test_fold_affine_leaves_a_factor_that_differs_by_position():
     nodes.append(make("Relu", ["m"], ["y"]))
     constants = {"w": rand(3, 3, 1, 1), "map": rand(1, 1, 3, 1)}
     model = model_of(nodes, {"x": [1, 3, 3, 3]}, {"y": [1, 3, 3, 3]}, constants)
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["Conv", "Mul", "Relu"]
 
 
@@ -25,7 +25,7 @@ def test_fold_affine_leaves_a_convolution_that_others_read_too():
     model = model_of(
         nodes, {"x": [1, 2, 3, 3]}, {"y": [1, 2, 3, 3]}, {"w": rand(2, 2, 1, 1), "s": rand(2, 1, 1)}
     )
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["Conv", "Mul", "Relu", "Add"]
 
 
@@ -39,7 +39,7 @@ def test_fold_affine_folds_into_a_transposed_convolution():
     model = model_of(nodes, {"x": [1, 2, 4, 4]}, {"y": [1, 3, 8, 8]}, constants)
     x = {"x": rand(1, 2, 4, 4)}
     before = run(model, x)
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["ConvTranspose", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
@@ -53,7 +53,7 @@ def test_fold_affine_leaves_a_convolution_whose_result_is_an_output():
     shape = [1, 2, 3, 3]
     constants = {"w": rand(2, 2, 1, 1), "s": rand(2, 1, 1)}
     model = model_of(nodes, {"x": shape}, {"y": shape, "c": shape}, constants)
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["Conv", "Mul", "Relu"]
 
 
@@ -67,7 +67,7 @@ def test_fold_affine_folds_into_a_depthwise_convolution():
     model = model_of(nodes, {"x": shape}, {"y": shape}, {"w": rand(2, 1, 1, 1), "s": rand(2, 1, 1)})
     x = {"x": rand(*shape)}
     before = run(model, x)
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["Conv", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
@@ -80,5 +80,5 @@ def test_fold_affine_leaves_a_grouped_transposed_convolution():
     ]
     shapes = {"x": [1, 2, 3, 3]}, {"y": [1, 4, 3, 3]}
     model = model_of(nodes, *shapes, {"w": rand(2, 2, 1, 1), "s": rand(4, 1, 1)})
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["ConvTranspose", "Mul", "Relu"]

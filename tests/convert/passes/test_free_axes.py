@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.convert.graphs import make, model_of, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.free_axes import FreeAxes, holds_no_size
 
 
 def test_free_axes_frees_what_no_node_fixes():
@@ -14,7 +14,7 @@ def test_free_axes_frees_what_no_node_fixes():
     ]
     shapes = {"x": ["n", 8, 8, 2]}, {"y": ["n", 8, 8, 3]}
     model = model_of(nodes, *shapes, {"w": rand(3, 2, 1, 1)})
-    passes.FreeAxes()(model)
+    FreeAxes()(model)
     assert run(model, {"x": rand(2, 5, 7, 2)}).shape == (2, 5, 7, 3)
 
 
@@ -22,7 +22,7 @@ def test_a_reshape_holds_a_size():
     nodes = [make("Reshape", ["x", "to"], ["y"])]
     shapes = {"x": [1, 4, 4, 1]}, {"y": [1, 4, 4, 1]}
     model = model_of(nodes, *shapes, {"to": np.array([1, 4, 4, 1])})
-    assert not passes.holds_no_size(model)
+    assert not holds_no_size(model)
 
 
 def test_a_constant_that_differs_by_position_holds_a_size():
@@ -32,4 +32,4 @@ def test_a_constant_that_differs_by_position_holds_a_size():
         {"y": ["n", 4, 4, 1]},
         {"map": rand(1, 4, 4, 1)},
     )
-    assert not passes.holds_no_size(model)
+    assert not holds_no_size(model)

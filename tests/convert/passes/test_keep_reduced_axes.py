@@ -5,7 +5,10 @@ import pytest
 from onnx_ir.passes.common import ShapeInferencePass
 
 from tests.convert.graphs import make, model_of, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.free_axes import holds_no_size
+from unetrt.convert.passes.keep_reduced_axes import KeepReducedAxes
+from unetrt.convert.passes.reshape_to_transpose import ReshapeToTranspose
+from unetrt.convert.passes.sink_transpose import SinkTranspose
 from unetrt.tensors import TO_NCHW, TO_NHWC
 
 
@@ -32,8 +35,8 @@ def test_a_squeeze_and_excitation_block_has_no_transposition_left(opset):
     x = {"x": rand(2, 3, 8, 6)}
     before = run(model, x)
     ShapeInferencePass()(model)
-    for rewrite in (passes.KeepReducedAxes(), passes.ReshapeToTranspose(), passes.SinkTranspose()):
+    for rewrite in (KeepReducedAxes(), ReshapeToTranspose(), SinkTranspose()):
         rewrite(model)
     assert operators(model) == ["Conv", "ReduceMean", "Conv", "Sigmoid", "Mul", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
-    assert passes.holds_no_size(model)
+    assert holds_no_size(model)

@@ -1,7 +1,7 @@
 """Name nodes and weights after their layers."""
 
 from tests.convert.graphs import make, model_of, rand
-from unetrt.convert import passes
+from unetrt.convert.passes.name_by_layer import NameByLayer
 
 
 def test_names_come_from_the_layers():
@@ -13,6 +13,6 @@ def test_names_come_from_the_layers():
     shapes = {"x": [1, 2, 8, 8]}, {"y": [1, 3, 8, 8]}
     model = model_of(nodes, *shapes, {"w": rand(3, 2, 1, 1), "b": rand(3)})
     owners = {"layer0x_1/convolution": "conv2d", "layer2x/Relu": "relu"}
-    passes.NameByLayer(owners.get)(model)
+    NameByLayer(owners.get)(model)
     assert [node.name for node in model.graph] == ["conv2d", "relu/relu", "relu/relu_2"]
     assert set(model.graph.initializers) == {"conv2d/kernel", "conv2d/bias"}

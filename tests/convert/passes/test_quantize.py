@@ -8,13 +8,12 @@ from hypothesis.extra import numpy as hnp
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from tests.convert.graphs import operators, rand, run, small_unet
-from unetrt.convert import passes
-from unetrt.convert.passes.quantize import LARGEST, quantized_weights
+from unetrt.convert.passes.quantize import LARGEST, Quantize, quantized_weights
 
 
 def test_weights_are_int8_and_one_pair_serves_all_that_read_a_value():
     model = small_unet()
-    passes.Quantize({"deep": 4.0, "side": 4.0, "logits": 8.0})(model)
+    Quantize({"deep": 4.0, "side": 4.0, "logits": 8.0})(model)
     RemoveUnusedNodesPass()(model)
     counts = {name: operators(model).count(name) for name in set(operators(model))}
     assert counts["QuantizeLinear"] == 2
@@ -41,14 +40,14 @@ def test_outputs_stay_near():
     model = small_unet()
     x = {"x": rand(1, 1, 16, 16)}
     before = run(model, x)
-    passes.Quantize({"deep": 4.0, "side": 4.0, "logits": 12.0})(model)
+    Quantize({"deep": 4.0, "side": 4.0, "logits": 12.0})(model)
     after = run(model, x)
     assert 0 < np.abs(after - before).max() < 0.1
 
 
 def test_a_transposed_kernel_is_scaled_along_its_second_axis():
     model = small_unet()
-    passes.Quantize({"up": 8.0})(model)
+    Quantize({"up": 8.0})(model)
     kernel = model.graph.node("up").inputs[1].producer()
     assert kernel.attributes["axis"].as_int() == 1
     assert np.isfinite(run(model, {"x": rand(1, 1, 16, 16)})).all()

@@ -4,7 +4,7 @@ import numpy as np
 from onnx_ir.passes.common import ShapeInferencePass
 
 from tests.convert.graphs import make, model_of, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.reshape_to_transpose import ReshapeToTranspose
 
 
 def test_reshape_that_moves_a_single_channel_becomes_a_transpose():
@@ -15,7 +15,7 @@ def test_reshape_that_moves_a_single_channel_becomes_a_transpose():
     )
     x = {"x": rand(2, 8, 6, 1)}
     before = run(model, x)
-    passes.ReshapeToTranspose()(model)
+    ReshapeToTranspose()(model)
     assert operators(model) == ["Transpose", "Relu"]
     np.testing.assert_array_equal(run(model, x), before)
 
@@ -30,6 +30,6 @@ def test_reshape_back_to_a_single_channel_becomes_a_transpose_where_the_graph_en
     x = {"x": rand(2, 1, 8, 6)}
     before = run(model, x)
     ShapeInferencePass()(model)
-    passes.ReshapeToTranspose()(model)
+    ReshapeToTranspose()(model)
     assert operators(model) == ["Relu", "Transpose"]
     np.testing.assert_array_equal(run(model, x), before)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.convert.graphs import make, model_of, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.fold_affine import FoldAffine
+from unetrt.convert.passes.sink_transpose import SinkTranspose
 from unetrt.tensors import TO_NCHW, TO_NHWC
 
 
@@ -27,10 +28,10 @@ def batch_norm_in_nhwc(constant_shape=(3,)):
 def test_sink_transpose_then_fold_affine_leave_one_convolution(constant_shape):
     model, x = batch_norm_in_nhwc(constant_shape), {"x": rand(2, 2, 8, 8)}
     before = run(model, x)
-    passes.SinkTranspose()(model)
+    SinkTranspose()(model)
     assert operators(model) == ["Conv", "Mul", "Add", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
-    passes.FoldAffine()(model)
+    FoldAffine()(model)
     assert operators(model) == ["Conv", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
@@ -46,7 +47,7 @@ def test_sink_transpose_gives_each_node_a_constant_of_its_own():
     model = model_of(nodes, {"x": [1, 3, 4, 5]}, {"y": [1, 3, 4, 5]}, {"s": rand(3)})
     x = {"x": rand(1, 3, 4, 5)}
     before = run(model, x)
-    passes.SinkTranspose()(model)
+    SinkTranspose()(model)
     assert operators(model) == ["Mul", "Mul", "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
@@ -96,7 +97,7 @@ def test_transposes_around_nodes_of_several_inputs_vanish(middle, constants):
     model = in_nhwc(*middle, constants=constants)
     x = {"x": rand(1, 3, 4, 5), "z": rand(1, 3, 4, 5)}
     before = run(model, x)
-    passes.SinkTranspose()(model)
+    SinkTranspose()(model)
     assert operators(model) == [*(node.op_type for node in middle), "Relu"]
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)
 
@@ -109,5 +110,5 @@ def test_a_sum_that_drops_its_axes_stays_as_it_is():
     model = in_nhwc(*middle)
     x = {"x": rand(1, 3, 4, 5), "z": rand(1, 3, 4, 5)}
     before = run(model, x)
-    passes.SinkTranspose()(model)
+    SinkTranspose()(model)
     np.testing.assert_allclose(run(model, x), before, atol=1e-6)

@@ -11,7 +11,8 @@ from onnx_ir.passes.common import (
 )
 
 from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, operators, rand, run
-from unetrt.convert import passes
+from unetrt.convert.passes.round_bfloat16 import RoundBfloat16
+from unetrt.convert.passes.to_half import ToHalf
 from unetrt.errors import UnsupportedModel
 from unetrt.precision import Precision
 
@@ -22,7 +23,7 @@ def typed(model, half=HALF, keep=()):
     """Retype as `to_precision` does."""
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     ShapeInferencePass()(model)
-    made = passes.ToHalf(Precision.from_onnx(half.name), keep)
+    made = ToHalf(Precision.from_onnx(half.name), keep)
     made(model)
     RemoveUnusedNodesPass()(model)
     return made
@@ -155,7 +156,7 @@ def test_bfloat16_survives_and_its_simulation_is_near(oddity):
     checker.check_model(ir.to_proto(model), full_check=True)
     for node in (model.graph.node("in"), model.graph.node("end")):
         assert node.inputs[0].dtype == node.inputs[1].dtype == BF16
-    passes.RoundBfloat16()(model)
+    RoundBfloat16()(model)
     after = run(model, x)
     assert not np.array_equal(after, before)
     np.testing.assert_allclose(after, before, atol=0.25, rtol=0.1)
