@@ -20,9 +20,10 @@ import numpy as np
 import png
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from unetrt import vendor
+from unetrt.data.orientation import ORIENTATION_TAG, Orientation, png_orientation
 from unetrt.errors import DataError, UnetrtError
 
 __all__ = [
@@ -75,6 +76,8 @@ def stem_of(path: Path) -> str:
 def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
     """Read one image as [height, width, channels], in the type and values of the file.
 
+    It is turned as its EXIF or TIFF orientation says, as every viewer shows it.
+
     Args:
         path: a PNG, JPEG, TIFF, BMP or NPY file of 1 or 3 channels; alpha is dropped.
         palette: read the indices of a palette image, as label maps want them, not its colours.
@@ -123,15 +126,12 @@ def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDAr
         if volume:
             pages = list(np.moveaxis(_read_nifti(path), axis, 0))
         elif name.endswith((".tif", ".tiff")) and _page_count(path) > 1:
-            pages = list(_read_stack(path))
+            pages = _read_stack(path)
         elif name.endswith(".npy") and _holds_pages(path):
             pages = list(_load_npy(path))
         else:
             return [read_image(path, palette=palette)]
-        return [
-            np.ascontiguousarray(_checked(page, f"page {number} of {path}"))
-            for number, page in enumerate(pages)
-        ]
+        return [_checked(page, f"page {number} of {path}") for number, page in enumerate(pages)]
 
 
 class ImageFile:
@@ -266,6 +266,7 @@ def _checked(pixels: NDArray[Any], what: str) -> NDArray[Any]:
         raise DataError(
             f"Cannot use {what}", got="NaN or infinite pixels", expected="finite values"
         )
+    pixels = np.ascontiguousarray(pixels)  # turned images are views
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]  # noqa: PLR2004
 
 
@@ -303,10 +304,16 @@ def _telling_warnings() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    with _telling_warnings():
-        image = Image.open(path)
-    with image:
-        yield image
+    # Given a path, Pillow maps an uncompressed TIFF into memory, and maps one that its tag turns
+    # with rows for columns (Pillow 13.0): wrong pixels, without a word.
+    with path.open("rb") as file:
+        try:
+            with _telling_warnings():
+                image = Image.open(file)
+        except UnidentifiedImageError as error:
+            raise ValueError("no kind of image that is known") from error
+        with image:
+            yield image
 
 
 _AS_STORED = {"L", "RGB", "I;16", "I;16B", "I", "F"}
@@ -324,15 +331,19 @@ def _read_with_pillow(path: Path, *, palette: bool) -> NDArray[Any]:
                 expected="one",
                 hint="save each page as a file of its own",
             )
+        image.load()  # a PNG's tags may stand behind its pixels
+        # Pillow turns TIFF images by itself as it loads them.
+        tag = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION_TAG)
+        picture = Orientation.of(tag)
         if image.mode in _AS_STORED or (palette and image.mode == "P"):
-            return np.array(image)
+            return picture(np.array(image))
         if image.mode not in _CONVERTED:
             raise DataError(
                 f"Cannot use the image {path}",
                 got=f"colour mode {image.mode}",
                 expected="grey, RGB",
             )
-        return np.array(image.convert(_CONVERTED[image.mode]))
+        return picture(np.array(image.convert(_CONVERTED[image.mode])))
 
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -358,7 +369,8 @@ def _read_deep_png(path: Path, bits: int, colour: int) -> NDArray[Any] | None:
     with path.open("rb") as file:
         width, height, rows, info = png.Reader(file=file).read()
         pixels = np.vstack([np.asarray(row, np.uint16) for row in rows])
-    return pixels.reshape(height, width, info["planes"])[:, :, : _PNG_COLOURS[colour]]
+    pixels = pixels.reshape(height, width, info["planes"])[:, :, : _PNG_COLOURS[colour]]
+    return png_orientation(path)(pixels)
 
 
 def _read_deep_tiff(path: Path) -> NDArray[Any] | None:
@@ -370,13 +382,17 @@ def _read_deep_tiff(path: Path) -> NDArray[Any] | None:
         pixels = np.asarray(page.asarray())
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         pixels = np.moveaxis(pixels, 0, -1)
-    return pixels[:, :, : samples - len(page.extrasamples)]
+    return _orientation_of(page)(pixels[:, :, : samples - len(page.extrasamples)])
 
 
 def _tiff(path: Path) -> tifffile.TiffFile:
     """Open a TIFF file; what is wrong with it, our errors say, not tifffile's log."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     return tifffile.TiffFile(path)
+
+
+def _orientation_of(page: tifffile.TiffPage) -> Orientation:
+    return Orientation.of(page.tags.valueof(ORIENTATION_TAG))
 
 
 def _page_count(path: Path) -> int:
@@ -387,13 +403,17 @@ def _page_count(path: Path) -> int:
         return 1
 
 
-def _read_stack(path: Path) -> NDArray[Any]:
-    """Read a stack [pages, height, width(, channels)]; what tifffile cannot decode, by Pillow."""
+def _read_stack(path: Path) -> list[NDArray[Any]]:
+    """Read the pages of a stack, each [height, width(, channels)].
+
+    What tifffile cannot decode, Pillow reads, and turns as it does.
+    """
     try:
         with _tiff(path) as file:
             cut_short = _is_cut_short(path, file)
             count, axes = len(file.series), file.series[0].axes
             stack = None if cut_short else np.asarray(file.series[0].asarray())
+            orientation = _orientation_of(file.pages.first)
     except Exception:  # some compressions take a package; or it is damaged
         frames = _read_frames(path)
         if frames is None:
@@ -413,7 +433,7 @@ def _read_stack(path: Path) -> NDArray[Any]:
             expected="pages of one size, one after the other",
             hint="save each channel and each time point as a stack of its own",
         )
-    return stack
+    return [orientation(page) for page in stack]
 
 
 def _is_cut_short(path: Path, file: tifffile.TiffFile) -> bool:
@@ -429,14 +449,14 @@ def _is_cut_short(path: Path, file: tifffile.TiffFile) -> bool:
     return any(claims_more(page) for page in file.pages)
 
 
-def _read_frames(path: Path) -> NDArray[Any] | None:
+def _read_frames(path: Path) -> list[NDArray[Any]] | None:
     """Read a stack by Pillow, or return None where it cannot either."""
     try:
         with _opened(path) as image:
             frames = [np.array(image)]
             while _seek_next(image):
                 frames.append(np.array(image))
-            return np.stack(frames)
+            return frames
     except Exception:  # noqa: BLE001  (tifffile's words are the clearer ones)
         return None
 
@@ -499,18 +519,24 @@ def _open_tiff(path: Path) -> ImageFile | None:
                 return None
             shape = tuple(map(index, page.shape))  # a damaged tag may hold bytes for a number
             dtype, mappable = page.dtype, page.is_memmappable
+            orientation = _orientation_of(page)
     except Exception:  # noqa: BLE001  (read_image then says what is wrong)
         return None
     if (len(shape) == 3 and shape[2] not in _CHANNELS) or dtype is None:  # noqa: PLR2004
         return None  # alpha, or channels in planes
-    if mappable:
-        return ImageFile(
-            path, shape, dtype, lambda key: np.array(tifffile.memmap(path, mode="r")[key])
-        )
+    height, width = orientation.size(*shape[:2])
 
     def read(key: tuple[slice, slice]) -> NDArray[Any]:
+        stored = orientation.stored(key, height, width)
+        return orientation(np.array(mapped(stored) if mappable else decoded(stored)))
+
+    def mapped(key: tuple[slice, slice]) -> NDArray[Any]:
+        pixels: NDArray[Any] = tifffile.memmap(path, mode="r")[key]
+        return pixels
+
+    def decoded(key: tuple[slice, slice]) -> NDArray[Any]:
         zarr = vendor.zarr()  # small images are never read in parts
         with _tiff(path) as file, closing(file.aszarr()) as store:
             return np.asarray(zarr.open_array(store, mode="r")[key])
 
-    return ImageFile(path, shape, dtype, read)
+    return ImageFile(path, (height, width, *shape[2:]), dtype, read)
