@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from unetrt.artifacts import Engine
 from unetrt.gpu import find_gpu
 from unetrt.precision import Precision
 
@@ -43,9 +42,8 @@ class Facts:
 def session_facts(session: TimedSession, network: str) -> Facts:
     """Describe a session; of float32 on a GPU, say whether it is TF32."""
     artifact, info = session.artifact, session.info
-    tf32 = isinstance(artifact, Engine) and bool(artifact.receipt.get("tf32"))
-    own, said = artifact.precision, str(info.get("computes_in", ""))
-    rounds = own == Precision.FP32 and (tf32 or said == Precision.TF32.compute_dtype)
+    own, said = Precision.of(artifact.precision), str(info.get("computes_in", ""))
+    rounds = own == Precision.FP32 and said == Precision.TF32.compute_dtype
     precision = Precision.TF32 if rounds else own
     device = str(info["device"])
     gpu = find_gpu() if device != "CPU" else None

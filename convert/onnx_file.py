@@ -41,7 +41,7 @@ _LARGE = 1024
 _PROTOBUF_LIMIT = 2**31 - 2**20
 """Bytes of weights that a protobuf message can hold, less a MiB for the graph."""
 
-_METADATA = ("classes", "sizes", "precision", "source", "made_with")
+_METADATA = ("classes", "sizes", "precision", "kept", "source", "made_with")
 """Fields of the sidecar that are in the file's metadata too."""
 
 

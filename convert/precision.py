@@ -125,8 +125,8 @@ def to_precision(
     >>> from pathlib import Path
     >>> model = OnnxModel.load(Path("model.onnx"))
     >>> half = to_precision(model, Path("half.onnx"), PrecisionSpec(keep=("logits",)))
-    >>> str(half.precision), half.made_with["kept"], half.inputs == model.inputs
-    ('fp16', ['logits'], True)
+    >>> str(half.precision), half.kept, half.inputs == model.inputs
+    ('fp16', ('logits',), True)
     """
     refuse_overwriting([path, sidecar_of(path)], model.files)
     spec = spec or PrecisionSpec()
@@ -153,10 +153,9 @@ def to_precision(
             _check_float16(model.path, feeds, typed.users, typed.fillers)
     Quantize({node: ranges[value] for node, value in targets.items()})(graph)
     RemoveUnusedNodesPass()(graph)
-    kept = _kept(model, graph.graph, wanted, targets)
+    kept = tuple(_kept(model, graph.graph, wanted, targets))
     made_with = {
         "spec": asdict(spec),
-        "kept": kept,
         "images": len(feeds),
         **{name: vendor.version(name) for name in ("onnx-ir", "unetrt")},
     }
@@ -168,6 +167,7 @@ def to_precision(
         source=source or model.as_source,
         made_with=made_with,
         precision=wanted,
+        kept=kept,
         layout=model.layout,
         golden=model.golden,
     )

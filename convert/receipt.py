@@ -4,64 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatch
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from unetrt.artifacts import Inspection, Receipt
 from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import ReceiptError
 from unetrt.precision import Precision
 
-__all__ = [
-    "Inspection",
-    "Reading",
-    "Receipt",
-    "inspect_engine",
-    "read_inspection",
-    "read_receipt",
-]
+__all__ = ["Reading", "inspect_engine", "read_inspection", "read_receipt"]
 
 _NAMED = 4
 """Layers that an error lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Record the types that an engine computes in.
-
-    Attributes:
-        convolution_share: share of the convolutions' floating-point operations in each type, from
-            0 to 1; "int8" where images and weights both come dequantised.
-        convolution_flops: all of them, for one run at `shape`; a multiply-add counts twice.
-        shape: of the first input, at which they were counted.
-        convolutions: number of convolutions, transposed ones included.
-        matmul_share: as convolution_share, of matrix products; empty where there are none.
-        casts: number of layers that change one floating-point type into another.
-        layers: number of layers of the network, before the builder fuses them.
-        tf32: whether float32 convolutions were allowed to round their inputs to TF32.
-        kept: the convolutions that the model leaves in another type than asked for, each with its
-            type.
-        reformats: number of layers of the engine that only move data; None where no inspector
-            could run.
-        engine: the inspection of the engine itself, see `Inspection`; None likewise.
-    """
-
-    convolution_share: dict[str, float]
-    convolution_flops: int
-    shape: tuple[int, ...]
-    convolutions: int
-    casts: int
-    layers: int
-    tf32: bool
-    matmul_share: dict[str, float] = field(default_factory=dict)
-    kept: dict[str, str] = field(default_factory=dict)
-    reformats: int | None = None
-    engine: dict[str, Any] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return a JSON-ready dict."""
-        return {**asdict(self), "shape": list(self.shape)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +27,13 @@ class Reading:
     types: dict[str, str]
 
     def check(
-        self, precision: str, promised: Mapping[str, str], keep: Collection[str] = ()
+        self, precision: str, promised: Mapping[str, str], kept: Collection[str] = ()
     ) -> dict[str, str]:
         """Return the convolutions kept in another type than `precision`, or refuse the network.
 
         An "FP16" engine that is FP32 is the worst bug of TensorRT 11's users: it builds with one
         warning and runs at a quarter of the speed. So every convolution must compute in the type
-        that the ONNX file gives it, and that must be `precision`, but for the layers whose names
-        match a pattern in `keep`.
+        that the ONNX file gives it, and that must be `precision`, but for the layers in `kept`.
 
         Raises:
             ReceiptError: some convolution does not; names the first few.
@@ -97,11 +51,7 @@ class Reading:
             )
         others = {name: own for name, own in self.types.items() if own != precision}
         share = self.receipt.convolution_share or self.receipt.matmul_share
-        unasked = {
-            name: own
-            for name, own in others.items()
-            if name not in keep and not any(fnmatch(name, pattern) for pattern in keep)
-        }
+        unasked = {name: own for name, own in others.items() if name not in kept}
         computed = {*self.receipt.convolution_share, *self.receipt.matmul_share}
         if unasked or precision not in computed:
             raise ReceiptError(
@@ -109,28 +59,10 @@ class Reading:
                 got=", ".join(f"{part:.1%} {name}" for name, part in share.items())
                 + (f" ({_listed(unasked)})" if unasked and len(share) > 1 else ""),
                 expected=f"100% of the convolutions in {precision}"
-                + (", but for those in `keep`" if len(share) > 1 else ""),
+                + (", but for those in `kept`" if len(share) > 1 else ""),
                 hint=f"convert the ONNX file first, with `precision='{precision}'`",
             )
         return others
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Count the layers of a built engine.
-
-    Attributes:
-        layers: number of them after the builder has fused some.
-        reformats: number of those that only change a tensor's layout or type.
-        types: number of the others by the floating-point or quantised type of their first input;
-            empty where the engine holds layers' names only.
-        inputs_and_outputs: names of the engine's own tensors.
-    """
-
-    layers: int
-    reformats: int
-    types: dict[str, int]
-    inputs_and_outputs: tuple[str, ...]
 
 
 def read_receipt(

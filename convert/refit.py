@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,9 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
     unetrt.errors.BadInput: model.engine cannot take new weights: got an engine with its weights
     built in, expected one built with `refittable=True`; build it again with `refittable=True`.
     """
-    spec = dict(engine.made_with.get("spec") or {})
-    _check_refittable(engine, spec, model)
+    _check_refittable(engine, model)
     read = read_content(model)
-    if architecture(read.proto) != engine.made_with.get("architecture"):
+    if architecture(read.proto) != engine.architecture:
         raise ArtifactError(
             f"{model.path} is not the network that {engine.path} was built from",
             got="other nodes, names, types or shapes",
@@ -70,31 +70,27 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
         raise UnsupportedModel(
             f"{engine.backend} cannot store the refitted engine", got=log.last_error()
         )
-    spec |= {"stripped": False, "refittable": bool(spec.get("refittable") and refitted.refittable)}
-    made_with = {"spec": spec, "warnings": log.warnings, "refitted_from": engine.as_source}
+    own = {field.name: getattr(engine, field.name) for field in fields(engine)}
+    del own["path"], own["sha256"]
+    changes = {
+        "classes": model.classes,
+        "sizes": model.sizes,
+        "golden": model.golden,
+        "source": model.as_source,
+        "made_with": engine.made_with | {"refitted_from": engine.as_source},
+        "stripped": False,
+        "refittable": engine.refittable and refitted.refittable,
+        "warnings": tuple(log.warnings),
+    }
     return Engine.write(
-        path,
-        lambda temporary: temporary.write_bytes(memoryview(plan)),
-        classes=model.classes,
-        sizes=model.sizes,
-        source=model.as_source,
-        made_with=engine.made_with | made_with,
-        inputs=engine.inputs,
-        outputs=engine.outputs,
-        precision=engine.precision,
-        receptive_field=engine.receptive_field,
-        bytes_per_pixel=engine.bytes_per_pixel,
-        golden=model.golden,
-        backend=engine.backend,
-        backend_version=engine.backend_version,
-        receipt=engine.receipt,
+        path, lambda temporary: temporary.write_bytes(memoryview(plan)), **own | changes
     )
 
 
-def _check_refittable(engine: Engine, spec: dict[str, Any], model: OnnxModel) -> None:
-    if spec.get("refittable"):
+def _check_refittable(engine: Engine, model: OnnxModel) -> None:
+    if engine.refittable:
         return
-    if not spec.get("stripped"):
+    if not engine.stripped:
         raise BadInput(
             f"{engine.path} cannot take new weights",
             got="an engine with its weights built in",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from unetrt import vendor
-from unetrt.artifacts import Engine, OnnxModel, sidecar_of
+from unetrt.artifacts import Engine, EngineTarget, Inspection, OnnxModel, sidecar_of
 from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
 from unetrt.files import refuse_overwriting
@@ -23,7 +23,7 @@ from .build_config import (
 )
 from .engine_spec import EngineSpec
 from .onnx_file import OnnxContent, architecture, convolution_types, read_content
-from .receipt import Inspection, inspect_engine, read_receipt
+from .receipt import inspect_engine, read_receipt
 
 __all__ = [
     "EngineSpec",
@@ -58,10 +58,10 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
 
     >>> model = OnnxModel.load(Path("model.onnx"))
     >>> engine = build_engine(model, Path("model.engine"), EngineSpec(backend="tensorrt-rtx"))
-    >>> engine.backend, engine.receipt["convolutions"], engine.receipt["casts"]
+    >>> engine.backend, engine.receipt.convolutions, engine.receipt.casts
     ('tensorrt-rtx', 8, 0)
     """
-    if model.made_with.get("simulated"):
+    if model.simulated:
         raise BadInput(
             f"{model.path} only simulates {model.precision}",
             expected="the file that it simulates",
@@ -92,7 +92,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
     usual = profiles[model.inputs[0].name].opt
     shapes = {name: profile.opt for name, profile in bound.items()}
     reading = read_receipt(trt, network, shapes, shape=usual, tf32=spec.tf32)
-    kept = reading.check(model.precision, convolution_types(read.proto), _kept_patterns(model))
+    kept = reading.check(model.precision, convolution_types(read.proto), model.kept)
 
     timings = _timing_file(spec, trt.__version__, gpu)
     if timings is not None:
@@ -103,12 +103,6 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
     if timings is not None:
         log.keep(store_timing_cache(config, timings))
     inspected = None if gpu is None else _inspected(trt, log, plan, spec)
-    receipt = replace(
-        reading.receipt,
-        kept=kept,
-        reformats=None if inspected is None else inspected.reformats,
-        engine=None if inspected is None else asdict(inspected),
-    )
     return Engine.write(
         path,
         lambda temporary: temporary.write_bytes(memoryview(plan)),
@@ -117,17 +111,25 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         source=model.as_source,
         made_with={
             "spec": asdict(spec) | {"targets": list(spec.targets)},
-            "profiles": {name: list(map(list, shapes)) for name, shapes in profiles.items()},
-            "gpu": None if gpu is None else gpu.to_json(),
-            "warnings": log.warnings,
-            "architecture": architecture(read.proto),
+            "unetrt": vendor.version("unetrt"),
         },
         inputs=model.inputs,
         outputs=model.outputs,
         precision=model.precision,
         backend=spec.backend,
         backend_version=trt.__version__,
-        receipt=receipt.to_json(),
+        target=EngineTarget(
+            gpu=gpu,
+            compute_capabilities=spec.targets,
+            hardware_compatibility=spec.hardware_compatibility,
+            version_compatible=spec.version_compatible,
+        ),
+        profiles=profiles,
+        receipt=replace(reading.receipt, kept=kept, inspection=inspected),
+        refittable=spec.refittable,
+        stripped=spec.stripped,
+        architecture=architecture(read.proto),
+        warnings=tuple(log.warnings),
         receptive_field=model.receptive_field,
         bytes_per_pixel=model.bytes_per_pixel,
         golden=model.golden,
@@ -257,12 +259,6 @@ def _bound(network: Any, name: str, profile: ShapeProfile) -> ShapeProfile:
     rank = next(len(tensor.shape) for tensor in inputs if tensor.name == name)
     pair = (2,) * (rank - len(profile.opt))
     return ShapeProfile(*(shape + pair for shape in profile))
-
-
-def _kept_patterns(model: OnnxModel) -> tuple[str, ...]:
-    """Return names and patterns of the layers that the conversion left in another type."""
-    spec = model.made_with.get("spec") or {}
-    return (*spec.get("keep", ()), *model.made_with.get("kept", ()))
 
 
 def _timing_file(spec: EngineSpec, version: str, gpu: Gpu | None) -> Path | None:

@@ -265,9 +265,8 @@ def _taken(
     artifact: OnnxModel | Engine, port: ImagePort
 ) -> tuple[tuple[int, int], tuple[float, float]]:
     """Return the least and the most height and width that the network takes at once."""
-    ranges = artifact.made_with.get("profiles", {}).get(port.input.name)
-    if ranges:
-        (top, left), _, (bottom, right) = map(port.input.sides, ranges)
-        return (top, left), (bottom, right)
+    profile = artifact.profile_of(port.input)
+    if profile is not None:
+        return port.input.sides(profile.min), port.input.sides(profile.max)
     own = [(side, side) if isinstance(side, int) else (1, math.inf) for side in port.input.sides()]
     return (int(own[0][0]), int(own[1][0])), (own[0][1], own[1][1])

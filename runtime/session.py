@@ -13,7 +13,6 @@ from unetrt.artifacts import Engine, KerasFile, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import Closing
 from unetrt.parity import SelfTest, run_self_test
-from unetrt.precision import Precision
 from unetrt.tensors import TensorSpec
 
 from .backends import Backend, DeviceBackend, open_backend
@@ -40,13 +39,6 @@ def check_finite(tensors: Sequence[TensorSpec], arrays: Sequence[NDArray[Any]]) 
         )
 
 
-def computes_in(artifact: OnnxModel | Engine) -> str:
-    """Return the type of its convolutions, "tf32" for float32 ones that may round to it."""
-    tf32 = isinstance(artifact, Engine) and artifact.receipt.get("tf32")
-    rounds = tf32 and artifact.precision == Precision.FP32
-    return (Precision.TF32 if rounds else artifact.precision).compute_dtype
-
-
 def warmup_inputs(
     artifact: OnnxModel | Engine, sizes: Sequence[tuple[int, int]] | None
 ) -> Iterator[dict[str, NDArray[Any]]]:
@@ -55,20 +47,23 @@ def warmup_inputs(
     Without them, of the shapes that an engine was tuned for, or those that the artifact fixes; of
     none where it leaves a side free.
     """
-    profiles = artifact.made_with.get("profiles", {})
     for size in [None] if sizes is None else sizes:
-        shapes = [
-            tuple(map(int, profiles[t.name][1]))
-            if size is None and t.name in profiles
-            else (t if size is None else t.with_sides(*size)).fixed_shape()
-            for t in artifact.inputs
-        ]
+        shapes = [_warmup_shape(artifact, tensor, size) for tensor in artifact.inputs]
         known = [shape for shape in shapes if shape is not None]
         if len(known) == len(shapes):
             yield {
                 t.name: np.zeros(shape, t.dtype)
                 for t, shape in zip(artifact.inputs, known, strict=True)
             }
+
+
+def _warmup_shape(
+    artifact: OnnxModel | Engine, tensor: TensorSpec, size: tuple[int, int] | None
+) -> tuple[int, ...] | None:
+    if size is not None:
+        return tensor.with_sides(*size).fixed_shape()
+    profile = artifact.profile_of(tensor)
+    return tensor.fixed_shape() if profile is None else profile.opt
 
 
 class OnDevice(Protocol):
@@ -209,7 +204,7 @@ class Session(Closing):
         fast = {"fast": "nothing gained: an engine computes in the types it was built with"}
         return {
             **(fast if self.spec.precision == "fast" else {}),
-            "computes_in": computes_in(self.artifact),
+            "computes_in": self.artifact.compute_precision.compute_dtype,
             **self._backend.info,
             "precision": self.artifact.precision,
             "why": self._why,

@@ -102,7 +102,7 @@ def _about(model: OnnxModel, pixel_scale: float) -> dict[str, Any]:
         "receptive_field": model.receptive_field.to_json(),
         "made_with": made_with,
         "pixel_scale": pixel_scale,
-        **{field: getattr(model, field) for field in ("layout", *CARRIED)},
+        **{field: getattr(model, field) for field in ("layout", "kept", *CARRIED)},
     }
 
 

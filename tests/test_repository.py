@@ -81,6 +81,23 @@ def test_the_layout_of_an_image_is_asked_of_its_tensor():
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 
+def reads_provenance(source):
+    """Yield the lines that take a key of an artifact's `made_with` or receipt."""
+    for node in ast.walk(ast.parse(source)):
+        taken = node.value if isinstance(node, ast.Subscript) else None
+        if isinstance(node, ast.Attribute) and node.attr == "get":
+            taken = node.value
+        if isinstance(taken, ast.Attribute) and taken.attr in {"made_with", "receipt"}:
+            yield node.lineno
+
+
+def test_what_a_stage_reads_of_an_artifact_is_a_field():
+    assert list(reads_provenance('engine.made_with.get("spec")\n')) == [1]
+    assert list(reads_provenance('engine.receipt["tf32"]\n')) == [1]
+    found = {path: list(reads_provenance((ROOT / path).read_text())) for path in product_files()}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_one_file_is_one_module(stage):
     assert (ROOT / "unetrt" / stage).resolve() == ROOT / stage

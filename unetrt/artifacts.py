@@ -15,17 +15,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import replacing, sha256_of
+from unetrt.gpu import Gpu
 from unetrt.precision import Precision
 from unetrt.sizes import ReceptiveField, SizeRule
-from unetrt.tensors import TensorSpec
+from unetrt.tensors import ShapeProfile, TensorSpec
 
 if TYPE_CHECKING:
     from unetrt.golden import Golden
 
-__all__ = ["Artifact", "Engine", "KerasFile", "OnnxModel", "sidecar_of"]
-
-FORMAT = 6
-"""Version of the sidecar; a reader refuses one it does not know."""
+__all__ = [
+    "Artifact",
+    "Engine",
+    "EngineTarget",
+    "Inspection",
+    "KerasFile",
+    "OnnxModel",
+    "Receipt",
+    "sidecar_of",
+]
 
 
 def sidecar_of(path: Path) -> Path:
@@ -44,10 +51,13 @@ class Artifact:
         sizes: which heights and widths the network takes.
         source: what it was made from: {"file", "sha256"} of the artifact before it, or of
             the data for a Keras model.
-        made_with: versions and choices it was made with.
+        made_with: versions and choices it was made with, for people: no stage reads them.
     """
 
     kind: ClassVar[str]
+    format: ClassVar[int]
+    """Version of the sidecar; a reader refuses one it does not know."""
+
     path: Path
     sha256: str
     classes: tuple[str, ...] = ()
@@ -78,7 +88,7 @@ class Artifact:
         with replacing(path) as temporary:
             content(temporary)
             artifact = cls(path=path, sha256=sha256_of(temporary), **fields)
-            text = {"format": FORMAT, "kind": cls.kind, **artifact._to_json()}
+            text = {"format": cls.format, "kind": cls.kind, **artifact._to_json()}
             with replacing(sidecar_of(path)) as sidecar:
                 sidecar.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
         return artifact
@@ -96,7 +106,7 @@ class Artifact:
         try:
             fields = json.loads(sidecar.read_text(encoding="utf-8"))
             kind, version = fields["kind"], fields["format"]
-            known = (kind, version) == (cls.kind, FORMAT)
+            known = (kind, version) == (cls.kind, cls.format)
             artifact = cls(path=path, **cls._from_json(fields)) if known else None
         except FileNotFoundError as error:
             raise ArtifactError(
@@ -112,7 +122,11 @@ class Artifact:
             raise ArtifactError(
                 f"{sidecar} describes something else",
                 got=f"kind {kind!r}, format {version}",
-                expected=f"kind {cls.kind!r}, format {FORMAT}",
+                expected=f"kind {cls.kind!r}, format {cls.format}",
+                hint="another version of unetrt wrote it: make the file again with this one, or "
+                "use it with that one"
+                if kind == cls.kind
+                else None,
             )
         if _sha256(path) != artifact.sha256:
             raise ArtifactError(
@@ -147,7 +161,7 @@ class Artifact:
 class KerasFile(Artifact):
     """A trained model.keras; a file without a sidecar is taken as it is."""
 
-    kind = "keras"
+    kind, format = "keras", 5
     SUFFIXES: ClassVar = (".keras", ".h5")
     """Endings of the names of Keras files."""
 
@@ -186,6 +200,15 @@ class _Network(Artifact):
         """Return "NHWC" or "NCHW": that of its images; "" where it has none."""
         return next((t.layout for t in (*self.inputs, *self.outputs) if t.is_image), "")
 
+    @property
+    def compute_precision(self) -> Precision:
+        """Return what its convolutions multiply in, as the file has them."""
+        return self.precision
+
+    def profile_of(self, _tensor: TensorSpec) -> ShapeProfile | None:
+        """Return the shapes of an input that it was built for; None where any that fit will do."""
+        return None
+
     def _to_json(self) -> dict[str, Any]:
         return {
             **super()._to_json(),
@@ -212,13 +235,18 @@ class _Network(Artifact):
 
 @dataclass(frozen=True)
 class OnnxModel(_Network):
-    """An ONNX file.
+    """Describe an ONNX file.
 
     Attributes:
+        kept: names of the convolutions and matrix products that compute in another type than
+            `precision`.
+        simulated: whether it computes in float32 and only rounds to `precision`.
         external_data: name and sha256 of the file beside it that holds weights over 2 GiB.
     """
 
-    kind = "onnx"
+    kind, format = "onnx", 6
+    kept: tuple[str, ...] = ()
+    simulated: bool = False
     external_data: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -254,43 +282,193 @@ class OnnxModel(_Network):
         return model
 
     def _to_json(self) -> dict[str, Any]:
-        return {**super()._to_json(), "external_data": self.external_data}
-
-    @classmethod
-    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return {**super()._from_json(fields), "external_data": dict(fields["external_data"])}
-
-
-@dataclass(frozen=True)
-class Engine(_Network):
-    """A TensorRT or TensorRT-RTX engine.
-
-    Attributes:
-        backend: "tensorrt" or "tensorrt-rtx".
-        backend_version: engines do not cross versions.
-        receipt: what the engine computes in; see convert/engines/receipt.py.
-    """
-
-    kind = "engine"
-    backend: str = ""
-    backend_version: str = ""
-    receipt: dict[str, Any] = field(default_factory=dict)
-
-    def _to_json(self) -> dict[str, Any]:
         return {
             **super()._to_json(),
-            "backend": self.backend,
-            "backend_version": self.backend_version,
-            "receipt": self.receipt,
+            "kept": list(self.kept),
+            "simulated": self.simulated,
+            "external_data": self.external_data,
         }
 
     @classmethod
     def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
         return {
             **super()._from_json(fields),
+            "kept": tuple(map(str, fields["kept"])),
+            "simulated": bool(fields["simulated"]),
+            "external_data": dict(fields["external_data"]),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Count the layers of a built engine.
+
+    Attributes:
+        layers: number of them after the builder has fused some.
+        reformats: number of those that only change a tensor's layout or type.
+        types: number of the others by the floating-point or quantised type of their first input;
+            empty where the engine holds layers' names only.
+        inputs_and_outputs: names of the engine's own tensors.
+    """
+
+    layers: int
+    reformats: int
+    types: dict[str, int]
+    inputs_and_outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Record the types that an engine computes in; an empty one is that of an engine never read.
+
+    Attributes:
+        convolution_share: share of the convolutions' floating-point operations in each type, from
+            0 to 1; "int8" where images and weights both come dequantised.
+        convolution_flops: all of them, for one run at `shape`; a multiply-add counts twice.
+        shape: of the first input, at which they were counted.
+        convolutions: number of convolutions, transposed ones included.
+        matmul_share: as convolution_share, of matrix products; empty where there are none.
+        casts: number of layers that change one floating-point type into another.
+        layers: number of layers of the network, before the builder fuses them.
+        tf32: whether float32 convolutions were allowed to round their inputs to TF32.
+        kept: the convolutions that the model leaves in another type than asked for, each with its
+            type.
+        inspection: of the engine itself; None where no inspector could run.
+    """
+
+    convolution_share: dict[str, float] = field(default_factory=dict)
+    convolution_flops: int = 0
+    shape: tuple[int, ...] = ()
+    convolutions: int = 0
+    matmul_share: dict[str, float] = field(default_factory=dict)
+    casts: int = 0
+    layers: int = 0
+    tf32: bool = False
+    kept: dict[str, str] = field(default_factory=dict)
+    inspection: Inspection | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        made = {**asdict(self), "shape": list(self.shape)}
+        if self.inspection is not None:
+            names = list(self.inspection.inputs_and_outputs)
+            made["inspection"] |= {"inputs_and_outputs": names}
+        return made
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            TypeError, KeyError, ValueError: it is not that.
+        """
+        inspection = fields["inspection"]
+        if inspection is not None:
+            names = tuple(inspection["inputs_and_outputs"])
+            inspection = Inspection(**inspection | {"inputs_and_outputs": names})
+        return cls(**fields | {"shape": tuple(map(int, fields["shape"])), "inspection": inspection})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTarget:
+    """Name the machines that an engine was built for.
+
+    Attributes:
+        gpu: on which it was built; None where there was none.
+        compute_capabilities: that it was built for, such as "8.6", "current" or "all"; empty where
+            the library chose them.
+        hardware_compatibility: "ampere-plus" or "same-compute-capability", where other GPUs than
+            `gpu` take it too.
+        version_compatible: whether newer versions of the library take it too. It holds code that
+            runs on the CPU then.
+    """
+
+    gpu: Gpu | None = None
+    compute_capabilities: tuple[str, ...] = ()
+    hardware_compatibility: str | None = None
+    version_compatible: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return {**asdict(self), "compute_capabilities": list(self.compute_capabilities)}
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            TypeError, KeyError: it is not that.
+        """
+        gpu, capabilities = fields["gpu"], tuple(map(str, fields["compute_capabilities"]))
+        own = {"gpu": None if gpu is None else Gpu(**gpu), "compute_capabilities": capabilities}
+        return cls(**fields | own)
+
+
+@dataclass(frozen=True)
+class Engine(_Network):
+    """Describe a TensorRT or TensorRT-RTX engine.
+
+    Attributes:
+        backend: "tensorrt" or "tensorrt-rtx".
+        backend_version: engines do not cross versions.
+        target: the machines that it was built for.
+        profiles: by input, the shapes that it was built for.
+        receipt: what it computes in.
+        refittable: whether new weights can be put in without a rebuild.
+        stripped: whether its weights were left out and have to be put in first.
+        architecture: checksum of the network without its weights.
+        warnings: of its builder.
+    """
+
+    kind, format = "engine", 6
+    backend: str = ""
+    backend_version: str = ""
+    target: EngineTarget = field(default_factory=EngineTarget)
+    profiles: dict[str, ShapeProfile] = field(default_factory=dict)
+    receipt: Receipt = field(default_factory=Receipt)
+    refittable: bool = False
+    stripped: bool = False
+    architecture: str = ""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def compute_precision(self) -> Precision:
+        """Return what its convolutions multiply in: TF32 where float32 ones may round to it."""
+        rounds = self.precision == Precision.FP32 and self.receipt.tf32
+        return Precision.TF32 if rounds else self.precision
+
+    def profile_of(self, tensor: TensorSpec) -> ShapeProfile | None:
+        """Return the shapes of an input that it was built for; None where they are not known."""
+        return self.profiles.get(tensor.name)
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            **super()._to_json(),
+            "backend": self.backend,
+            "backend_version": self.backend_version,
+            "target": self.target.to_json(),
+            "profiles": {name: shapes.to_json() for name, shapes in self.profiles.items()},
+            "receipt": self.receipt.to_json(),
+            "refittable": self.refittable,
+            "stripped": self.stripped,
+            "architecture": self.architecture,
+            "warnings": list(self.warnings),
+        }
+
+    @classmethod
+    def _from_json(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        profiles = fields["profiles"].items()
+        return {
+            **super()._from_json(fields),
             "backend": str(fields["backend"]),
             "backend_version": str(fields["backend_version"]),
-            "receipt": dict(fields["receipt"]),
+            "target": EngineTarget.from_json(fields["target"]),
+            "profiles": {name: ShapeProfile.from_json(shapes) for name, shapes in profiles},
+            "receipt": Receipt.from_json(fields["receipt"]),
+            "refittable": bool(fields["refittable"]),
+            "stripped": bool(fields["stripped"]),
+            "architecture": str(fields["architecture"]),
+            "warnings": tuple(map(str, fields["warnings"])),
         }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from unetrt.artifacts import Engine
 from unetrt.errors import ArtifactError, NoDevice
@@ -30,8 +29,7 @@ def check_gpu(engine: Engine, gpu: Gpu | None) -> Gpu:
             expected="a GPU to execute TensorRT engines",
             hint="copy the engine and its .json to a machine that has one",
         )
-    spec = _spec(engine)
-    wanted = _expected_gpu(engine, spec, gpu)
+    wanted = _expected_gpu(engine, gpu)
     if wanted is not None:
         raise NoDevice(
             f"{engine.path} was built for another GPU",
@@ -39,7 +37,7 @@ def check_gpu(engine: Engine, gpu: Gpu | None) -> Gpu:
             expected=wanted,
             hint="build it again on this machine from its ONNX file"
             if engine.backend == "tensorrt"
-            else f"build it again with --target {gpu.compute_capability}",
+            else f"build it again with `targets=({gpu.compute_capability!r},)`",
         )
     return gpu
 
@@ -50,10 +48,10 @@ def check_weights(engine: Engine) -> None:
     Raises:
         ArtifactError: says how to put them in.
     """
-    if _spec(engine).get("stripped"):
+    if engine.stripped:
         raise ArtifactError(
             f"{engine.path} was built without its weights",
-            hint="put them in first: unetrt refit ENGINE MODEL.onnx --out OUT.engine",
+            hint="refit it first, with the ONNX file that it was built from",
         )
 
 
@@ -85,30 +83,22 @@ def check_version(engine: Engine, installed: str) -> None:
 
 def wants_host_code(engine: Engine) -> bool:
     """Whether the engine was built version-compatible, with a runtime inside it."""
-    return bool(_spec(engine).get("version_compatible"))
+    return engine.target.version_compatible
 
 
-def _spec(engine: Engine) -> dict[str, Any]:
-    spec = engine.made_with.get("spec")
-    return spec if isinstance(spec, dict) else {}
-
-
-def _expected_gpu(engine: Engine, spec: dict[str, Any], gpu: Gpu) -> str | None:
+def _expected_gpu(engine: Engine, gpu: Gpu) -> str | None:
     """Return the GPU that the engine wants, or None where this one will do."""
-    built_on = engine.made_with.get("gpu") or {}
-    own = gpu.compute_capability
+    target, own = engine.target, gpu.compute_capability
     if engine.backend == "tensorrt-rtx":
-        targets = [
-            built_on.get("compute_capability") if target == "current" else target
-            for target in spec.get("targets") or ()
-        ]
+        current = None if target.gpu is None else target.gpu.compute_capability
+        targets = [current if one == "current" else one for one in target.compute_capabilities]
         # What "all" are, and what the library takes by itself, the engine's header says.
         fits = not targets or "all" in targets or own in targets
         return None if fits else f"compute capability {' or '.join(map(str, targets))}"
-    if not built_on:
+    if target.gpu is None:
         return None
-    name, capability = built_on.get("name"), str(built_on.get("compute_capability"))
-    match spec.get("hardware_compatibility"):
+    name, capability = target.gpu.name, target.gpu.compute_capability
+    match target.hardware_compatibility:
         case "ampere-plus":
             return None if float(own) >= _AMPERE else "compute capability 8.0 or newer"
         case "same-compute-capability":

@@ -235,10 +235,10 @@ def _feeds(
     artifact: OnnxModel | Engine, golden: Golden
 ) -> Iterator[tuple[TensorSpec, NDArray[Any]]]:
     """Yield each input with its picture, in its type and layout, as often as the batch wants."""
-    profiles = artifact.made_with.get("profiles", {})
     for tensor in artifact.inputs:
         x = golden.feed(tensor.name, tensor.dtype)
-        least = profiles[tensor.name][0][0] if tensor.name in profiles else tensor.shape[0]
+        profile = artifact.profile_of(tensor)
+        least = tensor.shape[0] if profile is None else profile.min[0]
         x = np.repeat(x, least if isinstance(least, int) else 1, axis=0)
         yield tensor, tensor.from_nhwc(x)
 

@@ -276,6 +276,7 @@ def fill_skeleton(
         inputs=(_tensor_spec(onnx, image, about["layout"]),),
         outputs=(_tensor_spec(onnx, output, about["layout"]),),
         receptive_field=ReceptiveField.from_json(about["receptive_field"]),
+        kept=tuple(about["kept"]),
         **{field: about[field] for field in CARRIED},
     )
 

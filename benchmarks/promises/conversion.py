@@ -141,7 +141,7 @@ def build_engines(*, path: str, repeats: int) -> dict[str, Any]:
             "seconds": seconds[name],
             "bytes": engine.path.stat().st_size,
             "backend_version": engine.backend_version,
-            "convolution_share": engine.receipt["convolution_share"],
+            "convolution_share": engine.receipt.convolution_share,
         }
         for name, engine in engines.items()
     }

@@ -152,8 +152,8 @@ def check_network(*, name: str, folder: str) -> dict[str, Any]:
         "peak_rss_bytes": peak_rss_bytes(),
         "engine_s": round(time.perf_counter() - began, 2),
         "engine_bytes": engine.path.stat().st_size,
-        "fp16_share": engine.receipt["convolution_share"].get("fp16", 0.0),
-        "casts": engine.receipt["casts"],
+        "fp16_share": engine.receipt.convolution_share.get("fp16", 0.0),
+        "casts": engine.receipt.casts,
     }
 
 

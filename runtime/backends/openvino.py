@@ -75,7 +75,7 @@ def obstacle(model: OnnxModel, spec: SessionSpec) -> str | None:
     """
     if not vendor.installed("openvino"):
         return "it is not installed"
-    if model.made_with.get("simulated"):
+    if model.simulated:
         return _SIMULATED
     if model.precision == Precision.INT8 and spec.precision == "own":
         return "it quantises more than the file says; precision 'fast' allows that"
@@ -90,7 +90,7 @@ def open_backend(model: OnnxModel, spec: SessionSpec) -> _OpenVino:
         BadInput: the file simulates bfloat16.
         MissingDependency: OpenVINO is not installed.
     """
-    if model.made_with.get("simulated"):
+    if model.simulated:
         raise BadInput(f"OpenVINO cannot run {model.path}", got=_SIMULATED)
     return _OpenVino(vendor.openvino(), model, spec)
 

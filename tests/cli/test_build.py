@@ -24,7 +24,7 @@ def model(tmp_path):
         tmp_path / "m.onnx",
         lambda path: path.write_bytes(content),
         precision="fp16",
-        made_with={"spec": {"keep": ["conv1"]}},
+        kept=("conv1",),
         **fields,
     )
 
@@ -50,9 +50,9 @@ def test_the_options_reach_the_engine(build, tmp_path):
     assert told["receipt"]["convolution_share"] == {"fp16": 0.5, "fp32": 0.5}
     assert told["receipt"]["kept"] == {"conv1": "fp32"}
     assert told["warnings"] == []
-    made_with = Engine.load(tmp_path / "m.engine").made_with
-    assert made_with["profiles"]["image"] == [[1, 3, 64, 32], [4, 3, 128, 32], [16, 3, 256, 32]]
-    spec = made_with["spec"]
+    engine = Engine.load(tmp_path / "m.engine")
+    assert engine.profiles["image"] == ((1, 3, 64, 32), (4, 3, 128, 32), (16, 3, 256, 32))
+    spec = engine.made_with["spec"]
     assert (spec["workspace_bytes"], spec["optimization_level"]) == (2**29, 1)
     assert (spec["targets"], spec["tf32"]) == (["8.6", "12.0"], True)
 

@@ -70,7 +70,7 @@ def test_each_precision_is_a_whole_file_that_says_what_it_is(unet, tmp_path, spe
     checker.check_model(str(made.path), full_check=True)
     assert OnnxModel.load(made.path).sha256 == made.sha256
     assert made.precision == spec.precision
-    assert made.made_with["kept"] == kept
+    assert made.kept == tuple(kept)
     assert (made.classes, made.layout, made.sizes) == (("a", "b", "c"), "NCHW", SizeRule(2))
     assert made.source == unet.as_source
     assert made.inputs == unet.inputs
@@ -96,17 +96,17 @@ def test_every_precision_builds_with_tensorrt_rtx(unet, tmp_path, precision):
         unet, tmp_path / "made.onnx", PrecisionSpec(precision=precision), data=images()
     )
     engine = build_engine(made, tmp_path / "made.engine", EngineSpec(backend="tensorrt-rtx"))
-    shares = engine.receipt["convolution_share"]
+    shares = engine.receipt.convolution_share
     assert shares[precision] > 0.5
-    assert set(engine.receipt["kept"]) == set(made.made_with["kept"])
+    assert set(engine.receipt.kept) == set(made.kept)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_layers_are_kept_by_name_and_by_pattern(unet, tmp_path, precision):
     spec = PrecisionSpec(precision=precision, keep=("deep", "log*"))
     made = to_precision(unet, tmp_path / "made.onnx", spec, data=images())
-    assert {"deep", "logits"} <= set(made.made_with["kept"])
-    assert "side" not in made.made_with["kept"]
+    assert {"deep", "logits"} <= set(made.kept)
+    assert "side" not in made.kept
     types = kernel_types(made.path)
     assert types["deep"] == types["logits"] == "FLOAT"
 
@@ -216,7 +216,7 @@ def test_odd_operators_go_through_every_precision_with_images(tmp_path, oddity):
     ):
         made = to_precision(model, tmp_path / "made.onnx", spec, data=[{"x": PICTURE}])
         checker.check_model(str(made.path), full_check=True)
-        assert not {"in", "end"} <= set(made.made_with["kept"])
+        assert not {"in", "end"} <= set(made.kept)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
@@ -294,4 +294,4 @@ def test_a_convolution_with_a_computed_kernel_is_not_quantised(tmp_path):
     model = written(graph, tmp_path / "model.onnx", layout="NCHW")
     spec, data = PrecisionSpec(precision="int8"), [np.ones((1, 1, 1), np.float32)]
     made = to_precision(model, tmp_path / "made.onnx", spec, data=data)
-    assert made.made_with["kept"] == ["first", "computed"]
+    assert made.kept == ("first", "computed")

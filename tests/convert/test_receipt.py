@@ -12,41 +12,40 @@ from unetrt.errors import ReceiptError
 RTX = EngineSpec(backend="tensorrt-rtx")
 
 
-def receipt(path, *kinds, kept=(), keep=(), **fields):
+def receipt(path, *kinds, **fields):
     pytest.importorskip("tensorrt_rtx")
-    made_with = {"spec": {"keep": list(keep)}, "kept": list(kept)}
-    model = chain(path / "m.onnx", *kinds, made_with=made_with, **fields)
+    model = chain(path / "m.onnx", *kinds, **fields)
     return build_engine(model, path / "m.engine", RTX).receipt
 
 
 def test_int8_is_what_comes_dequantised_and_the_rest_is_shown(tmp_path):
-    told = receipt(tmp_path, "int8", "int8", "fp32", precision="int8", kept=["conv2"])
-    assert told["convolution_share"] == pytest.approx({"int8": 2 / 3, "fp32": 1 / 3})
-    assert told["kept"] == {"conv2": "fp32"}
+    told = receipt(tmp_path, "int8", "int8", "fp32", precision="int8", kept=("conv2",))
+    assert told.convolution_share == pytest.approx({"int8": 2 / 3, "fp32": 1 / 3})
+    assert told.kept == {"conv2": "fp32"}
 
 
 def test_bf16_with_its_upsampling_in_fp16_shows_the_share_of_each(tmp_path):
-    told = receipt(tmp_path, "bf16", "fp16 up", "bf16", precision="bf16", keep=["*1"])
+    told = receipt(tmp_path, "bf16", "fp16 up", "bf16", precision="bf16", kept=("conv1",))
     # Behind the transposed convolution the image has four times the positions.
-    assert told["convolution_share"] == pytest.approx({"bf16": 5 / 6, "fp16": 1 / 6})
-    assert (told["kept"], told["casts"]) == ({"conv1": "fp16"}, 4)
+    assert told.convolution_share == pytest.approx({"bf16": 5 / 6, "fp16": 1 / 6})
+    assert (told.kept, told.casts) == ({"conv1": "fp16"}, 4)
 
 
 def test_a_layer_kept_by_the_user_is_legitimate_and_named(tmp_path):
-    told = receipt(tmp_path, "fp16", "fp32", precision="fp16", keep=["conv1*"])
-    assert told["convolution_share"] == {"fp16": 0.5, "fp32": 0.5}
-    assert told["kept"] == {"conv1": "fp32"}
+    told = receipt(tmp_path, "fp16", "fp32", precision="fp16", kept=("conv1",))
+    assert told.convolution_share == {"fp16": 0.5, "fp32": 0.5}
+    assert told.kept == {"conv1": "fp32"}
 
 
 def test_a_layer_that_nobody_kept_is_an_error_that_names_it(tmp_path):
     with pytest.raises(ReceiptError, match=r"asked for, fp16: got .*50.0% fp32 \(conv2: fp32"):
-        receipt(tmp_path, "fp16", "fp32", "fp32", "fp16", precision="fp16", keep=["conv1"])
+        receipt(tmp_path, "fp16", "fp32", "fp32", "fp16", precision="fp16", kept=("conv1",))
     assert not list(tmp_path.glob("*.engine*"))
 
 
 def test_keeping_every_layer_is_no_way_to_call_fp32_fp16(tmp_path):
     with pytest.raises(ReceiptError, match=r"asked for, fp16: got 100.0% fp32, expected 100%"):
-        receipt(tmp_path, "fp32", precision="fp16", keep=["*"])
+        receipt(tmp_path, "fp32", precision="fp16", kept=("conv0",))
 
 
 def test_a_parser_that_changes_types_is_caught(tmp_path, monkeypatch):

@@ -29,17 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:D
 @pytest.fixture
 def built(tmp_path):
     """Return an engine as it would be had it been built refittable, and its model."""
-    model = chain(
-        tmp_path / "m.onnx", "fp16", "fp32 up", precision="fp16", made_with={"kept": ["conv1"]}
-    )
+    model = chain(tmp_path / "m.onnx", "fp16", "fp32 up", precision="fp16", kept=("conv1",))
     engine = build_engine(model, tmp_path / "m.engine", EngineSpec(backend="tensorrt-rtx"))
-    spec = engine.made_with["spec"] | {"refittable": True}
-    return dataclasses.replace(engine, made_with=engine.made_with | {"spec": spec}), model
+    return dataclasses.replace(engine, refittable=True), model
 
 
 def test_an_engine_that_was_not_built_for_it_is_refused(built, tmp_path):
     engine, model = built
-    plain = dataclasses.replace(engine, made_with=engine.made_with | {"spec": {}})
+    plain = dataclasses.replace(engine, refittable=False)
     with pytest.raises(BadInput, match="cannot take new weights: .*again with `refittable=True`"):
         refit_engine(plain, model, tmp_path / "out.engine")
 
@@ -77,15 +74,14 @@ def test_without_a_gpu_the_same_network_is_refused_by_that_alone(built, tmp_path
 def refittable(tmp_path):
     """Return an engine that says it can be refitted, and two sets of weights for its network."""
 
-    def build(version, **spec):
+    def build(version, **changes):
         old = chain(tmp_path / "old.onnx", "fp16", "fp16 up", precision="fp16")
         backend = "tensorrt-rtx" if version == RTX else "tensorrt"
         built = build_engine(old, tmp_path / "old.engine", EngineSpec(backend=backend))
-        made_with = built.made_with | {"spec": built.made_with["spec"] | spec}
         new = tmp_path / "new.onnx"
         new.write_bytes(old.path.read_bytes())
         new_model = dataclasses.replace(old, path=new, sha256="new", classes=("a", "b"))
-        return dataclasses.replace(built, made_with=made_with), old, new_model
+        return dataclasses.replace(built, **changes), old, new_model
 
     return build
 
@@ -99,7 +95,8 @@ def test_refitting_calls_what_each_version_has(library, version, refittable, tmp
     assert FakeParserRefitter.given == new.path.read_bytes()
     assert (out.source["file"], out.classes) == ("new.onnx", ("a", "b"))
     assert out.made_with["refitted_from"] == engine.as_source
-    assert out.made_with["spec"]["refittable"]
+    assert (out.refittable, out.stripped, out.receipt) == (True, False, engine.receipt)
+    assert out.profiles == engine.profiles
     stays = ("SerializationFlag", "INCLUDE_REFIT")
     assert (stays in trt.surface.touched) == ("INCLUDE_REFIT" in SURFACES[version][stays[0]])
     assert FakeEngine.stored_with == ({"INCLUDE_REFIT"} if stays in trt.surface.touched else set())
@@ -112,8 +109,7 @@ def test_a_stripped_engine_takes_back_its_own_weights_alone(library, refittable,
     with pytest.raises(BadInput, match="takes back its own weights alone: got new.onnx"):
         refit_engine(engine, new, tmp_path / "out.engine")
     out = refit_engine(engine, old, tmp_path / "out.engine")
-    assert not out.made_with["spec"]["stripped"]
-    assert not out.made_with["spec"]["refittable"]
+    assert (out.stripped, out.refittable) == (False, False)
 
 
 def test_weights_that_are_missing_are_named_and_no_file_is_left(

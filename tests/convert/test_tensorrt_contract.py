@@ -41,7 +41,7 @@ def test_tensorrt_builds_with_what_each_version_has(library, version, tmp_path):
         "int8",
         "fp16 up",
         precision="fp16",
-        made_with={"kept": ["conv1"]},
+        kept=("conv1",),
     )
     engine = build_engine(model, tmp_path / "m.engine", spec)
     touched, had = trt.surface.touched, SURFACES[version]
@@ -54,12 +54,12 @@ def test_tensorrt_builds_with_what_each_version_has(library, version, tmp_path):
     assert all(cls == "" or member in had[cls] for cls, member in touched)
     assert len(touched) > 50
     assert engine.backend_version == version.split()[1]
-    assert engine.receipt["reformats"] == 1
-    assert (engine.receipt["engine"]["layers"], engine.receipt["engine"]["types"]) == (
+    assert engine.receipt.inspection.reformats == 1
+    assert (engine.receipt.inspection.layers, engine.receipt.inspection.types) == (
         2,
         {"fp16": 1},
     )
-    assert engine.made_with["gpu"]["name"] == "NVIDIA H100"
+    assert engine.target.gpu.name == "NVIDIA H100"
 
 
 @pytest.mark.parametrize("version", SURFACES)
@@ -95,8 +95,8 @@ def test_an_inspector_that_speaks_otherwise_costs_a_warning_and_no_engine(
     monkeypatch.setattr(FakeInspector, "get_engine_information", lambda *_: "no JSON")
     spec = EngineSpec(backend="tensorrt")
     engine = build_engine(chain(tmp_path / "m.onnx", "fp32"), tmp_path / "m.engine", spec)
-    assert any("Cannot read what the engine inspector" in w for w in engine.made_with["warnings"])
-    assert engine.receipt["reformats"] is None
+    assert any("Cannot read what the engine inspector" in w for w in engine.warnings)
+    assert engine.receipt.inspection is None
 
 
 def test_tensorrt_rtx_takes_targets_and_keeps_no_timings(library, tmp_path):
@@ -107,7 +107,7 @@ def test_tensorrt_rtx_takes_targets_and_keeps_no_timings(library, tmp_path):
     assert ("IBuilderConfig", "set_compute_capability") in touched
     assert not {m for _, m in touched if "timing" in m}
     assert not (tmp_path / "cache").exists()
-    assert engine.made_with["spec"]["targets"] == ["8.6", "12.0"]
+    assert engine.target.compute_capabilities == ("8.6", "12.0")
 
 
 @pytest.mark.parametrize("version", TENSORRT)
@@ -122,14 +122,14 @@ def test_timings_are_kept_by_version_and_gpu_and_a_spoilt_file_is_begun_again(li
     library(TENSORRT[0])
     model, spec = chain(tmp_path / "m.onnx", "fp32"), EngineSpec(backend="tensorrt")
     first = build_engine(model, tmp_path / "m.engine", spec)
-    assert not [w for w in first.made_with["warnings"] if "cache" in w]
+    assert not [w for w in first.warnings if "cache" in w]
     (kept,) = (tmp_path / "cache").rglob("*.timing")
     assert kept.parent.name == "tensorrt-10.12.0.36"
     assert kept.name == "NVIDIA-H100-sm9.0-cuda13.0.timing"
     good = kept.read_bytes()
     kept.write_bytes(b"spoilt")
     again = build_engine(model, tmp_path / "m.engine", spec)
-    assert [w for w in again.made_with["warnings"] if "timing cache" in w]
+    assert [w for w in again.warnings if "timing cache" in w]
     assert kept.read_bytes() == good
     library(TENSORRT[0], Gpu("NVIDIA L4", "8.9", "13.0"))
     build_engine(model, tmp_path / "m.engine", spec)
@@ -145,7 +145,7 @@ def test_a_cache_that_cannot_be_kept_costs_a_warning_and_no_engine(library, tmp_
     engine = build_engine(
         chain(tmp_path / "m.onnx", "fp32"), tmp_path / "m.engine", EngineSpec(backend="tensorrt")
     )
-    assert any("The cache was not kept" in warning for warning in engine.made_with["warnings"])
+    assert any("The cache was not kept" in warning for warning in engine.warnings)
 
 
 def test_the_wardrobe_hides_what_a_version_lacks():

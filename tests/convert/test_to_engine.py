@@ -1,6 +1,5 @@
 """Build engines for real, with TensorRT-RTX, which needs no GPU for it."""
 
-import dataclasses
 import errno
 import sys
 from pathlib import Path
@@ -49,10 +48,10 @@ def left(folder):
 @pytest.mark.parametrize(("precision", "casts"), [("fp32", 0), ("fp16", 2)])
 def test_the_receipt_shows_what_was_asked_for(road, precision, casts):
     engine = Engine.load(road / f"model.{precision}.engine")
-    assert engine.receipt["convolution_share"] == {precision: 1.0}
-    assert engine.receipt["casts"] == casts
-    assert engine.receipt["convolutions"] == 13
-    assert engine.receipt["tf32"] is False
+    assert engine.receipt.convolution_share == {precision: 1.0}
+    assert engine.receipt.casts == casts
+    assert engine.receipt.convolutions == 13
+    assert engine.receipt.tf32 is False
     assert engine.backend == RTX
     assert engine.source["sha256"] == OnnxModel.load(road / f"model.{precision}.onnx").sha256
 
@@ -69,8 +68,8 @@ def test_the_flops_of_the_receipt_are_those_of_the_network(road):
         + conv(32, 8, 4) + conv(64, 8, 4) + conv(64, 4, 4) + conv(64, 4, 2, kernel=1)
     )  # fmt: skip
     receipt = Engine.load(road / "model.fp32.engine").receipt
-    assert receipt["shape"] == [1, 64, 64, 1]
-    assert receipt["convolution_flops"] == expected
+    assert receipt.shape == (1, 64, 64, 1)
+    assert receipt.convolution_flops == expected
 
 
 @pytest.mark.tf
@@ -84,12 +83,10 @@ def test_an_engine_remembers_what_it_was_built_with(tmp_path):
     model = chain(tmp_path / "m.onnx", "fp32")
     build(model, batch=ShapeRange(1, 4, 16), height=SIZES, targets=("8.6", "8.9"), tf32=True)
     engine = Engine.load(tmp_path / "m.engine")
-    assert engine.made_with["profiles"]["image"] == [
-        [1, 3, 32, 256], [4, 3, 64, 256], [16, 3, 128, 512],
-    ]  # fmt: skip
-    assert engine.made_with["spec"]["targets"] == ["8.6", "8.9"]
+    assert engine.profiles["image"] == ((1, 3, 32, 256), (4, 3, 64, 256), (16, 3, 128, 512))
+    assert engine.target.compute_capabilities == ("8.6", "8.9")
     assert engine.made_with["spec"]["backend"] == RTX
-    assert (engine.receipt["tf32"], engine.receipt["reformats"]) == (True, None)
+    assert (engine.receipt.tf32, engine.receipt.inspection) == (True, None)
     assert (engine.layout, engine.inputs, engine.outputs) == ("NCHW", model.inputs, model.outputs)
 
 
@@ -97,8 +94,8 @@ def test_an_engine_remembers_what_it_was_built_with(tmp_path):
 def test_the_cameras_bytes_go_straight_in(tmp_path, dtype):
     engine = build(chain(tmp_path / "m.onnx", "fp16", input_dtype=dtype, precision="fp16"))
     assert engine.inputs[0].dtype == dtype
-    assert engine.receipt["convolution_share"] == {"fp16": 1.0}
-    assert engine.receipt["shape"] == [1, 3, 256, 256]
+    assert engine.receipt.convolution_share == {"fp16": 1.0}
+    assert engine.receipt.shape == (1, 3, 256, 256)
 
 
 def test_several_inputs_and_outputs_of_any_rank(tmp_path):
@@ -119,15 +116,15 @@ def test_several_inputs_and_outputs_of_any_rank(tmp_path):
         {"k": rand(4, 1, 1, 1), "m": rand(5, 4), "axes": np.int64([2, 3])},
     )
     engine = build(model, batch=ShapeRange(2, 2, 2), height=SIZES, width=SIZES)
-    assert engine.made_with["profiles"]["vector"] == [[2, 5]] * 3
-    assert engine.receipt["matmul_share"] == {"fp32": 1.0}
-    assert engine.receipt["convolution_flops"] == 2 * 2 * 64 * 64 * 4
+    assert engine.profiles["vector"] == ((2, 5),) * 3
+    assert engine.receipt.matmul_share == {"fp32": 1.0}
+    assert engine.receipt.convolution_flops == 2 * 2 * 64 * 64 * 4
     assert [tensor.name for tensor in engine.outputs] == ["sum", "labels"]
 
 
 def test_weights_in_a_file_beside_it_are_found(tmp_path):
     engine = build(chain(tmp_path / "m.onnx", "fp32", "fp32", external=True))
-    assert engine.receipt["convolutions"] == 2
+    assert engine.receipt.convolutions == 2
 
 
 @pytest.mark.parametrize("place", ["../m.onnx.data", "/etc/hostname", "gone.data"])
@@ -155,8 +152,8 @@ def test_a_model_of_fixed_size_is_built_for_that_size_alone(tmp_path):
     model = save(tmp_path / "m.onnx", nodes, *ends, {"w": rand(2, 1, 1, 1)}, layout="NHWC")
     with pytest.raises(ShapeError, match=r"has a fixed height: got 32:64:128, expected 8"):
         build(model, height=SIZES)
-    assert build(model).receipt["shape"] == [1, 8, 16, 1]
-    assert build(model, height=ShapeRange(8, 8, 8)).made_with["profiles"]["x"][2] == [8, 8, 16, 1]
+    assert build(model).receipt.shape == (1, 8, 16, 1)
+    assert build(model, height=ShapeRange(8, 8, 8)).profiles["x"].max == (8, 8, 16, 1)
 
 
 def test_a_free_axis_that_is_no_batch_or_side_is_named(tmp_path):
@@ -193,10 +190,8 @@ def test_bf16_upsampling_is_refused_by_the_name_of_its_layer(tmp_path):
     ):
         build(model)
     assert left(tmp_path) == ["m.onnx"]
-    kept = chain(
-        tmp_path / "m.onnx", "bf16", "fp32 up", precision="bf16", made_with={"kept": ["conv1"]}
-    )
-    assert set(build(kept).receipt["convolution_share"]) == {"bf16", "fp32"}
+    kept = chain(tmp_path / "m.onnx", "bf16", "fp32 up", precision="bf16", kept=("conv1",))
+    assert set(build(kept).receipt.convolution_share) == {"bf16", "fp32"}
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="a GPU can")
@@ -302,8 +297,8 @@ def test_warnings_of_the_builder_are_kept(tmp_path):
     ]
     ends = {"x": ("float32", ("batch", 3, 8, 8))}, {"y": ("float32", ("batch", 4, 8, 8))}
     engine = build(save(tmp_path / "m.onnx", nodes, *ends, {"w": rand(4, 3, 1, 1)}))
-    assert any("twice already exists" in warning for warning in engine.made_with["warnings"])
-    assert dataclasses.asdict(Engine.load(engine.path))["made_with"]["warnings"]
+    assert any("twice already exists" in warning for warning in engine.warnings)
+    assert Engine.load(engine.path).warnings == engine.warnings
 
 
 @pytest.fixture(scope="module")

@@ -95,4 +95,4 @@ def test_a_variant_survives_the_whole_road(keras, tmp_path, name):
     engine = build_engine(
         fp16, tmp_path / "m.engine", EngineSpec(backend="tensorrt-rtx", **sizes if free else {})
     )
-    assert engine.receipt["convolution_share"] == {"fp16": 1.0}
+    assert engine.receipt.convolution_share == {"fp16": 1.0}

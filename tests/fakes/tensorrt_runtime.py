@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.fakes.device import FakeDevice
 from tests.fakes.tensorrt_surface import dressed
-from unetrt.artifacts import Engine
+from unetrt.artifacts import Engine, EngineTarget
 from unetrt.gpu import Gpu
 from unetrt.runtime import SessionSpec
 from unetrt.runtime.backends.tensorrt import open_backend
@@ -210,7 +210,7 @@ class World:
             "outputs": (*(t for t in tensors if t.name == "sum"), *labels),
             "backend": "tensorrt-rtx" if self.version == RTX else "tensorrt",
             "backend_version": self.trt.__version__,
-            "made_with": {"spec": {}, "gpu": A10.to_json()},
+            "target": EngineTarget(gpu=A10),
         }
         return Engine(**(fields | changes))
 

@@ -11,7 +11,7 @@ from tests.jobs.snapshot import check_snapshot
 pytestmark = pytest.mark.tf
 pytest.importorskip("tensorrt_rtx")
 
-UNKNOWN = ("*gpu", "*reformats", "receipt.engine", "*warnings", "golden.*.data")
+UNKNOWN = ("*gpu", "receipt.inspection", "*warnings", "golden.*.data")
 """Told only where there is a GPU; and pixels."""
 
 

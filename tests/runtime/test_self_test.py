@@ -10,6 +10,7 @@ from unetrt.errors import BadInput, CheckFailed
 from unetrt.golden import Answer
 from unetrt.parity import run_self_test
 from unetrt.runtime import SessionSpec, open_session
+from unetrt.tensors import ShapeProfile
 
 pytestmark = pytest.mark.tf
 
@@ -82,7 +83,7 @@ def test_an_engine_of_a_fixed_batch_gets_as_many_pictures(model):
 
     engine = replace(
         Engine(model.path, "", inputs=model.inputs, outputs=model.outputs, golden=model.golden),
-        made_with={"profiles": {model.inputs[0].name: [[4, 16, 16, 1]] * 3}},
+        profiles={model.inputs[0].name: ShapeProfile(*[(4, 16, 16, 1)] * 3)},
     )
     with pytest.raises(CheckFailed):
         run_self_test(engine, run, "float32")

@@ -1,9 +1,12 @@
 """A session over a fake engine: what the session itself does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.fakes.tensorrt_runtime import A10
+from unetrt.artifacts import EngineTarget
 from unetrt.errors import BadInput, NoDevice, ShapeError
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.backends import tensorrt as backend
@@ -44,9 +47,9 @@ def test_the_layer_and_the_stream_reach_the_backend(world, monkeypatch):
 
 def test_another_gpus_engine_is_refused(world_of):
     world = world_of("tensorrt 11.4.0.106")
-    made_with = {"spec": {}, "gpu": A10.to_json() | {"name": "NVIDIA L4"}}
+    target = EngineTarget(gpu=replace(A10, name="NVIDIA L4"))
     with pytest.raises(NoDevice, match="built for another GPU: got NVIDIA A10"):
-        open_session(world.engine(made_with=made_with))
+        open_session(world.engine(target=target))
 
 
 def test_numbers_are_checked_where_the_spec_says_so(world):

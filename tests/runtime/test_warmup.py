@@ -6,7 +6,7 @@ import pytest
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.runtime.session import warmup_inputs
-from unetrt.tensors import TensorSpec
+from unetrt.tensors import ShapeProfile, TensorSpec
 
 
 def model(*shape, layout="NHWC", dtype="float32"):
@@ -43,8 +43,8 @@ def test_none_asked_for_is_none():
 
 def test_an_engine_is_run_at_what_it_was_tuned_for():
     image = TensorSpec("image", "uint8", ("batch", "height", "width", 1))
-    made_with = {"profiles": {"image": [[1, 32, 32, 1], [4, 64, 64, 1], [8, 128, 128, 1]]}}
-    engine = Engine(Path("m.engine"), "", inputs=(image,), made_with=made_with)
+    profile = ShapeProfile((1, 32, 32, 1), (4, 64, 64, 1), (8, 128, 128, 1))
+    engine = Engine(Path("m.engine"), "", inputs=(image,), profiles={"image": profile})
     assert shapes(engine) == [[(4, 64, 64, 1)]]
     [feeds] = warmup_inputs(engine, None)
     assert feeds["image"].dtype == "uint8"

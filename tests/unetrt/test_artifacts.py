@@ -2,10 +2,19 @@ import json
 
 import pytest
 
-from unetrt.artifacts import Engine, KerasFile, OnnxModel, sidecar_of
+from unetrt.artifacts import (
+    Engine,
+    EngineTarget,
+    Inspection,
+    KerasFile,
+    OnnxModel,
+    Receipt,
+    sidecar_of,
+)
 from unetrt.errors import ArtifactError
+from unetrt.gpu import Gpu
 from unetrt.sizes import ReceptiveField, SizeRule
-from unetrt.tensors import TensorSpec
+from unetrt.tensors import ShapeProfile, TensorSpec
 
 
 @pytest.fixture
@@ -17,13 +26,22 @@ def engine(tmp_path):
         classes=("background", "cell"),
         sizes=SizeRule(16, 12, 92),
         source={"file": "m.onnx", "sha256": "1" * 64},
-        made_with={"gpu": None},
+        made_with={"unetrt": "0.1.0"},
         inputs=(TensorSpec("image", "float32", ("batch", "height", "width", 1)),),
         outputs=(TensorSpec("probabilities", "float32", ("batch", "height", "width", 2)),),
         precision="fp16",
         backend="tensorrt-rtx",
         backend_version="1.7.1",
-        receipt={"convolution_share": {"fp16": 1.0}},
+        target=EngineTarget(gpu=Gpu("NVIDIA L4", "8.9", "13.0"), compute_capabilities=("8.9",)),
+        profiles={"image": ShapeProfile(*[(1, 64, 64, 1)] * 3)},
+        receipt=Receipt(
+            convolution_share={"fp16": 1.0},
+            shape=(1, 64, 64, 1),
+            inspection=Inspection(3, 1, {"fp16": 2}, ("image", "probabilities")),
+        ),
+        refittable=True,
+        architecture="0" * 64,
+        warnings=("a warning",),
         receptive_field=ReceptiveField((3, 4), (5, 6), (16, 16)),
         bytes_per_pixel=96.0,
     )
@@ -63,7 +81,7 @@ def test_a_sidecar_of_another_kind_or_format_is_refused(engine):
         OnnxModel.load(engine.path)
     fields = json.loads(sidecar_of(engine.path).read_text())
     sidecar_of(engine.path).write_text(json.dumps(fields | {"format": 99}))
-    with pytest.raises(ArtifactError, match="format 99"):
+    with pytest.raises(ArtifactError, match="format 99.*another version of unetrt wrote it: make"):
         Engine.load(engine.path)
 
 

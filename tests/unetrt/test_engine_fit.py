@@ -1,10 +1,10 @@
-"""A sidecar may be a stranger's: what it says of the GPU and versions is read with care."""
+"""Engines are refused by their sidecar alone where this machine or library cannot run them."""
 
 from pathlib import Path
 
 import pytest
 
-from unetrt.artifacts import Engine
+from unetrt.artifacts import Engine, EngineTarget
 from unetrt.engine_compatibility import HOST_CODE, check_gpu, check_version, check_weights
 from unetrt.errors import ArtifactError
 from unetrt.gpu import Gpu
@@ -12,21 +12,20 @@ from unetrt.gpu import Gpu
 H100 = Gpu("NVIDIA H100", "9.0", "13.0")
 
 
-def engine(spec=None, **made_with):
-    made_with |= {} if spec is None else {"spec": spec}
+def engine(**target):
     return Engine(
-        Path("m.engine"), "", backend="tensorrt", backend_version="11.0.0.114", made_with=made_with
+        Path("m.engine"),
+        "",
+        backend="tensorrt",
+        backend_version="11.0.0.114",
+        target=EngineTarget(**target),
     )
 
 
-@pytest.mark.parametrize(
-    "made_with", [{}, {"spec": None}, {"spec": "all", "gpu": None}, {"gpu": {}}]
-)
-def test_a_sidecar_that_does_not_say_is_left_to_the_library(made_with):
-    spoken_of = engine(**made_with)
-    assert check_gpu(spoken_of, H100) is H100
-    check_weights(spoken_of)
-    check_version(spoken_of, "11.0.0.114")
+def test_an_engine_of_no_known_gpu_is_left_to_the_library():
+    assert check_gpu(engine(), H100) is H100
+    check_weights(engine())
+    check_version(engine(), "11.0.0.114")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_a_sidecar_that_does_not_say_is_left_to_the_library(made_with):
 )
 def test_version_compatible_engines_run_on_newer_versions_alone(installed, fits, monkeypatch):
     monkeypatch.setenv(HOST_CODE, "1")
-    compatible = engine({"version_compatible": True})
+    compatible = engine(version_compatible=True)
     if fits:
         check_version(compatible, installed)
         return
@@ -53,4 +52,4 @@ def test_version_compatible_engines_run_on_newer_versions_alone(installed, fits,
 def test_code_inside_an_engine_runs_by_leave_alone(monkeypatch, value):
     monkeypatch.setenv(HOST_CODE, value)
     with pytest.raises(ArtifactError, match="carries code that runs on the CPU; set"):
-        check_version(engine({"version_compatible": True}), "11.0.0.114")
+        check_version(engine(version_compatible=True), "11.0.0.114")

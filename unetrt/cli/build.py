@@ -100,20 +100,19 @@ def build(
         _heartbeat(progress),
     ):
         engine = build_engine(onnx_model, out, spec)
-    warnings = engine.made_with["warnings"]
     emit(
         {
             "engine": str(engine.path),
             "sha256": engine.sha256,
             "backend": engine.backend,
             "backend_version": engine.backend_version,
-            "receipt": engine.receipt,
-            "warnings": warnings,
+            "receipt": engine.receipt.to_json(),
+            "warnings": list(engine.warnings),
         },
         as_json=as_json,
         shown=[
             table("Precision receipt", ["", ""], _rows(engine)),
-            *(f"warning: {warning}" for warning in warnings),
+            *(f"warning: {warning}" for warning in engine.warnings),
             f"Wrote {engine.path}",
         ],
     )
@@ -121,23 +120,26 @@ def build(
 
 def _rows(engine: Engine) -> list[list[str]]:
     """Return the receipt for a table."""
-    receipt = engine.receipt
+    receipt, inspection = engine.receipt, engine.receipt.inspection
     return [
         ["backend", f"{engine.backend} {engine.backend_version}"],
         *(
             [f"{kind} FLOPs in {name}", f"{share:.1%}"]
-            for kind in ("convolution", "matmul")
-            for name, share in receipt[f"{kind}_share"].items()
+            for kind, shares in (
+                ("convolution", receipt.convolution_share),
+                ("matmul", receipt.matmul_share),
+            )
+            for name, share in shares.items()
         ),
-        *([f"kept in {own}", name] for name, own in receipt["kept"].items()),
-        ["TF32 allowed", "yes" if receipt["tf32"] else "no"],
-        ["casts", str(receipt["casts"])],
+        *([f"kept in {own}", name] for name, own in receipt.kept.items()),
+        ["TF32 allowed", "yes" if receipt.tf32 else "no"],
+        ["casts", str(receipt.casts)],
         [
             "reformats",
-            "known on a GPU" if receipt["reformats"] is None else str(receipt["reformats"]),
+            "known on a GPU" if inspection is None else str(inspection.reformats),
         ],
-        ["GFLOP a run", f"{receipt['convolution_flops'] / 1e9:.2f}"],
-        ["builder's warnings", str(len(engine.made_with["warnings"]))],
+        ["GFLOP a run", f"{receipt.convolution_flops / 1e9:.2f}"],
+        ["builder's warnings", str(len(engine.warnings))],
         ["size", f"{engine.path.stat().st_size / _MIB:.1f} MiB"],
     ]
 

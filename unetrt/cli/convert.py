@@ -89,7 +89,7 @@ def convert(
             "precision": onnx_model.precision,
             "inputs": [tensor.to_json() for tensor in onnx_model.inputs],
             "outputs": [tensor.to_json() for tensor in onnx_model.outputs],
-            "kept": onnx_model.made_with.get("kept", []),
+            "kept": list(onnx_model.kept),
             "nodes": nodes,
         },
         as_json=as_json,
@@ -201,8 +201,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _shown_kept(model: OnnxModel) -> list[str]:
-    kept = model.made_with.get("kept", [])
-    return [f"not in {model.precision}: {', '.join(kept)}"] if kept else []
+    return [f"not in {model.precision}: {', '.join(model.kept)}"] if model.kept else []
 
 
 def _node_counts(path: Path) -> dict[str, int]:

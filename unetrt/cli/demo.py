@@ -158,7 +158,7 @@ def _verify_and_time(
                 "backend_version": engine.backend_version,
                 "executed": precision not in refused,
                 **({"why_not": refused[precision]} if precision in refused else {}),
-                "receipt": engine.receipt,
+                "receipt": engine.receipt.to_json(),
             }
             for precision, engine in engines.items()
         },

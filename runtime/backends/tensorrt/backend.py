@@ -181,8 +181,8 @@ class EngineBackend:
 
 def _receipt(engine: Engine) -> str:
     """Return the types of the convolutions, as the engine's receipt says, with their shares."""
-    shares = dict(engine.receipt.get("convolution_share") or {engine.precision: 1.0})
-    if engine.receipt.get("tf32") and Precision.FP32 in shares:
+    shares = dict(engine.receipt.convolution_share or {engine.precision: 1.0})
+    if engine.receipt.tf32 and Precision.FP32 in shares:
         shares[Precision.TF32] = shares.pop(Precision.FP32)
     if len(shares) == 1:
         return str(*shares)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.tensorrt_runtime import A10, SURFACES
-from unetrt.artifacts import Engine
+from unetrt.artifacts import Engine, EngineTarget
 from unetrt.engine_compatibility import HOST_CODE
 from unetrt.errors import ArtifactError, NoDevice
 from unetrt.gpu import Gpu
@@ -73,13 +73,13 @@ def test_a_tensorrt_engine_runs_on_the_gpu_it_was_built_for(
     world_of, monkeypatch, level, gpu, expected
 ):
     world = world_of("tensorrt 11.4.0.106", gpu)
-    made_with = {"spec": {"hardware_compatibility": level}, "gpu": A10.to_json()}
+    target = EngineTarget(gpu=A10, hardware_compatibility=level)
     if expected is None:
-        world.open(made_with=made_with).close()
+        world.open(target=target).close()
         return
     unreadable(monkeypatch)
     with pytest.raises(NoDevice, match=f"built for another GPU: .*{expected}.*again"):
-        world.open(made_with=made_with)
+        world.open(target=target)
 
 
 @pytest.mark.parametrize(
@@ -93,19 +93,19 @@ def test_a_tensorrt_engine_runs_on_the_gpu_it_was_built_for(
     ],
 )
 def test_an_rtx_engine_runs_on_its_targets(world, monkeypatch, targets, fits):
-    made_with = {"spec": {"targets": list(targets)}, "gpu": A10.to_json()}
+    target = EngineTarget(gpu=A10, compute_capabilities=targets)
     if fits:
-        world.open(made_with=made_with).close()
+        world.open(target=target).close()
         return
     unreadable(monkeypatch)
-    with pytest.raises(NoDevice, match=r"expected compute capability 12.0; .*--target 8.6"):
-        world.open(made_with=made_with)
+    with pytest.raises(NoDevice, match=r"expected compute capability 12.0; .*`targets=\('8.6',\)`"):
+        world.open(target=target)
 
 
 def test_an_engine_without_its_weights_is_refused(world, monkeypatch):
     unreadable(monkeypatch)
-    with pytest.raises(ArtifactError, match="built without its weights; .*unetrt refit"):
-        world.open(made_with={"spec": {"stripped": True}, "gpu": None})
+    with pytest.raises(ArtifactError, match="built without its weights; refit it first"):
+        world.open(stripped=True)
 
 
 @pytest.mark.parametrize("version", ["tensorrt 10.16.1.11", "tensorrt 11.4.0.106"])
@@ -113,8 +113,8 @@ def test_a_version_compatible_engine_wants_leave_and_a_library_no_older(
     world_of, monkeypatch, version
 ):
     world = world_of(version)
-    compatible = {"spec": {"version_compatible": True}, "gpu": A10.to_json()}
-    older = {"made_with": compatible, "backend_version": "10.9.0.34"}
+    compatible = EngineTarget(gpu=A10, version_compatible=True)
+    older = {"target": compatible, "backend_version": "10.9.0.34"}
     monkeypatch.delenv(HOST_CODE, raising=False)
     with pytest.raises(
         ArtifactError, match=f"carries code that runs on the CPU; set {HOST_CODE}=1"
@@ -124,7 +124,7 @@ def test_a_version_compatible_engine_wants_leave_and_a_library_no_older(
     world.open(**older).close()
     assert world.host_code
     with pytest.raises(ArtifactError, match=r"got 12.0.0.1, expected .* or older"):
-        world.open(made_with=compatible, backend_version="12.0.0.1")
+        world.open(target=compatible, backend_version="12.0.0.1")
     world.open().close()
     assert not world.host_code
 

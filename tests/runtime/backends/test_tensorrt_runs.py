@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.fakes.tensorrt_runtime import RTX, SURFACES
+from unetrt.artifacts import Receipt
 from unetrt.errors import ArtifactError, OutOfMemory, ShapeError
 
 
@@ -181,7 +182,7 @@ def test_out_of_memory_names_the_bytes_and_a_smaller_run_works(capturing):
 
 
 def test_info_says_where_and_in_what_it_computes(world):
-    receipt = {"convolution_share": {"fp16": 0.98, "fp32": 0.02}, "tf32": True}
+    receipt = Receipt(convolution_share={"fp16": 0.98, "fp32": 0.02}, tf32=True)
     said = world.open(receipt=receipt).info
     assert (said["device"], said["device_layer"], said["contexts"]) == ("fake", "NumPy", 1)
     assert said["receipt"] == "fp16 98.0%, tf32 2.0%"
