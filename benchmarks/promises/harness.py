@@ -158,7 +158,7 @@ def judge(measured: dict[str, Any]) -> list[Verdict]:
         ratios = [one["ratio"] for one in measured[what]]
         found = each.count(verdict)
         return Verdict(
-            f'{work} is told "{verdict}" {_OF_TEN} times of ten',
+            f'{work} is judged "{verdict}" {_OF_TEN} times of ten',
             f"{found} of {len(each)}, ratios {min(ratios):.3f} to {max(ratios):.3f}",
             10 * found >= _OF_TEN * len(each),
         )

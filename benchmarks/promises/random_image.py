@@ -1,4 +1,4 @@
-"""Random pixels as a network takes them."""
+"""Draw random pixels as a network takes them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _MOST_CHARACTERS = 220
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A promise, what was measured, and whether it is kept.
+    """Say what is promised, what was measured, and whether the promise is kept.
 
     Attributes:
         kept: None where nothing is promised, or where it cannot be measured here.

@@ -16,10 +16,10 @@ _SIDE = 128
 
 @dataclass(frozen=True, slots=True)
 class ZooNetwork:
-    """A network of the zoo.
+    """Build a network of the zoo, and name the package that it comes from.
 
     Attributes:
-        package: that it comes from.
+        package: its name on PyPI.
         build: returns the Keras model; only this loads the package.
     """
 
