@@ -94,7 +94,9 @@ def reads_provenance(source):
 def test_what_a_stage_reads_of_an_artifact_is_a_field():
     assert list(reads_provenance('engine.made_with.get("spec")\n')) == [1]
     assert list(reads_provenance('engine.receipt["tf32"]\n')) == [1]
-    found = {path: list(reads_provenance((ROOT / path).read_text())) for path in product_files()}
+    # The builder alone compares the spec of a finished training with the one it is asked to resume.
+    paths = [path for path in product_files() if path != "builder/run_folder.py"]
+    found = {path: list(reads_provenance((ROOT / path).read_text())) for path in paths}
     assert {path: lines for path, lines in found.items() if lines} == {}
 
 
