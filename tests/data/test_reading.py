@@ -238,3 +238,54 @@ def test_a_zarr_group_is_refused(tmp_path):
     zarr.create_group(tmp_path / "a.zarr")
     with pytest.raises(DataError, match="expected a Zarr array, not a group"):
         open_image_file(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint32", "int64", "uint64", "float16", "float64", "int32", "float32"]
+)
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"byteorder": ">"}])
+def test_a_grey_tiff_of_any_type_is_the_same_whole_and_in_parts(tmp_path, dtype, options):
+    pixels = (DEEP[:, :, 0] % 100).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", **options)
+    whole = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(whole[:, :, 0], pixels)
+    assert whole.dtype == np.dtype(dtype)
+    if "compression" in options:
+        pytest.importorskip("zarr")
+    part = open_image_file(tmp_path / "a.tif")[1:4, 0:3]
+    np.testing.assert_array_equal(part, whole[1:4, 0:3])
+    assert part.dtype == whole.dtype
+
+
+def test_a_boolean_mask_is_zeros_and_ones(tmp_path):
+    mask = np.arange(20).reshape(4, 5) % 3 == 0
+    np.save(tmp_path / "a.npy", mask)
+    read = read_image(tmp_path / "a.npy")
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read[:, :, 0], mask)
+    np.testing.assert_array_equal(open_image_file(tmp_path / "a.npy")[0:2, 0:5], read[0:2])
+
+
+def test_a_photograph_with_a_preview_behind_it_is_the_photograph(tmp_path):
+    photo = Image.fromarray((DEEP[:, :, :3] >> 8).astype(np.uint8))
+    photo.save(tmp_path / "plain.jpg")
+    photo.save(
+        tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[photo.resize((2, 2))]
+    )
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.jpg"), read_image(tmp_path / "plain.jpg")
+    )
+
+
+@pytest.mark.parametrize("photometric", ["palette", "miniswhite"])
+def test_colours_of_a_palette_and_white_as_zero_are_only_read_whole(tmp_path, photometric):
+    grey = (LARGE[:, :, 0] >> 8).astype(np.uint8)
+    table = np.random.default_rng(1).integers(0, 256, (3, 256)).astype(np.uint16) * 257
+    options = {"colormap": table} if photometric == "palette" else {}
+    tifffile.imwrite(tmp_path / "a.tif", grey, photometric=photometric, **options)
+    assert open_image_file(tmp_path / "a.tif") is None
+    read = read_image(tmp_path / "a.tif")
+    if photometric == "palette":
+        np.testing.assert_array_equal(read, (table.T // 257)[grey])
+    else:
+        np.testing.assert_array_equal(read[:, :, 0], 255 - grey)

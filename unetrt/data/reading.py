@@ -284,7 +284,7 @@ def _load_npy(path: Path, *, mapped: bool = False) -> NDArray[Any]:
         file.seek(0)
         given: Any = path if mapped else file
         array: NDArray[Any] = np.load(given, mmap_mode="r" if mapped else None, allow_pickle=False)
-    return array
+    return array.view(np.uint8) if array.dtype == bool else array
 
 
 _FILTERS = threading.Lock()
@@ -324,7 +324,7 @@ def _read_with_pillow(path: Path, *, palette: bool) -> NDArray[Any]:
     with _opened(path) as image:
         with _telling_warnings():
             frames = getattr(image, "n_frames", 1)
-        if frames > 1:
+        if frames > 1 and image.format != "MPO":  # a photograph, with previews behind it
             raise DataError(
                 f"Cannot use the image {path}",
                 got=f"{frames} pages",
@@ -353,7 +353,7 @@ without alpha."""
 
 
 def _read_deep_colour(path: Path) -> NDArray[Any] | None:
-    """Read a 16-bit PNG or a deeper-than-8-bit TIFF of several samples a pixel; else None."""
+    """Read a PNG or TIFF whose pixels Pillow would change or refuse; else return None."""
     with path.open("rb") as file:
         head = file.read(26)
     if head.startswith(_PNG_SIGNATURE):
@@ -373,13 +373,23 @@ def _read_deep_png(path: Path, bits: int, colour: int) -> NDArray[Any] | None:
     return png_orientation(path)(pixels)
 
 
+_NOT_PILLOWS = {"int8", "uint32", "int64", "uint64", "float16", "float64"}
+"""Types of pixels that Pillow refuses, or reads as another type."""
+
+
 def _read_deep_tiff(path: Path) -> NDArray[Any] | None:
     with _tiff(path) as file:
         page = file.pages.first
         samples, dtype = page.samplesperpixel, page.dtype
-        if len(file.pages) > 1 or samples == 1 or dtype is None or dtype.itemsize == 1:
+        if len(file.pages) > 1 or dtype is None:
             return None
+        if dtype.name not in _NOT_PILLOWS and (samples == 1 or dtype.itemsize == 1):
+            return None
+        if _is_cut_short(path, file):
+            raise ValueError("a file that ends before its pixels do")
         pixels = np.asarray(page.asarray())
+    if samples == 1:
+        return _orientation_of(page)(pixels)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
         pixels = np.moveaxis(pixels, 0, -1)
     return _orientation_of(page)(pixels[:, :, : samples - len(page.extrasamples)])
@@ -515,7 +525,12 @@ def _open_tiff(path: Path) -> ImageFile | None:
             if len(file.pages) != 1:
                 return None
             page = file.pages.first
-            if _is_cut_short(path, file):
+            # Colours of a palette, and white as 0, are read whole: one file has one meaning.
+            plain = page.photometric in (
+                tifffile.PHOTOMETRIC.MINISBLACK,
+                tifffile.PHOTOMETRIC.RGB,
+            )
+            if not plain or _is_cut_short(path, file):
                 return None
             shape = tuple(map(index, page.shape))  # a damaged tag may hold bytes for a number
             dtype, mappable = page.dtype, page.is_memmappable
