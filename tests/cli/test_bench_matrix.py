@@ -6,8 +6,8 @@ from typing import ClassVar
 import pytest
 
 from tests.benchmarks.made_records import make_record, make_row
-from unetrt.benchmarks.matrix import cells, matrix
-from unetrt.benchmarks.matrix.matrix import Found
+from unetrt.benchmarks.matrix import matrix, matrix_spec
+from unetrt.benchmarks.matrix.matrix import CaseResult
 from unetrt.benchmarks.record import Failure, read_record, write_record
 
 pytest.importorskip("jinja2")
@@ -15,8 +15,8 @@ QUICK = ("--network", "small", "--batch", 1, "--batch", 4, "--precision", "fp32"
          "--precision", "fp16")  # fmt: skip
 
 
-class FakeIsolated:
-    """Times every cell at once; counts the cases."""
+class FakeTimer:
+    """Times every row at once; counts the cases."""
 
     asked: ClassVar[list[str]] = []
 
@@ -27,21 +27,21 @@ class FakeIsolated:
         self.asked.append(case.title)
         rows = [
             make_row(
-                network=cell.network, precision=cell.precision, backend=cell.backend,
-                batch=cell.batch, height=cell.side, width=cell.side, scope=cell.scope,
+                network=spec.network, precision=spec.precision, backend=spec.backend,
+                batch=spec.batch, height=spec.side, width=spec.side, scope=spec.scope,
             )
-            for cell in case.cells
+            for spec in case.rows
         ]  # fmt: skip
-        assert [row.id for row in rows] == [cell.id for cell in case.cells]
-        return Found(rows=rows[1:], failures=[Failure(rows[0].id, "out of memory")])
+        assert [row.id for row in rows] == [spec.id for spec in case.rows]
+        return CaseResult(rows=rows[1:], failures=[Failure(rows[0].id, "out of memory")])
 
 
 @pytest.fixture
 def machine(monkeypatch):
-    FakeIsolated.asked.clear()
-    monkeypatch.setattr(matrix, "Isolated", FakeIsolated)
-    monkeypatch.setattr(cells, "present_backends", lambda: ("onnxruntime", "openvino"))
-    monkeypatch.setattr(cells, "present_peers", lambda: {"keras-xla": ("fp32",)})
+    FakeTimer.asked.clear()
+    monkeypatch.setattr(matrix, "ChildTimer", FakeTimer)
+    monkeypatch.setattr(matrix_spec, "present_backends", lambda: ("onnxruntime", "openvino"))
+    monkeypatch.setattr(matrix_spec, "present_peers", lambda: {"keras-xla": ("fp32",)})
     monkeypatch.setattr(matrix, "measured_ceilings", lambda _cases: (None, "no ceilings"))
 
 
@@ -51,7 +51,7 @@ def run(unetrt, tmp_path):
     return lambda *words: unetrt("bench-matrix", "--out", tmp_path, *words)
 
 
-def test_the_matrix_writes_a_record_and_its_report_and_goes_on_from_there(machine, run, tmp_path):
+def test_the_matrix_writes_a_record_and_its_report_and_resumes_there(machine, run, tmp_path):
     assert run(*QUICK).exit_code == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "record.json", "report.html", "report.md",
@@ -61,7 +61,7 @@ def test_the_matrix_writes_a_record_and_its_report_and_goes_on_from_there(machin
     assert len(record.failures) == 2
     again = run(*QUICK, "--json")
     assert json.loads(again.stdout) == record.to_json()
-    assert len(FakeIsolated.asked) == 2
+    assert len(FakeTimer.asked) == 2
 
 
 def test_backends_and_peers_are_chosen_by_name(machine, run, tmp_path):
@@ -83,10 +83,10 @@ def test_bad_input_is_a_sentence_and_status_2(machine, run, words, said):
     refused = run(*words)
     assert refused.exit_code == 2
     assert said in refused.stderr
-    assert FakeIsolated.asked == []
+    assert FakeTimer.asked == []
 
 
-def test_a_record_of_another_machine_is_not_gone_on_with(machine, run, tmp_path):
+def test_a_record_of_another_machine_is_not_resumed(machine, run, tmp_path):
     write_record(make_record(), tmp_path / "record.json")
     before = (tmp_path / "record.json").read_bytes()
     refused = run(*QUICK)
