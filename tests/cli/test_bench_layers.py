@@ -4,7 +4,7 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from tests.benchmarks.roofline.test_layers import FakeSession
+from tests.fakes.candidates import OpenedLayer
 from unetrt import runtime
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks.networks.skeletons import fill_skeleton
@@ -41,7 +41,7 @@ def small(tmp_path):
 
 
 def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
-    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: OpenedLayer(model, gpu=True))
     found = bench_layers(small, Progress(), size=(64, 96), backend="onnxruntime", samples=3)
     rows = found.result["layers"]
     assert [row["precision"] for row in rows[:2]] == ["fp32", "fp16"]
@@ -62,20 +62,20 @@ def test_float32_and_float16_stand_side_by_side(small, known, monkeypatch):
 
 def test_more_than_the_ceilings_allow_is_said(small, know, monkeypatch):
     know(1e6, 1e6)
-    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: OpenedLayer(model, gpu=True))
     found = bench_layers(small, Progress(), size=(64, 64), backend="onnxruntime", samples=1)
     assert "46 of 46 were faster than the ceilings allow" in found.shown[-1]
 
 
 def test_without_files_it_is_the_article_s_network(known, monkeypatch):
-    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: OpenedLayer(model, gpu=True))
     found = bench_layers([], Progress(), size=(32, 32), backend="openvino", samples=1)
     assert found.result["networks"].keys() == {"article.fp32", "article.fp16"}
     assert {row["name"] for row in found.result["layers"]} >= {"bottleneck/conv1", "up5/upconv"}
 
 
 def test_the_command_writes_a_record(unetrt, small, known, monkeypatch, tmp_path):
-    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: FakeSession(model, gpu=True))
+    monkeypatch.setattr(runtime, "open_session", lambda model, _spec: OpenedLayer(model, gpu=True))
     words = ("--size", "64x64", "--backend", "openvino", "--samples", "1", "--out", tmp_path / "r")
     run = unetrt("bench", "--layers", small[1], *words)
     assert run.exit_code == 0, run.output

@@ -118,6 +118,26 @@ class FakeSession:
         return (image[..., 0] > 127).astype(np.uint8)
 
 
+class OpenedLayer(FakeSession):
+    """A layer's session; on a GPU its runs take ever longer."""
+
+    def __init__(self, model, *, gpu):
+        super().__init__(ClockedDevice(itertools.count(100, 100)) if gpu else None)
+        self.inputs = model.inputs
+
+    def bind(self, inputs):
+        for tensor in self.inputs:
+            tensor.check(inputs[tensor.name].shape, inputs[tensor.name].dtype.name)
+            assert np.any(inputs[tensor.name])
+        return super().bind(inputs)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        assert self.open == 0
+
+
 def prediction_of(*probabilities):
     """Return one row of pixels of two classes, from the second one's probabilities."""
     one = np.float32(probabilities)

@@ -1,10 +1,8 @@
-import itertools
-
 import numpy as np
 import onnx
 import pytest
 
-from tests.fakes.candidates import ClockedDevice, FakeSession
+from tests.fakes.candidates import OpenedLayer
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks.measure import MeasureSpec
 from unetrt.benchmarks.networks.skeletons import fill_skeleton
@@ -21,26 +19,6 @@ CEILINGS = Ceilings({"float32": 1e12}, 1e11, "", "", "")
 def cut(tmp_path, precision, side=64, name="small"):
     model = fill_skeleton(name, tmp_path / f"{name}.{precision}.onnx", precision=precision)
     return cut_layers(model, batch=2, height=side, width=side)
-
-
-class OpenedLayer(FakeSession):
-    """A layer's session; on a GPU its runs take ever longer."""
-
-    def __init__(self, model, *, gpu):
-        super().__init__(ClockedDevice(itertools.count(100, 100)) if gpu else None)
-        self.inputs = model.inputs
-
-    def bind(self, inputs):
-        for tensor in self.inputs:
-            tensor.check(inputs[tensor.name].shape, inputs[tensor.name].dtype.name)
-            assert np.any(inputs[tensor.name])
-        return super().bind(inputs)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        assert self.open == 0
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
