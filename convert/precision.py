@@ -21,6 +21,7 @@ from onnx_ir.passes.common import (
 
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel, sidecar_of
+from unetrt.data import load_dataset
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.files import refuse_overwriting
 from unetrt.precision import Precision
@@ -96,11 +97,11 @@ class PrecisionSpec:
 
 
 def to_precision(
-    model: OnnxModel,
-    path: Path,
+    model: OnnxModel | str | Path,
+    path: str | Path,
     spec: PrecisionSpec | None = None,
     *,
-    data: CalibrationData | None = None,
+    data: CalibrationData | str | Path | None = None,
     source: dict[str, Any] | None = None,
 ) -> OnnxModel:
     """Write `model` to `path` in another precision; its inputs and outputs stay as they are.
@@ -108,10 +109,11 @@ def to_precision(
     Since TensorRT 11 an engine computes in the types its graph has, and in no others.
 
     Args:
-        model: a float32 ONNX file.
-        path: the file to write.
+        model: a float32 ONNX file, or its path.
+        path: the file to write; its name ends in .onnx.
         spec: the precision; by default float16.
-        data: real images: int8 takes its ranges from them, float16 is checked for overflow on them.
+        data: real images, or a folder of images/ and labels/: int8 takes its ranges from them,
+            float16 is checked for overflow on them.
         source: the origin to record where `model` is only a step on the way; by default `model`.
 
     Raises:
@@ -128,10 +130,12 @@ def to_precision(
     >>> str(half.precision), half.kept, half.inputs == model.inputs
     ('fp16', ('logits',), True)
     """
+    spec, path, model = spec or PrecisionSpec(), Path(path), OnnxModel.of(model)
     refuse_overwriting([path, sidecar_of(path)], model.files)
-    spec = spec or PrecisionSpec()
     wanted = Precision.of(spec.precision)
     quantize = wanted == Precision.INT8
+    if path.suffix != ".onnx":
+        raise BadInput(f"Cannot write {path}", expected="a name ending in .onnx")
     if model.precision != Precision.FP32:
         raise BadInput(f"Cannot retype {model.path}", got=model.precision, expected="fp32")
     if quantize and data is None:
@@ -141,9 +145,12 @@ def to_precision(
             hint="give them with `data`",
         )
     floating = Precision.of(spec.rest) if quantize else wanted
+    images = load_dataset(data) if isinstance(data, (str, Path)) else data
     graph = _read(model, _opset_for(floating, quantize=quantize), wanted)
     keep = _matching(spec.keep, [node.name for node in graph.graph])
-    feeds = [] if data is None or wanted == Precision.FP32 else feeds_of(model, data, spec.images)
+    feeds = []
+    if images is not None and wanted != Precision.FP32:
+        feeds = feeds_of(model, images, spec.images)
     targets = _quantizable(graph.graph, keep) if quantize else {}
     ranges = clips(model.path, feeds, targets.values()) if targets else {}
     if floating != Precision.FP32:

@@ -13,21 +13,24 @@ from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 
 from .onnx_file import architecture, read_content
-from .to_engine import build_log, parser_input
+from .to_engine import build_log, engine_path, parser_input
 
 __all__ = ["refit_engine"]
 
 
-def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
-    """Write `engine` with the weights of `model` to `path`.
+def refit_engine(
+    engine: Engine | str | Path, model: OnnxModel | str | Path, path: str | Path
+) -> Engine:
+    """Write an engine with the weights of an ONNX file.
 
     The network must be the one that the engine was built from: the same nodes, names, types and
     shapes. Compare the new engine with the ONNX file before you trust it, as after a build.
 
     Args:
-        engine: built with `refittable=True`, or with `stripped=True` from this very file.
-        model: the network with the new weights.
-        path: the engine to write.
+        engine: an engine, or its path, that was built with `refittable=True`, or with
+            `stripped=True` from this very file.
+        model: the network with the new weights, or its path.
+        path: the engine to write; its name ends in .engine.
 
     Raises:
         BadInput: the engine was not built to be refitted, or with other weights than these.
@@ -44,6 +47,7 @@ def refit_engine(engine: Engine, model: OnnxModel, path: Path) -> Engine:
     unetrt.errors.BadInput: model.engine cannot take new weights: got an engine with its weights
     built in, expected one built with `refittable=True`; build it again with `refittable=True`.
     """
+    path, engine, model = engine_path(path), Engine.of(engine), OnnxModel.of(model)
     _check_refittable(engine, model)
     read = read_content(model)
     if architecture(read.proto) != engine.architecture:

@@ -30,6 +30,7 @@ __all__ = [
     "build_engine",
     "build_log",
     "choose_backend",
+    "engine_path",
     "parser_input",
     "with_byte_pairs",
 ]
@@ -38,12 +39,14 @@ _WIDTH = 300
 """Characters of a builder's complaint: some list whole tensors."""
 
 
-def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -> Engine:
+def build_engine(
+    model: OnnxModel | str | Path, path: str | Path, spec: EngineSpec | None = None
+) -> Engine:
     """Build an engine from `model`, in the types its graph has, and write it to `path`.
 
     Args:
-        model: the ONNX file.
-        path: the engine to write.
+        model: the ONNX file, or its path.
+        path: the engine to write; its name ends in .engine.
         spec: the backend, sizes and GPUs to build for; by default what suits this machine.
 
     Raises:
@@ -61,6 +64,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
     >>> engine.backend, engine.receipt.convolutions, engine.receipt.casts
     ('tensorrt-rtx', 8, 0)
     """
+    model, path = OnnxModel.of(model), Path(path)
     if model.simulated:
         raise BadInput(
             f"{model.path} only simulates {model.precision}",
@@ -68,6 +72,7 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
             hint="a simulation is for checking on a CPU; build the file it was made from",
         )
     refuse_overwriting([path, sidecar_of(path)], model.files)
+    engine_path(path)
     spec = spec or EngineSpec()
     profiles = input_profiles(model, spec)
     spec = replace(spec, backend=choose_backend(spec.backend))
@@ -134,6 +139,17 @@ def build_engine(model: OnnxModel, path: Path, spec: EngineSpec | None = None) -
         bytes_per_pixel=model.bytes_per_pixel,
         golden=model.golden,
     )
+
+
+def engine_path(path: str | Path) -> Path:
+    """Return the path of an engine to write.
+
+    Raises:
+        BadInput: its name does not end in .engine.
+    """
+    if Path(path).suffix != ".engine":
+        raise BadInput(f"Cannot write {path}", expected="a name ending in .engine")
+    return Path(path)
 
 
 def choose_backend(wanted: str) -> str:

@@ -27,7 +27,7 @@ from unetrt.sizes import SizeRule
 from unetrt.tensors import LAYOUTS
 
 from .dynamic_sizes import trace_free
-from .export_spec import ExportSpec
+from .export import ExportSpec
 from .keras_source import keras_source
 from .onnx_file import write_onnx
 from .passes.edges_to_nchw import EdgesToNchw

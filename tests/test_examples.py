@@ -23,6 +23,7 @@ from tests.test_repository import ROOT, STAGES
 
 TENSORFLOW = (
     "unetrt.builder",
+    "unetrt.convert.export",
     "unetrt.convert.keras_source",
     "unetrt.convert.saved_model",
     "unetrt.convert.to_onnx",

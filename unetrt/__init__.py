@@ -8,11 +8,18 @@ from unetrt.lazy import lazy_names
 
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, KerasFile, OnnxModel
+    from unetrt.benchmarks.bench import BenchSpec, bench
+    from unetrt.benchmarks.record import Record
     from unetrt.builder.history import TrainResult
     from unetrt.builder.plan import Plan, plan
     from unetrt.builder.spec import UNetSpec
     from unetrt.builder.train import train
     from unetrt.builder.train_spec import TrainSpec
+    from unetrt.convert.engine_spec import EngineSpec
+    from unetrt.convert.export import ExportSpec, export
+    from unetrt.convert.precision import PrecisionSpec, to_precision
+    from unetrt.convert.refit import refit_engine as refit
+    from unetrt.convert.to_engine import build_engine as build
     from unetrt.data import Dataset, load_dataset, read_image
     from unetrt.errors import BadInput, CheckFailed, UnetrtError
     from unetrt.parity import Parity
@@ -26,47 +33,62 @@ else:
         __name__,
         {
             "BadInput": "errors",
+            "BenchSpec": "benchmarks.bench",
             "CheckFailed": "errors",
             "ConsoleProgress": "progress",
             "Dataset": "data",
             "Engine": "artifacts",
+            "EngineSpec": "convert.engine_spec",
+            "ExportSpec": "convert.export",
             "KerasFile": "artifacts",
             "OnnxModel": "artifacts",
+            "Parity": "parity",
             "Plan": "builder.plan",
+            "PrecisionSpec": "convert.precision",
+            "PredictSpec": "runtime.predict",
             "Progress": "progress",
+            "Record": "benchmarks.record",
+            "Session": "runtime",
+            "SessionSpec": "runtime",
             "ShapeRange": "tensors",
+            "Summary": "runtime.predict",
             "TensorSpec": "tensors",
             "TrainResult": "builder.history",
             "TrainSpec": "builder.train_spec",
             "UNetSpec": "builder.spec",
             "UnetrtError": "errors",
+            "bench": "benchmarks.bench",
+            "build": "convert.to_engine:build_engine",
+            "export": "convert.export",
             "load_dataset": "data",
-            "plan": "builder.plan",
-            "PredictSpec": "runtime.predict",
-            "Session": "runtime",
-            "SessionSpec": "runtime",
-            "Summary": "runtime.predict",
             "open_session": "runtime",
+            "plan": "builder.plan",
             "predict": "runtime.predict",
-            "Parity": "parity",
-            "verify": "verification",
             "read_image": "data",
+            "refit": "convert.refit:refit_engine",
+            "to_precision": "convert.precision",
             "train": "builder.train",
+            "verify": "verification",
         },
     )
 
 __all__ = [
     "BadInput",
+    "BenchSpec",
     "CheckFailed",
     "ConsoleProgress",
     "Dataset",
     "Engine",
+    "EngineSpec",
+    "ExportSpec",
     "KerasFile",
     "OnnxModel",
     "Parity",
     "Plan",
+    "PrecisionSpec",
     "PredictSpec",
     "Progress",
+    "Record",
     "Session",
     "SessionSpec",
     "ShapeRange",
@@ -77,11 +99,16 @@ __all__ = [
     "UNetSpec",
     "UnetrtError",
     "__version__",
+    "bench",
+    "build",
+    "export",
     "load_dataset",
     "open_session",
     "plan",
     "predict",
     "read_image",
+    "refit",
+    "to_precision",
     "train",
     "verify",
 ]

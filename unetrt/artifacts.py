@@ -94,6 +94,15 @@ class Artifact:
         return artifact
 
     @classmethod
+    def of(cls, artifact: Self | str | Path) -> Self:
+        """Return the artifact, loaded where it is a path.
+
+        Raises:
+            ArtifactError: as `load`.
+        """
+        return cls.load(Path(artifact)) if isinstance(artifact, (str, Path)) else artifact
+
+    @classmethod
     def load(cls, path: Path) -> Self:
         """Read the sidecar of `path` and check the file against it.
 

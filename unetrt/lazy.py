@@ -31,7 +31,8 @@ def lazy_names(
 
     Args:
         package: its `__name__`.
-        homes: the module of each name, below the package: {"build": "convert.to_engine"}.
+        homes: the module of each name, below the package, and behind a colon its name there where
+            that is another: {"train": "builder.train", "build": "convert.to_engine:build_engine"}.
 
     Raises:
         MissingDependency: (the functions) a module stands on a package that is not installed.
@@ -46,8 +47,9 @@ def lazy_names(
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module, _, own = homes[name].partition(":")
         try:
-            return getattr(import_module(f"{package}.{homes[name]}"), name)
+            return getattr(import_module(f"{package}.{module}"), own or name)
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
             if missing not in _EXTRAS:

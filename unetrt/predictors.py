@@ -21,6 +21,7 @@ from unetrt.parity import Predict
 from unetrt.precision import Precision
 from unetrt.runtime import ImagePort, Session, SessionSpec, judged_by, open_session
 from unetrt.runtime.backends.onnxruntime_cuda import has_provider
+from unetrt.runtime.session import warmup_inputs
 from unetrt.sizes import SizeRule
 
 __all__ = [
@@ -47,6 +48,8 @@ class Predictor:
         channels: of the image.
         n_classes: channels of the probabilities; None where labels come out.
         sizes: heights and widths that it takes.
+        size: the height and width that it fixes, or that an engine was tuned for; None where it
+            leaves one of them free.
         session: what runs it; None where Keras does.
     """
 
@@ -57,6 +60,7 @@ class Predictor:
     channels: int | str
     n_classes: int | str | None
     sizes: SizeRule
+    size: tuple[int, int] | None = None
     session: Session | None = None
 
 
@@ -98,6 +102,7 @@ def open_predictor(
             port.channels,
             port.n_classes,
             artifact.sizes,
+            _own_size(session, port),
             session,
         )
 
@@ -175,9 +180,16 @@ def common_sizes(predictors: Sequence[Predictor]) -> SizeRule:
     return functools.reduce(SizeRule.joined, (predictor.sizes for predictor in predictors))
 
 
+def _own_size(session: Session, port: ImagePort) -> tuple[int, int] | None:
+    for inputs in warmup_inputs(session.artifact, None):
+        return port.input.sides(inputs[port.input.name].shape)
+    return None
+
+
 def _keras_predictor(path: Path, name: str) -> Predictor:
     KerasFile.load(path)  # before TensorFlow takes its seconds
     model, file = load_model(path)
+    height, width = model.input_shape[1:3]
     vendor.tensorflow_without_tf32()  # a reference must not round
     return Predictor(
         name,
@@ -187,4 +199,5 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
         model.input_shape[-1],
         model.output_shape[-1],
         file.sizes,
+        None if height is None or width is None else (height, width),
     )

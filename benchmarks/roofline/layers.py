@@ -1,27 +1,37 @@
-"""Time each convolution of a network on its own: cut out, opened by itself."""
+"""Time each convolution of a network on its own, beside what the machine could do with it."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from unetrt.artifacts import OnnxModel
-from unetrt.errors import UnetrtError
+import unetrt
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.errors import BadInput, ShapeError, UnetrtError
+from unetrt.gpu import find_gpu
 from unetrt.precision import Precision
-from unetrt.runtime import Session
+from unetrt.progress import Progress
+from unetrt.runtime import Session, SessionSpec, open_session
 
 from ..candidates import BoundCandidate
 from ..measure import MeasureSpec, measure
-from .ceilings import Ceilings
-from .graph_cost import LayerCost, Value, block_of, node_cost, shaped_graph
+from ..networks.skeletons import fill_skeleton
+from ..record import Failure, Record
+from .ceilings import Ceilings, ceilings_of
+from .graph_cost import LayerCost, Value, block_of, graph_cost, node_cost, shaped_graph
 from .one_node import random_tensors, write_node
-from .roofline import LayerLimit, layer_limit
+from .roofline import LayerLimit, Roofline, layer_limit, roofline
 
-__all__ = ["LayerTime", "cut_layers", "measure_layers"]
+__all__ = ["LayerBench", "LayerTime", "bench_layers", "cut_layers", "measure_layers"]
+
+_ON_FILES = ("onnxruntime", "openvino")
+_BACKENDS = ("auto", *_ON_FILES, "tensorrt", "tensorrt-rtx")
 
 _CUT = {"Conv", "ConvTranspose"}
 _PRECISIONS = {Precision.FP32, Precision.FP16}
@@ -104,6 +114,148 @@ class LayerTime:
             }
             for name in (cost.name, *self.layer.also)
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerBench:
+    """What each convolution of some networks took, and what the machine could do.
+
+    Attributes:
+        shape: batch, height and width of the image.
+        times: of each convolution, alike ones once.
+        ceilings: of the machine; None where they could not be measured.
+        ceilings_note: how they are known, or why not.
+        computes_in: the type that a type is computed in where the two differ.
+        rooflines: of whole networks, by the name of the file.
+    """
+
+    shape: tuple[int, int, int]
+    times: tuple[LayerTime, ...]
+    ceilings: Ceilings | None
+    ceilings_note: str
+    computes_in: Mapping[str, str]
+    rooflines: Mapping[str, Roofline]
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Return the layers that could not be run, and why."""
+        return tuple(
+            Failure(f"layer/{one.layer.cost.name}/{one.precision}", one.failure)
+            for one in self.times
+            if one.failure is not None
+        )
+
+    def shares(self) -> list[float | None]:
+        """Return how near each layer came to the best that the machine could do: 1 is the best."""
+        return [one.share(self.ceilings, self.computes_in) for one in self.times]
+
+    def added_to(self, record: Record) -> Record:
+        """Return the record with these layers in it."""
+        rows = (row for one in self.times for row in one.to_json(self.ceilings, self.computes_in))
+        return replace(
+            record,
+            layers=tuple(rows),
+            ceilings=None if self.ceilings is None else self.ceilings.to_json(),
+            networks={name: roof.to_json() for name, roof in self.rooflines.items()},
+            failures=self.failures,
+        )
+
+
+def bench_layers(
+    artifacts: Sequence[str | Path] = (),
+    *,
+    batch: int = 1,
+    size: tuple[int, int] = (512, 512),
+    backend: str = "auto",
+    samples: int = 100,
+    progress: Progress | None = None,
+) -> LayerBench:
+    """Time each convolution of ONNX files alone, beside what the machine could do with it.
+
+    Args:
+        artifacts: ONNX files; without any, the article's network in float32 and float16.
+        batch: images at once.
+        size: height and width of the image, in pixels.
+        backend: "onnxruntime", "openvino", "tensorrt" or "tensorrt-rtx", which build an engine of
+            each layer (TensorRT-RTX anywhere; without a GPU they are not run), or "auto": engines
+            where there is a GPU, else ONNX Runtime.
+        samples: timed runs of each layer.
+        progress: is told of every layer.
+
+    Raises:
+        ArtifactError, UnsupportedModel: a file that is no ONNX file, or whose shapes are unknown.
+        ShapeError: a size that a network cannot halve.
+        BadInput: no such backend, or no convolution in float32 or float16.
+    """
+    progress = progress or Progress()
+    if backend not in _BACKENDS:
+        raise BadInput("There is no such backend", got=repr(backend), expected=", ".join(_BACKENDS))
+    device = "cpu" if find_gpu() is None else "gpu"
+    # No library here computes in float16 on a CPU.
+    converted = {Precision.FP16.compute_dtype: Precision.FP32.compute_dtype}
+    computes_in = converted if device == "cpu" else {}
+    with tempfile.TemporaryDirectory() as folder:
+        models = _models(artifacts, Path(folder), size)
+        shape = {"batch": batch, "height": size[0], "width": size[1]}
+        cuts = zip_longest(*(cut_layers(model, **shape) for model in models))
+        layers = [layer for layer in chain.from_iterable(cuts) if layer is not None]
+        if not layers:
+            raise BadInput(
+                f"There is nothing to time in {', '.join(str(model.path) for model in models)}",
+                expected="convolutions in float32 or float16",
+            )
+        with progress.step("ceilings", "Measuring what the machine can do, unless it is known"):
+            ceilings, note = ceilings_of(device, _build)
+        roofs = {
+            model.path.stem: roofline(graph_cost(model, **shape), ceilings, computes_in)
+            for model in models
+            if ceilings is not None
+        }
+        with progress.step("layers", f"Timing {len(layers)} convolutions, each on its own"):
+            spec = MeasureSpec(samples=samples)
+            times = tuple(
+                measure_layers(layers, _opener(backend), Path(folder), spec, progress.tick)
+            )
+    return LayerBench(
+        shape=(batch, *size),
+        times=times,
+        ceilings=ceilings,
+        ceilings_note=note,
+        computes_in=computes_in,
+        rooflines=roofs,
+    )
+
+
+def _models(
+    artifacts: Sequence[str | Path], folder: Path, size: tuple[int, int]
+) -> list[OnnxModel]:
+    models = [OnnxModel.load(Path(path)) for path in artifacts] or [
+        fill_skeleton("article", folder / f"article.{name}.onnx", precision=name)
+        for name in sorted(_PRECISIONS, reverse=True)
+    ]
+    for model in models:
+        for side in size:
+            if not model.sizes.fits(side):
+                raise ShapeError(
+                    f"The network of {model.path} cannot halve this size",
+                    got=side,
+                    expected=str(model.sizes),
+                    hint=f"the next that works is {model.sizes.at_least(side)}",
+                )
+    return models
+
+
+def _opener(backend: str) -> Opener:
+    if backend == "auto" and find_gpu() is None:
+        backend = "onnxruntime"
+    if backend in _ON_FILES:
+        return lambda model: open_session(model, SessionSpec(backend=backend))
+    return lambda model: open_session(_build(model, model.path.with_suffix(".engine"), backend))
+
+
+def _build(model: OnnxModel, path: Path, backend: str = "auto") -> Engine:
+    # By name: the benchmarks reach nothing that converts.
+    return unetrt.build(model, path, unetrt.EngineSpec(backend=backend))
 
 
 def cut_layers(model: OnnxModel, *, batch: int, height: int, width: int) -> list[OneLayer]:

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.test_record import validate
+from tests.benchmarks.tiny_unet import SIDE, tiny_unet
 from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks import read_record
-from unetrt.cli.benched import sides
-from unetrt.errors import BadInput
 
 pytestmark = pytest.mark.tf
 
@@ -52,7 +51,7 @@ def test_keras_and_onnx_side_by_side_as_a_record(unetrt, road, disc_folder, tmp_
 
 def test_one_run_of_each_tells_nothing_and_can_be_stored(unetrt, road, tmp_path):
     out, files = tmp_path / "r.json", (road / "model.fp32.onnx", road / "model.fp16.onnx")
-    words = ("--random", "3", "--size", "32", "--scope", "core", "--samples", "1", "--out", out)
+    words = ("--seed", "3", "--size", "32", "--scope", "core", "--samples", "1", "--out", out)
     shown = unetrt("bench", *files, *words)
     assert shown.exit_code == 0, shown.output
     assert "(unknown; model.fp32.onnx beside itself unknown)" in " ".join(shown.stdout.split())
@@ -77,7 +76,7 @@ def test_end_to_end_on_real_images_in_batches(unetrt, road, disc_folder):
 
 
 def test_arrivals_above_the_capacity_queue_up_and_are_said(unetrt, road):
-    words = ("--random", "1", "--size", "128", "--samples", "30", "--scope", "core")
+    words = ("--seed", "1", "--size", "128", "--samples", "30", "--scope", "core")
     late = ("--mode", "open-loop", "--rate", "1e5", "--json")
     (row,) = result_of(unetrt("bench", road / "model.fp32.onnx", *words, *late))["rows"]
     assert row["rate_per_s"] == 1e5
@@ -103,7 +102,7 @@ def test_what_disagrees_is_not_timed_and_leaves_no_record(unetrt, road, tmp_path
         outputs=good.outputs,
     )
     out = tmp_path / "r.json"
-    words = ("--random", "1", "--size", "32", "--samples", "5", "--out", out)
+    words = ("--seed", "1", "--size", "32", "--samples", "5", "--out", out)
     run = unetrt("bench", good.path, wrong.path, *words)
     assert run.exit_code == 1
     assert "wrong.onnx disagrees with model.fp32.onnx and is not timed" in run.output
@@ -124,7 +123,7 @@ def test_modes_scopes_and_sizes_on_random_images(unetrt, road, words):
     model = road / "model.fp32.onnx"
     size = () if "--size" in words else ("--size", "32x48")
     found = result_of(
-        unetrt("bench", model, "--random", "3", *size, "--samples", "3", *words, "--json")
+        unetrt("bench", model, "--seed", "3", *size, "--samples", "3", *words, "--json")
     )
     validate(found)
     for row in found["rows"]:
@@ -137,7 +136,7 @@ def test_modes_scopes_and_sizes_on_random_images(unetrt, road, words):
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_the_backend_that_was_asked_for_is_timed(unetrt, road, disc_folder, backend):
-    words = ("--data", disc_folder, "--samples", "2", "--scope", "core", "--precision", "fast")
+    words = ("--data", disc_folder, "--samples", "2", "--scope", "core", "--fast")
     run = unetrt("bench", road / "model.fp32.onnx", *words, "--backend", backend, "--json")
     (row,) = result_of(run)["rows"]
     assert row["backend"] == backend
@@ -159,12 +158,12 @@ def test_the_percentile_chooses_the_runs_and_is_shown(unetrt, road, disc_folder)
         (("--percentile", "100"), "There is no such percentile"),
         (("--percentile", "99", "--samples", "10"), "cannot be told from so few samples: got 10"),
         (("--backend", "abacus"), "Backend 'abacus' cannot run"),
-        (("--precision", "vague"), "Cannot open a session with this precision: got 'vague'"),
+        (("--scope", "vague"), "'--scope': 'vague' is not one of 'core', 'end-to-end'"),
         (("--mode", "open-loop"), "The mode open-loop needs a --rate"),
         (("--rate", "5"), "The mode serialised takes no --rate"),
-        (("--size", "0x5"), "Cannot use --size: got 0x5"),
-        (("--size", "wide"), "expected HEIGHTxWIDTH"),
-        (("--random", "1"), "Random images have no size of their own"),
+        (("--size", "0x5"), "'--size': got '0x5'"),
+        (("--size", "64:128:256"), "expected one size in pixels: 512, or HEIGHTxWIDTH"),
+        (("--seed", "1"), "bench --data takes no --seed"),
     ],
 )
 def test_what_cannot_be_asked_for(unetrt, road, disc_folder, words, told):
@@ -195,9 +194,34 @@ def test_a_simulated_bfloat16_is_not_timed(unetrt, road, disc_folder, tmp_path):
     assert (run.exit_code, "m.onnx cannot be timed here" in run.output) == (2, True), run.output
 
 
-def test_a_size_is_two_sides_or_one():
-    assert sides("512x640") == (512, 640)
-    assert sides("256") == (256, 256)
-    with pytest.raises(BadInput, match="expected HEIGHTxWIDTH"):
-        sides("256x")
-    assert np.prod(sides("1x1")) == 1
+def test_without_data_random_images_of_a_size_that_is_said(unetrt, road):
+    run = unetrt("bench", road / "model.fp32.onnx", "--samples", "2", "--scope", "core", "--json")
+    (row,) = result_of(run)["rows"]
+    assert row["input"] == {"kind": "random", "seed": 0, "source": "uniform bytes"}
+    assert (row["height"], row["width"]) == (512, 512)
+    assert "Random images of 512 x 512 pixels, any size would do" in run.stderr
+
+
+def test_without_data_at_the_network_s_own_size(unetrt, tmp_path):
+    fixed = tiny_unet(tmp_path / "fixed.onnx")
+    run = unetrt("bench", fixed.path, "--samples", "2", "--json")
+    rows = result_of(run)["rows"]
+    assert {(row["height"], row["width"]) for row in rows} == {(SIDE, SIDE)}
+    assert "the network's own size" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("m.keras", "--backend", "openvino"), "without an ONNX file takes no --backend"),
+        (("m.engine", "--fast"), "without an ONNX file takes no --fast"),
+        (("m.onnx", "--data", "brain", "--seed", "0"), "bench --data takes no --seed"),
+        (("--layers", "--fast", "--mode", "paced"), "takes no --mode and no --fast"),
+        (("--layers", "--scope", "core", "--rate", "5"), "takes no --rate and no --scope"),
+        (("--layers", "--percentile", "90"), "bench --layers takes no --percentile"),
+        (("--layers", "--data", "brain", "--seed", "1"), "takes no --data and no --seed"),
+    ],
+)
+def test_an_option_that_does_not_apply_is_refused(unetrt, words, told):
+    run = unetrt("bench", *words)
+    assert (run.exit_code, told in run.stderr) == (2, True), run.output

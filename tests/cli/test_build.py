@@ -45,7 +45,7 @@ def failed(run, folder):
 
 def test_the_options_reach_the_engine(build, tmp_path):
     run = build("--json", "--batch", "1:4:16", "--size", "64:128:256x32", "--tf32", "--level", "1",
-                "--workspace", "512", "--target", "8.6", "--target", "12.0")  # fmt: skip
+                "--workspace", "512MiB", "--target", "8.6", "--target", "12.0")  # fmt: skip
     told = json.loads(run.stdout)
     assert told["receipt"]["convolution_share"] == {"fp16": 0.5, "fp32": 0.5}
     assert told["receipt"]["kept"] == {"conv1": "fp32"}
@@ -78,9 +78,14 @@ def test_a_build_that_takes_long_says_that_it_goes_on():
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        (("--size", "64x64x64"), "got '64x64x64', expected SIDE or HEIGHTxWIDTH"),
-        (("--size", "big"), "got 'big', expected a number or MIN:OPT:MAX"),
+        (
+            ("--size", "64x64x64"),
+            "'--size': got '64x64x64', expected pixels: 512, 480x640, or",
+        ),
+        (("--size", "big"), "'--size': got 'big', expected pixels"),
         (("--target", "9.0"), "got '9.0', expected 7.5, 8.0"),
+        (("--batch", "4:2:1"), "'--batch': got '4:2:1', expected a number, or MIN:OPT:MAX"),
+        (("--workspace", "much"), "'--workspace': got 'much', expected GiB"),
         (("--level", "7"), "got 7, expected 0 to 5"),
         (("--hardware-compatible", "ampere-plus"), "tensorrt-rtx has no --hardware-compatible"),
     ],

@@ -1,6 +1,7 @@
 """`unetrt convert` on every kind of file it takes."""
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -66,7 +67,8 @@ def test_every_precision_from_keras_agrees_on_real_images(
     unetrt, road, tmp_path, disc_folder, precision
 ):
     out = tmp_path / "m.onnx"
-    options = ("--precision", precision, "--data", disc_folder)
+    images = () if precision == "bf16" else ("--data", disc_folder)
+    options = ("--precision", precision, *images)
     assert converted(unetrt, road / "model.keras", out, *options)["precision"] == precision
     result = unetrt("verify", road / "model.keras", out, "--data", disc_folder)
     assert result.exit_code == 0, result.output
@@ -84,3 +86,33 @@ def test_a_kept_layer_is_told(unetrt, road, tmp_path):
     options = ("--precision", "fp16", "--keep", "up2/*", "--keep", "logits")
     told = converted(unetrt, road / "model.fp32.onnx", tmp_path / "m.onnx", *options)
     assert "logits" in told["kept"]
+
+
+def test_the_file_is_named_after_the_model_and_its_precision(unetrt, road, tmp_path):
+    for suffix in ("", ".json"):
+        shutil.copy(road / f"model.fp32.onnx{suffix}", tmp_path / f"net.onnx{suffix}")
+    assert unetrt("convert", tmp_path / "net.onnx", "--precision", "bf16").exit_code == 0
+    assert OnnxModel.load(tmp_path / "net.bf16.onnx").precision == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--precision", "bf16", "--data", "DATA"), "A conversion to bf16 takes no --data"),
+        (("--precision", "fp16", "--images", "4"), "A conversion without --data takes no --images"),
+        (("--precision", "fp16", "--size", "64"), "is ONNX already: it takes no --size"),
+        (("--precision", "fp16", "--rest", "fp16"), "Only int8"),
+        ((), "is ONNX already; choose a --precision"),
+    ],
+)
+def test_an_option_that_does_not_apply_is_refused(unetrt, road, disc_folder, tmp_path, words, told):
+    words = [disc_folder if word == "DATA" else word for word in words]
+    run = unetrt("convert", road / "model.fp32.onnx", "--out", tmp_path / "m.onnx", *words)
+    assert (run.exit_code, told in " ".join(run.output.split())) == (2, True), run.output
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_float32_of_a_keras_model_looks_at_no_images(unetrt, road, disc_folder, tmp_path):
+    out = tmp_path / "m.onnx"
+    run = unetrt("convert", road / "model.keras", "--out", out, "--data", disc_folder)
+    assert (run.exit_code, "takes no --data" in run.output) == (2, True), run.output

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.convert.graphs import agree, make, model_of, pixels, rand
-from unetrt.convert.export_spec import ExportSpec
+from unetrt.convert.export import ExportSpec
 from unetrt.sizes import SizeRule
 
 pytestmark = pytest.mark.tf

@@ -116,7 +116,7 @@ def test_what_cannot_be_called_is_refused_and_leaves_no_file(keras, tmp_path, ma
 
 def test_the_article_s_block_has_one_node_a_layer_whatever_the_layout(keras, tmp_path):
     from unetrt.builder import UNetSpec, build_unet
-    from unetrt.convert.export_spec import ExportSpec
+    from unetrt.convert.export import ExportSpec
     from unetrt.convert.to_onnx import export_onnx
 
     spec = UNetSpec(shape=(None, None, 1), n_classes=2, filters=(2, 4), bottleneck=8)

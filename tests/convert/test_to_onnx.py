@@ -9,7 +9,7 @@ import pytest
 
 from tests.convert.graphs import agree, nodes_of, pixels
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.convert.export_spec import ExportSpec
+from unetrt.convert.export import ExportSpec
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.golden import Answer
 from unetrt.runtime import SessionSpec, open_session

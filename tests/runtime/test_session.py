@@ -148,7 +148,7 @@ def edges(road, tmp_path_factory):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.convert.export_spec import ExportSpec
+    from unetrt.convert.export import ExportSpec
     from unetrt.convert.to_onnx import export_onnx
     from unetrt.keras_models import load_model
 

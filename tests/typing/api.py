@@ -23,7 +23,7 @@ from unetrt.benchmarks import (
     summarize,
 )
 from unetrt.benchmarks.candidates import BoundCandidate
-from unetrt.convert.export_spec import ExportSpec
+from unetrt.convert.export import ExportSpec
 from unetrt.convert.precision import PrecisionSpec, to_precision
 from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine

@@ -1,32 +1,45 @@
-"""`unetrt bench`: how long a network takes, each artifact on this machine, side by side."""
+"""`unetrt bench`: time artifacts side by side."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import ExitStack
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.table import Table
 
+import unetrt
+from unetrt.benchmarks import (
+    Comparison,
+    MeasureSpec,
+    OpenLoop,
+    Paced,
+    Pipelined,
+    Record,
+    Row,
+    Serialised,
+    write_record,
+)
+from unetrt.benchmarks.bench import BenchSpec, new_record
+from unetrt.benchmarks.modes import Mode
+from unetrt.benchmarks.record import SCOPES
+from unetrt.benchmarks.roofline.layers import bench_layers
+from unetrt.cli.bench_layers import layer_tables
+from unetrt.cli.options import Fast, SizeOption
 from unetrt.cli.output import emit, figure, interval, table
-from unetrt.cli.shell import AsJson
+from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.errors import BadInput
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from unetrt.benchmarks import Comparison, Record, Row
-    from unetrt.benchmarks.modes import Mode
+from unetrt.progress import ConsoleProgress
+from unetrt.runtime import SessionSpec
 
 __all__ = ["bench"]
 
 
 class ModeName(StrEnum):
-    """How runs follow each other."""
+    """Say how runs follow each other."""
 
     SERIALISED = "serialised"
     PIPELINED = "pipelined"
@@ -35,11 +48,18 @@ class ModeName(StrEnum):
 
 
 class ScopeName(StrEnum):
-    """What of a network is timed."""
+    """Say what of a network is timed."""
 
     CORE = "core"
     END_TO_END = "end-to-end"
-    BOTH = "both"
+
+
+_MODES: dict[ModeName | None, Mode] = {
+    None: Serialised(),
+    ModeName.SERIALISED: Serialised(),
+    ModeName.PIPELINED: Pipelined(),
+    ModeName.PACED: Paced(),
+}
 
 
 def bench(
@@ -47,29 +67,27 @@ def bench(
         list[Path] | None, typer.Argument(help=".keras, .onnx and .engine files.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 1,
-    size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Of the image; that of the first, if not.")
-    ] = None,
-    mode: Annotated[ModeName, typer.Option(help="How runs follow.")] = ModeName.SERIALISED,
+    size: SizeOption = None,
+    mode: Annotated[ModeName | None, typer.Option(help="How runs follow: serialised.")] = None,
     rate: Annotated[
         float | None, typer.Option(min=0.0, help="Arrivals a second, of open-loop.")
     ] = None,
     scope: Annotated[
-        ScopeName, typer.Option(help="The network alone, or from image to labels.")
-    ] = ScopeName.BOTH,
+        ScopeName | None,
+        typer.Option(help="The network alone, or from image to labels; both by default."),
+    ] = None,
     percentile: Annotated[
         float | None, typer.Option(help="To be told: 90; it chooses the number of runs.")
     ] = None,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Runs of each, instead; fewer tell no percentile.")
     ] = None,
-    precision: Annotated[
-        str, typer.Option(help='The files\' "own", or "fast": less where this machine gains by it.')
-    ] = "own",
-    data: Annotated[str, typer.Option(help='"brain", or a folder; its test images.')] = "brain",
-    random: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Random images instead.")
+    fast: Fast = False,
+    data: Annotated[
+        str | None,
+        typer.Option(help='"brain", or a folder: its test images; random ones by default.'),
     ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of random images: 0.")] = None,
     layers: Annotated[
         bool,
         typer.Option(
@@ -79,94 +97,69 @@ def bench(
         ),
     ] = False,
     backend: Annotated[
-        str, typer.Option(help="Of ONNX files, as of predict; of --layers also tensorrt-rtx.")
-    ] = "auto",
+        str | None,
+        typer.Option(help="Of ONNX files, as of predict; --layers also has tensorrt-rtx."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="RECORD.json, for `unetrt compare`.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Time artifacts side by side.
 
     What disagrees with the first artifact is not timed. Each is compared with the first one, which
-    also runs beside itself: a difference must be larger than its own.
+    also runs beside itself: a difference must be larger than its own. Without --data, on random
+    images of the network's own size, or of 512 x 512 pixels where any size would do.
     """
-    from unetrt.benchmarks import MeasureSpec, Record, describe_machine, write_record
-    from unetrt.cli.bench_layers import layers_record
-    from unetrt.cli.benched import choose_input, time_scope
-    from unetrt.predictors import open_predictors
-    from unetrt.progress import ConsoleProgress
-    from unetrt.runtime import SessionSpec
-
-    plan = MeasureSpec(percentile=percentile, samples=samples, mode=_mode(mode, rate))
-    progress = ConsoleProgress()
-    record = Record(
-        title="unetrt bench",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=shlex.join(["unetrt", *sys.argv[1:]]),
-        machine=describe_machine(),
-        rows=(),
-    )
+    paths, progress = artifacts or [], ConsoleProgress()
+    command = shlex.join(["unetrt", *sys.argv[1:]])
+    sides = None if size is None else size.sides
+    wrote = [] if out is None else [f"Wrote {out}"]
     if layers:
-        record, shown = layers_record(
-            record, artifacts or [], progress, batch, size, backend, samples
+        refuse_options(
+            "bench --layers", mode=mode, rate=rate, scope=scope, percentile=percentile, fast=fast,
+            data=data, seed=seed is not None,
+        )  # fmt: skip
+        found = bench_layers(
+            paths,
+            batch=batch,
+            size=sides or (512, 512),
+            backend=backend or "auto",
+            samples=samples or 100,
+            progress=progress,
         )
+        record = found.added_to(new_record(command))
         if out is not None:
             write_record(record, out)
-            shown.append(f"Wrote {out}")
-        emit(record.to_json(), as_json=as_json, shown=shown)
+        emit(record.to_json(), as_json=as_json, shown=[*layer_tables(found), *wrote])
         return
-    if not artifacts:
+    if not paths:
         raise BadInput(
             "There is nothing to time",
             expected="ONNX files, engines or Keras models, or --layers",
         )
-    with ExitStack() as stack:
-        with progress.step("open", "Opening the artifacts"):
-            spec = SessionSpec(backend=backend, precision=precision)
-            predictors = open_predictors(stack, artifacts, spec)
-        with progress.step("data", "Choosing the images"):
-            timed_input = choose_input(predictors, data, random, batch, size)
-        for one in _scopes(scope, any(p.session is not None for p in predictors)):
-            with progress.step("bench", f"Timing {plan.count} runs of each, {one}"):
-                record = time_scope(record, predictors, timed_input, plan, one, progress.tick)
-            if out is not None:  # each scope as soon as it is there
-                write_record(record, out)
-    emit(
-        record.to_json(),
-        as_json=as_json,
-        shown=[*_tables(record), *([] if out is None else [f"Wrote {out}"])],
+    if data is not None:
+        refuse_options("bench --data", seed=seed is not None)
+    if all(path.suffix != ".onnx" for path in paths):
+        refuse_options("bench without an ONNX file", backend=backend, fast=fast)
+    spec = BenchSpec(
+        batch=batch,
+        size=sides,
+        scopes=SCOPES if scope is None else (scope.replace("-", "_"),),
+        seed=seed or 0,
+        measure=MeasureSpec(percentile=percentile, samples=samples, mode=_mode(mode, rate)),
+        session=SessionSpec(backend=backend or "auto", precision="fast" if fast else "own"),
     )
+    record = unetrt.bench(paths, spec, data=data, out=out, command=command, progress=progress)
+    emit(record.to_json(), as_json=as_json, shown=[*_tables(record), *wrote])
 
 
-def _mode(name: ModeName, rate: float | None) -> Mode:
-    from unetrt.benchmarks import OpenLoop, Paced, Pipelined, Serialised
-
+def _mode(name: ModeName | None, rate: float | None) -> Mode:
     if (rate is not None) != (name is ModeName.OPEN_LOOP):
         raise BadInput(
-            f"The mode {name} {'takes no' if rate is not None else 'needs a'} --rate",
+            f"The mode {name or ModeName.SERIALISED} "
+            f"{'takes no' if rate is not None else 'needs a'} --rate",
             expected="--rate with --mode open-loop, and with no other",
         )
-    if rate is not None:
-        return OpenLoop(rate_per_s=rate)
-    modes: dict[ModeName, Mode] = {
-        ModeName.SERIALISED: Serialised(),
-        ModeName.PIPELINED: Pipelined(),
-        ModeName.PACED: Paced(),
-    }
-    return modes[name]
-
-
-def _scopes(scope: ScopeName, any_session: bool) -> list[str]:
-    """Return the scopes that can be timed; Keras has none but end to end."""
-    if scope is ScopeName.BOTH:
-        return ["core", "end_to_end"] if any_session else ["end_to_end"]
-    if scope is ScopeName.CORE and not any_session:
-        raise BadInput(
-            "There is no core to time",
-            got="Keras files alone",
-            expected="an ONNX file or an engine",
-            hint="--scope end-to-end times Keras",
-        )
-    return [scope.replace("-", "_")]
+    return _MODES[name] if rate is None else OpenLoop(rate_per_s=rate)
 
 
 def _tables(record: Record) -> list[Table | str]:
@@ -177,7 +170,7 @@ def _tables(record: Record) -> list[Table | str]:
             [
                 row.network,
                 row.backend,
-                _computes_in(row),
+                row.arithmetic,
                 *(figure(row.latency_ms.get(p), 2) for p in ("p50", "p90", "p99")),
                 figure(row.images_per_s, 1),
             ]
@@ -185,26 +178,20 @@ def _tables(record: Record) -> list[Table | str]:
         ]
         first = next(iter(rows.values()))
         title = (
-            f"{scope.replace('_', ' ')}, {first.mode}: milliseconds at {first.batch} x "
-            f"{first.height} x {first.width} x {first.channels}, {first.latency_ms['n']:.0f} runs"
+            f"{scope.replace('_', ' ')}, {first.mode}: milliseconds at "
+            f"{' x '.join(map(str, first.shape))}, {first.latency_ms['n']:.0f} runs"
         )
         columns = ["", "backend", "computes in", "p50", "p90", "p99", "images/s"]
         shown.append(table(title, columns, lines))
-        shown += [_said(one, rows) for one in record.comparisons if one.b in rows]
+        shown += [_sentence(one, rows) for one in record.comparisons if one.b in rows]
         shown += [f"{row.network}: {doubt}." for row in rows.values() for doubt in row.warnings]
     return shown
 
 
-def _said(one: Comparison, rows: dict[str, Row]) -> str:
+def _sentence(one: Comparison, rows: dict[str, Row]) -> str:
     first, other = rows[one.a].network, rows[one.b].network
     return (
         f"{other} beside {first}: {one.verdict}, {one.ratio:.3f} of its median "
         f"({interval(one.low, one.high)}; {first} beside itself "
         f"{interval(one.null_low, one.null_high)})"
     )
-
-
-def _computes_in(row: Row) -> str:
-    """Say of each float32 on a GPU whether it is."""
-    tf32 = row.configuration.get("tf32")
-    return row.computes_in if tf32 is None else f"{row.computes_in}, TF32 {'on' if tf32 else 'off'}"

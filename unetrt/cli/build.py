@@ -1,4 +1,4 @@
-"""`unetrt build`: an ONNX file in, a TensorRT engine and its precision receipt out."""
+"""`unetrt build`: build a TensorRT engine from an ONNX file, and show its precision receipt."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
+import unetrt
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.cli.options import SizeRangeOption, read_memory, read_range
 from unetrt.cli.output import emit, table
 from unetrt.cli.shell import AsJson
-
-if TYPE_CHECKING:
-    from unetrt.artifacts import Engine
-    from unetrt.progress import Progress
-    from unetrt.tensors import ShapeRange
+from unetrt.convert.engine_spec import EngineSpec
+from unetrt.convert.to_engine import choose_backend, engine_path
+from unetrt.progress import ConsoleProgress, Progress
+from unetrt.tensors import ShapeRange
 
 __all__ = ["build"]
 
@@ -25,29 +27,37 @@ _MIB = 2**20
 
 def build(
     model: Annotated[Path, typer.Argument(help="ONNX file.")],
-    out: Annotated[Path, typer.Option("--out", help="Engine file to write.")],
-    backend: Annotated[str, typer.Option(help="auto, tensorrt or tensorrt-rtx.")] = "auto",
-    batch: Annotated[
-        str | None,
-        typer.Option(help="Images a run, N or MIN:OPT:MAX; by default 1:1:8, or the model's own."),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Engine file to write; by default beside MODEL, after it."),
     ] = None,
-    size: Annotated[
-        str | None,
+    backend: Annotated[
+        Literal["auto", "tensorrt", "tensorrt-rtx"], typer.Option(help="Whose engine.")
+    ] = "auto",
+    batch: Annotated[
+        ShapeRange | None,
         typer.Option(
-            help="Height and width, or HEIGHTxWIDTH, each N or MIN:OPT:MAX; "
-            "by default 256:256:512, or the model's own."
+            parser=read_range,
+            metavar="RANGE",
+            help="Images a run, N or MIN:OPT:MAX; by default 1:1:8, or the model's own.",
         ),
     ] = None,
+    size: SizeRangeOption = None,
     tf32: Annotated[bool, typer.Option(help="Let FP32 convolutions use TF32.")] = False,
     workspace: Annotated[
-        int | None, typer.Option(help="Scratch memory that a layer may take, MiB.")
+        int | None,
+        typer.Option(
+            parser=read_memory,
+            metavar="GIB",
+            help="Scratch memory that a layer may take, such as 2 or 512MiB.",
+        ),
     ] = None,
     level: Annotated[
         int | None, typer.Option(help="0 builds fast, 5 runs fastest; the library's own is 3.")
     ] = None,
     hardware_compatible: Annotated[
-        str | None,
-        typer.Option(help="ampere-plus or same-compute-capability: for other GPUs too (TensorRT)."),
+        Literal["ampere-plus", "same-compute-capability"] | None,
+        typer.Option(help="For other GPUs too (TensorRT)."),
     ] = None,
     version_compatible: Annotated[
         bool, typer.Option("--version-compatible", help="For newer versions too (TensorRT).")
@@ -68,24 +78,16 @@ def build(
 ) -> None:
     """Build a TensorRT engine from an ONNX file.
 
-    Without a GPU, it is built for TensorRT-RTX. Shows what its convolutions compute in.
+    Without a GPU, it is built for TensorRT-RTX. Shows what its convolutions compute in. Without
+    --size, for 256 to 512 pixels, or the model's own size.
     """
-    from unetrt.artifacts import OnnxModel
-    from unetrt.convert.to_engine import EngineSpec, build_engine, choose_backend
-    from unetrt.errors import BadInput
-    from unetrt.progress import ConsoleProgress
-    from unetrt.tensors import ShapeRange
-
-    if out.suffix != ".engine":
-        raise BadInput(f"Cannot write {out}", expected="a name ending in .engine")
-    height, width = (None, None) if size is None else _sides(size)
     spec = EngineSpec(
         backend=choose_backend(backend),
-        batch=None if batch is None else ShapeRange.parse(batch),
-        height=height,
-        width=width,
+        batch=batch,
+        height=None if size is None else size.height,
+        width=None if size is None else size.width,
         tf32=tf32,
-        workspace_bytes=None if workspace is None else workspace * _MIB,
+        workspace_bytes=workspace,
         optimization_level=level,
         hardware_compatibility=hardware_compatible,
         version_compatible=version_compatible,
@@ -93,13 +95,14 @@ def build(
         stripped=stripped,
         targets=tuple(target or ()),
     )
+    path = engine_path(out or model.with_suffix(".engine"))
     onnx_model = OnnxModel.load(model)
     progress = ConsoleProgress()
     with (
         progress.step("build", f"Building {onnx_model.precision} for {spec.backend}"),
         _heartbeat(progress),
     ):
-        engine = build_engine(onnx_model, out, spec)
+        engine = unetrt.build(onnx_model, path, spec)
     emit(
         {
             "engine": str(engine.path),
@@ -142,17 +145,6 @@ def _rows(engine: Engine) -> list[list[str]]:
         ["builder's warnings", str(len(engine.warnings))],
         ["size", f"{engine.path.stat().st_size / _MIB:.1f} MiB"],
     ]
-
-
-def _sides(text: str) -> tuple[ShapeRange, ShapeRange]:
-    """Read "256:512:1024", or "544x960" for a height and a width that differ."""
-    from unetrt.errors import BadInput
-    from unetrt.tensors import ShapeRange
-
-    sides = [ShapeRange.parse(side) for side in text.split("x")]
-    if len(sides) > 2:  # noqa: PLR2004
-        raise BadInput("Cannot read --size", got=repr(text), expected="SIDE or HEIGHTxWIDTH")
-    return sides[0], sides[-1]
 
 
 @contextmanager

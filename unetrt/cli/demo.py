@@ -81,14 +81,9 @@ def _need_everything() -> None:
 
 
 def _convert(out: Path, data: Dataset, progress: Progress) -> dict[str, OnnxModel]:
-    from unetrt.cli.convert import convert_file
-    from unetrt.convert.precision import PrecisionSpec
-
-    fp32 = convert_file(out / "run" / "model.keras", out / "model.fp32.onnx", progress)
-    half = PrecisionSpec(precision="fp16")
-    fp16 = convert_file(
-        fp32.path, out / "model.fp16.onnx", progress, precision=half, data=data
-    )  # overflow is looked for on the data
+    fp32 = unetrt.export(out / "run" / "model.keras", out / "model.fp32.onnx", progress=progress)
+    with progress.step("convert", "Retyping to fp16"):  # overflow is looked for on the data
+        fp16 = unetrt.to_precision(fp32, out / "model.fp16.onnx", data=data)
     return {model.precision: model for model in (fp32, fp16)}
 
 

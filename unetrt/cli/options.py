@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import typer
 
@@ -14,6 +14,7 @@ from unetrt.tensors import ShapeRange
 __all__ = [
     "Fast",
     "MemoryOption",
+    "Precisions",
     "Size",
     "SizeOption",
     "SizeRangeOption",
@@ -117,6 +118,9 @@ def read_range(text: str) -> ShapeRange:
         ) from None
 
 
+Precisions = Literal["fp32", "fp16", "bf16", "int8"]
+"""The names of the precisions that a network can be retyped to."""
+
 MemoryOption = Annotated[
     int | None,
     typer.Option(
@@ -128,10 +132,19 @@ MemoryOption = Annotated[
     ),
 ]
 SizeOption = Annotated[
-    Size | None, typer.Option("--size", parser=Size.read, metavar="HEIGHTxWIDTH")
+    Size | None,
+    typer.Option(
+        "--size", parser=Size.read, metavar="SIZE", help="In pixels: 512, or HEIGHTxWIDTH."
+    ),
 ]
 SizeRangeOption = Annotated[
-    Size | None, typer.Option("--size", parser=Size.read_range, metavar="HEIGHTxWIDTH")
+    Size | None,
+    typer.Option(
+        "--size",
+        parser=Size.read_range,
+        metavar="SIZE",
+        help="In pixels: 512, or HEIGHTxWIDTH, each of them N or MIN:OPT:MAX.",
+    ),
 ]
 Fast = Annotated[
     bool,

@@ -1,4 +1,4 @@
-"""`unetrt refit`: new weights into an engine that was built to take them."""
+"""`unetrt refit`: put new weights into an engine that was built to take them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import typer
 
 from unetrt.cli.output import emit
 from unetrt.cli.shell import AsJson
+from unetrt.convert.refit import refit_engine
+from unetrt.progress import ConsoleProgress
 
 __all__ = ["refit"]
 
@@ -24,16 +26,9 @@ def refit(
     Nothing is built again: the network must be the one that the engine was built from. Needs the
     GPU it was built for.
     """
-    from unetrt.artifacts import Engine, OnnxModel
-    from unetrt.convert.refit import refit_engine
-    from unetrt.errors import BadInput
-    from unetrt.progress import ConsoleProgress
-
-    if out.suffix != ".engine":
-        raise BadInput(f"Cannot write {out}", expected="a name ending in .engine")
-    old, weights = Engine.load(engine), OnnxModel.load(model)
-    with ConsoleProgress().step("refit", f"Putting the weights of {model.name} into {engine.name}"):
-        new = refit_engine(old, weights, out)
+    progress = ConsoleProgress()
+    with progress.step("refit", f"Putting the weights of {model.name} into {engine.name}"):
+        new = refit_engine(engine, model, out)
     emit(
         {"engine": str(new.path), "sha256": new.sha256, "source": new.source},
         as_json=as_json,

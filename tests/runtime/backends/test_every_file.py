@@ -26,7 +26,7 @@ def files(road, discs, tmp_path_factory):
     from unetrt import vendor
 
     vendor.keras()
-    from unetrt.convert.export_spec import ExportSpec
+    from unetrt.convert.export import ExportSpec
     from unetrt.convert.precision import PrecisionSpec, to_precision
     from unetrt.convert.simulate import simulate_bfloat16
     from unetrt.convert.to_onnx import export_onnx
