@@ -8,7 +8,7 @@ from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.engine_compatibility import check_gpu, check_version, wants_host_code
+from unetrt.engine_compatibility import check_gpu, check_version
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 
@@ -62,7 +62,7 @@ def refit_engine(
     check_version(engine, trt.__version__)
     log = build_log(trt)
     runtime = trt.Runtime(log)
-    if wants_host_code(engine):
+    if engine.target.version_compatible:
         runtime.engine_host_code_allowed = True
     opened = runtime.deserialize_cuda_engine(engine.path.read_bytes())
     if opened is None:

@@ -20,7 +20,7 @@ from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel, sidecar_of
 from unetrt.errors import UnsupportedModel
 from unetrt.files import refuse_overwriting
-from unetrt.golden import Answer, Golden, draw_grid
+from unetrt.golden import GoldenOutput, GoldenSample, draw_grid
 from unetrt.keras_models import size_rule
 from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
@@ -124,7 +124,7 @@ def _traced(
 
 def _golden_sample(
     source: Source, graph: ir.Model, sizes: SizeRule, *, whole_numbers: bool
-) -> Golden | None:
+) -> GoldenSample | None:
     """Return a picture of a small size that model and graph take, and the model's own outputs.
 
     The deepest level of a network that pads is two pixels wide then: a mean over one says nothing.
@@ -150,17 +150,17 @@ def _golden_sample(
     height, width = wanted.pop()
     whole = whole_numbers or source.normalization or "int" in source.inputs[0].dtype
     grids = {t.name: draw_grid(int(t.channels), k) for k, t in enumerate(source.inputs)}
-    golden = Golden(height, width, 1.0 if whole else 1 / 256, grids, {})
+    golden = GoldenSample(height, width, 1.0 if whole else 1 / 256, grids, {})
     vendor.tensorflow_without_tf32()  # a reference must not round
-    pictures = [tf.constant(golden.feed(t.name, t.dtype)) for t in source.inputs]
+    images = [tf.constant(golden.feed(t.name, t.dtype)) for t in source.inputs]
     try:
-        outputs = [np.asarray(y) for y in source.predict(*pictures)]
+        outputs = [np.asarray(y) for y in source.predict(*images)]
     except Exception:  # noqa: BLE001  (a model that can be traced alone still has its ONNX file)
         return None
     if not all(np.isfinite(y).all() for y in outputs):
         return None
-    answers = dict(zip(source.output_names, map(Answer.thinned, outputs), strict=True))
-    return replace(golden, answers=answers)
+    kept = dict(zip(source.output_names, map(GoldenOutput.sample, outputs), strict=True))
+    return replace(golden, outputs=kept)
 
 
 def _numbered_classes(graph: ir.Model) -> tuple[str, ...]:

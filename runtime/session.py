@@ -293,7 +293,7 @@ class Session(Closing):
 
         Raises:
             CheckFailed: they differ by more than the artifact's precision allows.
-            BadInput: the artifact carries no golden image.
+            BadInput: the artifact carries no golden sample.
             ShapeError: an engine that was not built for its size.
         """
         return run_self_test(self.artifact, self.run, self.info["computes_in"])

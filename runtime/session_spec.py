@@ -32,7 +32,7 @@ class SessionSpec:
         warmup: heights and widths that opening runs once at, so that the first image need not
             wait. None: the size that the artifact fixes, or that an engine was tuned for, if there
             is one.
-        self_test: let opening compare the network with what Keras said of the golden image.
+        self_test: let opening compare the network with its golden sample.
         check_finite: let each run refuse NaN and infinite inputs; of host arrays, no others are
             taken then.
         device: what an engine reaches the GPU through: "cuda-python", "pycuda", or "auto" for

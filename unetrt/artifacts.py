@@ -1,4 +1,4 @@
-"""Files with a JSON sidecar: ONNX models and engines, and where they came from.
+"""Describe artifacts, files with a JSON sidecar: Keras models, ONNX models and engines.
 
 `name.onnx` lies beside `name.onnx.json`. The sidecar holds the file's sha256, what goes in and
 comes out, what a user needs to use it, and what it was made from, so that any stage can start
@@ -21,7 +21,7 @@ from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import ShapeProfile, TensorSpec
 
 if TYPE_CHECKING:
-    from unetrt.golden import Golden
+    from unetrt.golden import GoldenSample
 
 __all__ = [
     "Artifact",
@@ -36,21 +36,25 @@ __all__ = [
 
 
 def sidecar_of(path: Path) -> Path:
-    """Return the name of the JSON file beside an artifact."""
+    """Return the name of the JSON file beside an artifact.
+
+    >>> sidecar_of(Path("out/model.onnx")).name
+    'model.onnx.json'
+    """
     return path.with_name(path.name + ".json")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file, its checksum, and what its sidecar says.
+    """Hold a file, its checksum, and what its sidecar says.
 
     Attributes:
         path: the file.
         sha256: of the file.
-        classes: the names of the output's classes, the background first; empty if unknown.
-        sizes: which heights and widths the network takes.
-        source: what it was made from: {"file", "sha256"} of the artifact before it, or of
-            the data for a Keras model.
+        classes: names of the output's classes, the background first; empty if unknown.
+        sizes: the heights and widths that the network takes.
+        source: {"file", "sha256"} of the artifact that it was made from, or of the data for a
+            Keras model.
         made_with: versions and choices it was made with, for people: no stage reads them.
     """
 
@@ -72,12 +76,12 @@ class Artifact:
 
     @property
     def as_source(self) -> dict[str, str]:
-        """What the next artifact says it was made from."""
+        """Return the `source` of what is made from it."""
         return {"file": self.path.name, "sha256": self.sha256}
 
     @classmethod
     def write(cls, path: Path, content: Callable[[Path], object], **fields: Any) -> Self:
-        """Let `content` write the file, then put it and its sidecar in place.
+        """Write a file by `content`, then put it and its sidecar in place.
 
         The two renames follow each other at once: an interrupted process leaves the old pair, the
         new pair, or, killed between them, a pair that `load` refuses. `fields` are its own.
@@ -168,7 +172,12 @@ class Artifact:
 
 @dataclass(frozen=True)
 class KerasFile(Artifact):
-    """A trained model.keras; a file without a sidecar is taken as it is."""
+    """Describe a trained model.keras; a file without a sidecar is taken as it is.
+
+    >>> _ = Path("theirs.keras").write_bytes(b"a model from elsewhere")
+    >>> KerasFile.load(Path("theirs.keras")).classes
+    ()
+    """
 
     kind, format = "keras", 5
     SUFFIXES: ClassVar = (".keras", ".h5")
@@ -176,22 +185,23 @@ class KerasFile(Artifact):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """As Artifact.load, but a model from elsewhere needs no sidecar."""
+        """Read the sidecar as `Artifact.load`; a model from elsewhere needs none."""
         _must_exist(path)
         return super().load(path) if sidecar_of(path).exists() else cls(path, _sha256(path))
 
 
 @dataclass(frozen=True)
 class _Network(Artifact):
-    """An artifact that runs.
+    """Describe an artifact that runs.
 
     Attributes:
-        inputs: what goes in.
-        outputs: what comes out: float32 probabilities, or uint8 labels without a channel axis.
-        precision: what it computes in.
-        receptive_field: how far around a pixel the network looks.
+        inputs: tensors that go in.
+        outputs: tensors that come out: float32 probabilities, or uint8 labels without a channel
+            axis.
+        precision: of its convolutions.
+        receptive_field: of a pixel of the output.
         bytes_per_pixel: of the image, that the network works in; 0 if unknown.
-        golden: a small picture and what Keras says of it; None where it was not made.
+        golden: small images and what Keras predicts for them; None where there is none.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -199,7 +209,7 @@ class _Network(Artifact):
     precision: Precision = Precision.FP32
     receptive_field: ReceptiveField = field(default_factory=ReceptiveField.unknown)
     bytes_per_pixel: float = 0.0
-    golden: Golden | None = None
+    golden: GoldenSample | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", Precision.of(self.precision))
@@ -246,6 +256,10 @@ class _Network(Artifact):
 class OnnxModel(_Network):
     """Describe an ONNX file.
 
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> model.precision, str(model.inputs[0]), model.sizes.multiple
+    (<Precision.FP32: 'fp32'>, 'float32[batch, height, width, 1]', 2)
+
     Attributes:
         kept: names of the convolutions and matrix products that compute in another type than
             `precision`.
@@ -265,7 +279,7 @@ class OnnxModel(_Network):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """As Artifact.load; the external data is checked too.
+        """Read the sidecar and check the file and its external data against it.
 
         Raises:
             ArtifactError: it is missing, altered, or not in the file's own folder.
@@ -330,6 +344,10 @@ class Inspection:
 class Receipt:
     """Record the types that an engine computes in; an empty one is that of an engine never read.
 
+    >>> receipt = Receipt(convolution_share={"fp16": 0.75, "fp32": 0.25}, convolutions=4)
+    >>> Receipt.from_json(receipt.to_json()) == receipt
+    True
+
     Attributes:
         convolution_share: share of the convolutions' floating-point operations in each type, from
             0 to 1; "int8" where images and weights both come dequantised.
@@ -382,6 +400,10 @@ class Receipt:
 class EngineTarget:
     """Name the machines that an engine was built for.
 
+    >>> target = EngineTarget(compute_capabilities=("8.6", "8.9"))
+    >>> target.gpu, target.version_compatible
+    (None, False)
+
     Attributes:
         gpu: on which it was built; None where there was none.
         compute_capabilities: that it was built for, such as "8.6", "current" or "all"; empty where
@@ -416,6 +438,11 @@ class EngineTarget:
 @dataclass(frozen=True)
 class Engine(_Network):
     """Describe a TensorRT or TensorRT-RTX engine.
+
+    >>> made = Engine.write(Path("m.engine"), lambda path: path.write_bytes(b"a plan"),
+    ...                     backend="tensorrt-rtx", receipt=Receipt(tf32=True))
+    >>> Engine.load(Path("m.engine")).compute_precision
+    <Precision.TF32: 'tf32'>
 
     Attributes:
         backend: "tensorrt" or "tensorrt-rtx".
@@ -481,12 +508,12 @@ class Engine(_Network):
         }
 
 
-def _golden(fields: dict[str, Any] | None) -> Golden | None:
+def _golden(fields: dict[str, Any] | None) -> GoldenSample | None:
     if fields is None:
         return None
-    from unetrt.golden import Golden  # noqa: PLC0415  (it brings NumPy, which --help has not)
+    from unetrt.golden import GoldenSample  # noqa: PLC0415  (it brings NumPy, which --help has not)
 
-    return Golden.from_json(fields)
+    return GoldenSample.from_json(fields)
 
 
 def _sha256(path: Path) -> str:

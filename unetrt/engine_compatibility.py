@@ -1,4 +1,4 @@
-"""Tell from its sidecar alone if an engine can be opened on this machine."""
+"""Check by its sidecar alone that an engine can be opened on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unetrt.artifacts import Engine
 from unetrt.errors import ArtifactError, NoDevice
 from unetrt.gpu import Gpu
 
-__all__ = ["HOST_CODE", "check_gpu", "check_version", "check_weights", "wants_host_code"]
+__all__ = ["HOST_CODE", "check_gpu", "check_version", "check_weights"]
 
 HOST_CODE = "UNETRT_ALLOW_HOST_CODE"
 """The environment variable that, at 1, lets version-compatible engines run code on the CPU."""
@@ -17,10 +17,21 @@ _AMPERE = 8.0
 
 
 def check_gpu(engine: Engine, gpu: Gpu | None) -> Gpu:
-    """Return the GPU, or refuse: there is none, or the engine was built for another.
+    """Return the GPU that runs an engine.
+
+    Args:
+        engine: to be opened.
+        gpu: of this machine; None where there is none.
 
     Raises:
         NoDevice: there is no GPU, or not the one that the engine was built for.
+
+    >>> from pathlib import Path
+    >>> check_gpu(Engine(Path("m.engine"), "", backend="tensorrt"), None)
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.NoDevice: Cannot open m.engine here: got no NVIDIA GPU with a driver, expected a
+    GPU to execute TensorRT engines; copy the engine and its .json to a machine that has one.
     """
     if gpu is None:
         raise NoDevice(
@@ -47,6 +58,13 @@ def check_weights(engine: Engine) -> None:
 
     Raises:
         ArtifactError: says how to put them in.
+
+    >>> from pathlib import Path
+    >>> check_weights(Engine(Path("m.engine"), "", stripped=True))
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.ArtifactError: m.engine was built without its weights; refit it first, with the
+    ONNX file that it was built from.
     """
     if engine.stripped:
         raise ArtifactError(
@@ -59,12 +77,25 @@ def check_version(engine: Engine, installed: str) -> None:
     """Refuse an engine that another version of its library built.
 
     A version-compatible one may be older than the library. It carries code that runs on the CPU,
-    and a file can come from anywhere: that is allowed by name only.
+    and a file can come from anywhere: that takes UNETRT_ALLOW_HOST_CODE=1 in the environment.
+
+    Args:
+        engine: to be opened.
+        installed: version of the library, such as "11.4.0.106".
 
     Raises:
         ArtifactError: the versions differ, or the engine's own code was not allowed.
+
+    >>> from pathlib import Path
+    >>> engine = Engine(Path("m.engine"), "", backend="tensorrt", backend_version="11.0.0.114")
+    >>> check_version(engine, "11.0.0.114")
+    >>> check_version(engine, "11.4.0.106")
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.ArtifactError: m.engine was built by another tensorrt: got 11.0.0.114, expected
+    11.4.0.106, as installed; engines do not cross versions: build it again from its ONNX file.
     """
-    compatible = wants_host_code(engine)
+    compatible = engine.target.version_compatible
     if engine.backend_version != installed and not (
         compatible and _numbers(engine.backend_version) < _numbers(installed)
     ):
@@ -79,11 +110,6 @@ def check_version(engine: Engine, installed: str) -> None:
             f"{engine.path} is version-compatible and so carries code that runs on the CPU",
             hint=f"set {HOST_CODE}=1 if you trust who built it, or build it for this version alone",
         )
-
-
-def wants_host_code(engine: Engine) -> bool:
-    """Whether the engine was built version-compatible, with a runtime inside it."""
-    return engine.target.version_compatible
 
 
 def _expected_gpu(engine: Engine, gpu: Gpu) -> str | None:

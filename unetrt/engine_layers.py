@@ -1,4 +1,4 @@
-"""The layers of a built engine, as the engine inspector's JSON tells them."""
+"""Read the layers of a built engine from the engine inspector's JSON."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ONNX_NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class EngineLayer:
-    """A layer of the engine, which may be many of the network's.
+    """Describe a layer of an engine, which may be many of the network's.
 
     Attributes:
         name: as profilers call it.
-        kind: TensorRT's word, such as "CaskConvolution" or "kgen"; "" where only names are kept.
+        kind: TensorRT's, such as "CaskConvolution" or "kgen"; "" where only names are kept.
         nodes: the ONNX nodes that it computes, where the engine says so.
         reformats: whether it does nothing but change a tensor's layout or type.
         type: of its first input; None where it is unknown.
@@ -38,7 +38,7 @@ class EngineLayer:
 
 @dataclass(frozen=True, slots=True)
 class EngineLayers:
-    """The layers, in the engine's order, and the names of the engine's inputs and outputs."""
+    """Hold the layers in the engine's order, and the names of its inputs and outputs."""
 
     layers: tuple[EngineLayer, ...]
     tensors: tuple[str, ...]
@@ -48,6 +48,11 @@ def read_engine_layers(told: str) -> EngineLayers:
     """Read the inspector's JSON: TensorRT 10's "Bindings", or 11's "I/O Tensors".
 
     Engines built without details list layers by name alone.
+
+    >>> layer = '{"Name": "conv", "LayerType": "CaskConvolution", "Inputs": [{"Datatype": "Half"}]}'
+    >>> read = read_engine_layers(f'{{"Layers": [{layer}], "Bindings": ["image"]}}')
+    >>> read.layers[0].type, read.tensors
+    (<Precision.FP16: 'fp16'>, ('image',))
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: another version's JSON.

@@ -1,6 +1,6 @@
-"""The golden image: a small picture, and what the Keras model itself says of it.
+"""Hold a golden sample: small images, and what the Keras model itself predicts for them.
 
-It travels in the sidecar, from the ONNX file to every engine, so that each can be checked against
+It travels in the sidecar, from the ONNX file to every engine, so that each can be compared with
 Keras on any machine, without TensorFlow and without data.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from unetrt.tensors import IMAGE_RANK
 
-__all__ = ["Answer", "Golden", "Packed", "draw_grid"]
+__all__ = ["GoldenOutput", "GoldenSample", "PackedArray", "draw_grid"]
 
 _TYPES = ("uint8", "float32")
 _MOST_BYTES = 1 << 20
@@ -26,8 +26,13 @@ _MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Packed:
-    """An array's type, its shape, and its little-endian bytes in zlib and base64."""
+class PackedArray:
+    """Hold an array as text: its type, its shape, and its little-endian bytes in zlib and base64.
+
+    >>> packed = PackedArray.pack(np.arange(6, dtype=np.uint8).reshape(2, 3))
+    >>> packed.dtype, packed.shape, packed.array.sum()
+    ('uint8', (2, 3), np.uint64(15))
+    """
 
     dtype: str
     shape: tuple[int, ...]
@@ -41,10 +46,10 @@ class Packed:
 
     @property
     def array(self) -> NDArray[Any]:
-        """The array.
+        """Return the array.
 
         Raises:
-            ValueError: the text does not hold it.
+            ValueError: the text holds no such array.
         """
         count = math.prod(self.shape)
         nbytes = count * np.dtype(self.dtype).itemsize
@@ -78,68 +83,76 @@ class Packed:
 
 _NODES = 5
 _MOST_NUMBERS = 1024
-"""Of an answer that are kept: 4 KiB."""
+"""Kept of an output: 4 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the model says, thinned out: every step-th pixel, with all its channels.
+class GoldenOutput:
+    """Keep some pixels of an output of the Keras model: every step-th, with all its channels.
+
+    >>> output = GoldenOutput.sample(np.zeros((1, 64, 64, 2), np.float32))
+    >>> output.step, output.values.shape
+    (9, (456, 2))
 
     Attributes:
-        rank: of the whole answer.
+        rank: of the whole output.
         step: it shares no factor with the width, so that all phases of a stride are met.
         values: float32 [kept pixels, channels].
     """
 
     rank: int
     step: int
-    values: Packed
+    values: PackedArray
 
     @property
     def is_image(self) -> bool:
-        """Whether it is [batch, height, width, channels]."""
+        """Return whether it is [batch, height, width, channels]."""
         return self.rank == IMAGE_RANK
 
     @classmethod
-    def thinned(cls, answer: NDArray[Any]) -> Self:
-        """Keep what fits of an answer [1, height, width, channels], or of any other rank."""
-        pixels = _pixels(answer).astype(np.float32)
-        width = answer.shape[2] if answer.ndim == IMAGE_RANK else 1
+    def sample(cls, output: NDArray[Any]) -> Self:
+        """Keep what fits of an output [1, height, width, channels], or of any other rank."""
+        pixels = _pixels(output).astype(np.float32)
+        width = output.shape[2] if output.ndim == IMAGE_RANK else 1
         step = -(-len(pixels) // max(1, _MOST_NUMBERS // pixels.shape[1]))
         while math.gcd(step, width) > 1:
             step += 1
-        return cls(answer.ndim, step, Packed.pack(pixels[::step]))
+        return cls(output.ndim, step, PackedArray.pack(pixels[::step]))
 
-    def same_of(self, answer: NDArray[Any]) -> NDArray[Any]:
-        """Return of another answer, channels last, the numbers that are kept of this one."""
-        return _pixels(answer)[:: self.step]
+    def same_pixels(self, output: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels of another output, channels last, that are kept of this one."""
+        return _pixels(output)[:: self.step]
 
 
 @dataclass(frozen=True, slots=True)
-class Golden:
-    """A picture for each input and the model's answers.
+class GoldenSample:
+    """Hold an image for each input of a network, and the outputs of the Keras model.
+
+    >>> sample = GoldenSample(16, 24, 1.0, {"image": draw_grid(channels=3, seed=0)}, {})
+    >>> sample.image("image").shape, sample.feed("image", "float32").dtype
+    ((1, 16, 24, 3), dtype('float32'))
 
     Attributes:
-        height, width: of the pictures.
+        height, width: of the images, in pixels.
         scale: what their pixels, 0 to 255, are multiplied by before they go in.
-        grids: by input, uint8 [rows, columns, channels]; the picture is drawn between its nodes.
-        answers: by output of the Keras model, in order.
+        grids: by input, uint8 [rows, columns, channels]; the image is drawn between its nodes.
+        outputs: by the name of the Keras model's output, in order.
     """
 
     height: int
     width: int
     scale: float
-    grids: Mapping[str, Packed]
-    answers: Mapping[str, Answer]
+    grids: Mapping[str, PackedArray]
+    outputs: Mapping[str, GoldenOutput]
 
-    def picture(self, name: str) -> NDArray[np.uint8]:
-        """Return the picture of an input, uint8 [1, height, width, channels]."""
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """Return the image of an input, uint8 [1, height, width, channels]."""
         return _drawn(self.grids[name].array, self.height, self.width)[np.newaxis]
 
     def feed(self, name: str, dtype: str) -> NDArray[Any]:
-        """Return the picture as the input of that name and type takes it, channels last."""
-        picture = self.picture(name)
-        scaled = picture if self.scale == 1 else picture * np.float32(self.scale)
+        """Return the image as the input of that name and type takes it, channels last."""
+        image = self.image(name)
+        scaled = image if self.scale == 1 else image * np.float32(self.scale)
         return scaled.astype(dtype)
 
     def to_json(self) -> dict[str, Any]:
@@ -149,9 +162,9 @@ class Golden:
             "width": self.width,
             "scale": self.scale,
             "grids": {name: grid.to_json() for name, grid in self.grids.items()},
-            "answers": {
-                name: {"rank": a.rank, "step": a.step, "values": a.values.to_json()}
-                for name, a in self.answers.items()
+            "outputs": {
+                name: {"rank": y.rank, "step": y.step, "values": y.values.to_json()}
+                for name, y in self.outputs.items()
             },
         }
 
@@ -166,23 +179,33 @@ class Golden:
             int(fields["height"]),
             int(fields["width"]),
             float(fields["scale"]),
-            {name: Packed.from_json(grid) for name, grid in fields["grids"].items()},
+            {name: PackedArray.from_json(grid) for name, grid in fields["grids"].items()},
             {
-                name: Answer(int(a["rank"]), int(a["step"]), Packed.from_json(a["values"]))
-                for name, a in fields["answers"].items()
+                name: GoldenOutput(
+                    int(y["rank"]), int(y["step"]), PackedArray.from_json(y["values"])
+                )
+                for name, y in fields["outputs"].items()
             },
         )
         ranks = [len(grid.shape) for grid in made.grids.values()]
-        steps = [answer.step for answer in made.answers.values()]
+        steps = [output.step for output in made.outputs.values()]
         if min(made.height, made.width, *steps) < 1 or set(ranks) != {3}:
-            raise ValueError("a golden image without pixels")
+            raise ValueError("a golden sample without pixels")
         return made
 
 
-def draw_grid(channels: int, seed: int) -> Packed:
-    """Return the nodes of a smooth picture, uint8 [5, 5, channels]."""
+def draw_grid(channels: int, seed: int) -> PackedArray:
+    """Draw the nodes of a smooth image, uint8 [5, 5, channels].
+
+    Args:
+        channels: of the image.
+        seed: of the random numbers.
+
+    >>> draw_grid(channels=3, seed=0).shape
+    (5, 5, 3)
+    """
     nodes = np.random.default_rng(seed).integers(0, 256, (_NODES, _NODES, channels), np.uint8)
-    return Packed.pack(nodes)
+    return PackedArray.pack(nodes)
 
 
 def _drawn(grid: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -197,13 +220,13 @@ def _drawn(grid: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
 
 
 def _places(nodes: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the node before each pixel, and how far behind it the pixel is, of 256."""
+    """Return the node before each pixel, and the distance of the pixel behind it, of 256."""
     places = np.arange(side) * (nodes - 1) * 256 // max(1, side - 1)
     before = np.minimum(places // 256, nodes - 2)
     return before, places - before * 256
 
 
-def _pixels(answer: NDArray[Any]) -> NDArray[Any]:
+def _pixels(output: NDArray[Any]) -> NDArray[Any]:
     """Return the first of the batch as [pixels, channels]."""
-    channels = answer.shape[3] if answer.ndim == IMAGE_RANK else 1
-    return np.reshape(answer[0], (-1, channels))
+    channels = output.shape[3] if output.ndim == IMAGE_RANK else 1
+    return np.reshape(output[0], (-1, channels))

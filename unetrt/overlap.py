@@ -1,7 +1,7 @@
-"""How well two label maps overlap: Dice, intersection over union, precision, recall.
+"""Measure the overlap of two label maps: Dice, intersection over union, precision, recall.
 
-Dice is 2 |A and B| / (|A| + |B|). What neither map has is overlapped wholly: 1. Pixels that the
-truth labels 255 are not counted.
+Dice is 2 |A and B| / (|A| + |B|); of a class that neither map has it is 1. Pixels that the truth
+labels 255 are not counted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ Counts = NDArray[np.int64]
 
 
 class OverlapCounter:
-    """Counts pixels image by image; figures per class are pooled over all pixels seen."""
+    """Count pixels image by image; figures per class are pooled over all of them.
+
+    Args:
+        classes: names of the labels' numbers, the background first.
+
+    >>> counter = OverlapCounter(("background", "cell"))
+    >>> counter.add(np.array([[0, 1, 1, 255]]), np.array([[0, 1, 0, 1]]))
+    >>> counter.precision, counter.recall, round(counter.per_class["cell"], 3)
+    ({'cell': 1.0}, {'cell': 0.5}, 0.667)
+    """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self.classes = classes
@@ -38,31 +47,31 @@ class OverlapCounter:
 
     @property
     def per_class(self) -> dict[str, float]:
-        """Dice of every class but the background."""
+        """Return the Dice of every class but the background."""
         both, true, found = self._counts
         return self._named(_share(2 * both, true + found))
 
     @property
     def iou(self) -> dict[str, float]:
-        """Intersection over union of every class but the background."""
+        """Return the intersection over union of every class but the background."""
         both, true, found = self._counts
         return self._named(_share(both, true + found - both))
 
     @property
     def precision(self) -> dict[str, float]:
-        """Share of a class' predicted pixels that are right; 0 where none is but some should."""
+        """Return the share of predicted pixels that are right, by class; 0 of one that was missed."""
         both, true, found = self._counts
         return self._named(_share(both, found, unless=true))
 
     @property
     def recall(self) -> dict[str, float]:
-        """Share of a class' true pixels that are found; 0 where there are none but some found."""
+        """Return the share of true pixels that are found, by class; 0 of one that was invented."""
         both, true, found = self._counts
         return self._named(_share(both, true, unless=found))
 
     @property
     def per_image_foreground(self) -> float:
-        """Mean over images of the Dice of everything that is not background."""
+        """Return the mean over images of the Dice of all but the background; NaN without images."""
         return float(np.mean(self._foreground)) if self._foreground else float("nan")
 
     def to_json(self) -> dict[str, float]:

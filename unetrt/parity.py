@@ -1,4 +1,4 @@
-"""Compare two ways to run a network: probabilities of every pixel, Dice, golden sample."""
+"""Compare ways to run a network: by each pixel's probabilities, by Dice, by the golden sample."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.data.dataset import Sample
 from unetrt.errors import BadInput, CheckFailed, ParityError
-from unetrt.golden import Answer, Golden
+from unetrt.golden import GoldenOutput, GoldenSample
 from unetrt.overlap import OverlapCounter
 from unetrt.precision import Precision, Tolerance
 from unetrt.sizes import SizeRule, as_batch
@@ -28,13 +28,20 @@ __all__ = [
 ]
 
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
-"""Pixels [1, height, width, channels] to float32 probabilities [1, height, width, classes], or to
-labels uint8 [1, height, width]."""
+"""From pixels [1, height, width, channels] to float32 probabilities [1, height, width, classes], or
+to labels uint8 [1, height, width]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
     """Tell how far one candidate is from the reference, over all samples.
+
+    >>> parity = Parity("m.onnx", {"cell": 0.9}, max_abs_diff=0.2, worst="a", dice_diff=0.0)
+    >>> parity.check()
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.ParityError: m.onnx disagrees with the reference: got a probability off by 0.2,
+    expected at most 0.0001; do not deploy it; check the conversion that made it.
 
     Attributes:
         name: of the candidate.
@@ -88,10 +95,28 @@ def compare(
     sizes: SizeRule,
     on_sample: Callable[[int], None] = lambda _done: None,
 ) -> dict[str, Parity]:
-    """Run all of them over `samples`, image by image; the reference comes first in the result.
+    """Run a reference and candidates over samples, image by image.
+
+    Args:
+        reference: its name, and what runs it.
+        candidates: what runs each, by name.
+        samples: images and their labels.
+        classes: names of the labels' numbers, the background first.
+        sizes: of images that all of them take.
+        on_sample: gets the number of images done.
+
+    Returns:
+        The parity of each by name, that of the reference first.
 
     Raises:
         BadInput: a candidate bears the reference's name.
+        ParityError: an output has another shape than the image and the classes ask for.
+
+    >>> even = lambda x: np.full((*x.shape[:3], 2), 0.5, np.float32)
+    >>> sample = Sample("a", np.zeros((8, 8, 1), np.uint8), np.zeros((8, 8), np.uint8))
+    >>> found = compare(("keras", even), {"onnx": even}, [sample], ("none", "cell"), SizeRule())
+    >>> found["onnx"].max_abs_diff, found["onnx"].dice_diff
+    (0.0, 0.0)
     """
     if reference[0] in candidates:
         raise BadInput("Two artifacts to compare have one name", got=reference[0])
@@ -102,19 +127,19 @@ def compare(
     for number, sample in enumerate(samples, start=1):
         x = as_batch(sample.image, sizes)
         expected: NDArray[Any] | None = None
-        answered = (side - 2 * sizes.margin for side in x.shape[1:3])
-        expected_shape = (1, *answered, len(classes))
+        predicted = (side - 2 * sizes.margin for side in x.shape[1:3])
+        expected_shape = (1, *predicted, len(classes))
         height, width = sample.label.shape
         for name, predict in predictors.items():
-            answer = _checked(name, predict(x), expected_shape)
-            expected = answer if expected is None else expected
-            off = _difference(answer, expected)
+            output = _checked(name, predict(x), expected_shape)
+            expected = output if expected is None else expected
+            off = _difference(output, expected)
             known = difference[name]
             if off is None or known is None:
                 difference[name] = None
             elif not off <= known:  # a NaN stays the worst
                 difference[name], worst[name] = off, sample.name
-            labels = answer if answer.ndim != IMAGE_RANK else answer.argmax(axis=-1)
+            labels = output if output.ndim != IMAGE_RANK else output.argmax(axis=-1)
             dice[name].add(sample.label, labels[0, :height, :width])
         on_sample(number)
     own = dice[reference[0]].to_json()
@@ -130,20 +155,20 @@ def compare(
     }
 
 
-def _difference(answer: NDArray[Any], expected: NDArray[Any]) -> float | None:
+def _difference(output: NDArray[Any], expected: NDArray[Any]) -> float | None:
     """Return the largest difference of a probability, None where one of them has labels only."""
-    if answer.ndim != expected.ndim:
+    if output.ndim != expected.ndim:
         return None
-    return float(np.abs(answer.astype(np.float32) - expected).max())
+    return float(np.abs(output.astype(np.float32) - expected).max())
 
 
-def _checked(name: str, answer: NDArray[Any], expected: tuple[int, ...]) -> NDArray[Any]:
+def _checked(name: str, output: NDArray[Any], expected: tuple[int, ...]) -> NDArray[Any]:
     """Return probabilities of both classes where a sigmoid's one channel came."""
-    if answer.ndim == IMAGE_RANK and answer.shape[-1] == 1 and expected[-1] == 2:  # noqa: PLR2004
-        answer = np.concatenate([1 - answer, answer], axis=-1)
-    if answer.shape not in (expected, expected[:3]):
-        raise ParityError(f"{name} gives another shape", got=answer.shape, expected=expected)
-    return answer
+    if output.ndim == IMAGE_RANK and output.shape[-1] == 1 and expected[-1] == 2:  # noqa: PLR2004
+        output = np.concatenate([1 - output, output], axis=-1)
+    if output.shape not in (expected, expected[:3]):
+        raise ParityError(f"{name} gives another shape", got=output.shape, expected=expected)
+    return output
 
 
 _HALF = 0.5
@@ -152,15 +177,16 @@ _MEAN_SHARE = 0.1
 """Of the largest difference allowed, that the mean may reach: one pixel may tip, not all."""
 
 Run = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+"""From all inputs of a network to all its outputs, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What came of it.
+    """Tell how far a network is from its golden sample.
 
     Attributes:
         precision: by whose tolerance it was judged.
-        height, width: of the golden image.
+        height, width: of the golden sample's images.
         max_abs_diff: largest difference from Keras, of a probability; where an output is none, as a
             share of its largest value. None where there are labels only.
         mean_abs_diff: the mean, of the output where it is largest.
@@ -176,11 +202,29 @@ class SelfTest:
 
 
 def run_self_test(artifact: OnnxModel | Engine, run: Run, computed_in: str) -> SelfTest:
-    """Run the golden image and compare; see `Session.self_test`."""
+    """Run the golden sample and compare the outputs with those of the Keras model.
+
+    Args:
+        artifact: the network.
+        run: runs it.
+        computed_in: the type that `run` computes in, as of `Session.info`.
+
+    Raises:
+        CheckFailed: they differ by more than the precision allows, or are of another shape.
+        BadInput: the artifact carries no golden sample.
+
+    >>> from pathlib import Path
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> run_self_test(model, lambda inputs: inputs, "float32")
+    Traceback (most recent call last):
+        ...
+    unetrt.errors.BadInput: model.onnx carries no golden sample; convert the Keras model again; a
+    network that takes more than images has none.
+    """
     golden = artifact.golden
     if golden is None:
         raise BadInput(
-            f"{artifact.path} carries no golden image",
+            f"{artifact.path} carries no golden sample",
             hint="convert the Keras model again; a network that takes more than images has none",
         )
     precision = judged_by(artifact, computed_in)
@@ -188,9 +232,9 @@ def run_self_test(artifact: OnnxModel | Engine, run: Run, computed_in: str) -> S
     made = run({tensor.name: x for tensor, x in _feeds(artifact, golden)})
     differences: list[NDArray[Any]] = []
     wrong: list[float] = []
-    for tensor, answer in _paired(artifact, golden):
+    for tensor, output in _paired(artifact, golden):
         y = tensor.to_nhwc(made[tensor.name])
-        found, expected = answer.same_of(y).astype(np.float32), answer.values.array
+        found, expected = output.same_pixels(y).astype(np.float32), output.values.array
         if y.dtype == np.uint8:
             found, expected, sure = _labels(found, expected, tolerance)
             _same_count(artifact, tensor.name, found, expected)
@@ -218,7 +262,7 @@ def _judge(artifact: OnnxModel | Engine, result: SelfTest, tolerance: Tolerance)
     ):
         if off is not None and not off <= most:  # NaN fails too
             raise CheckFailed(
-                f"{artifact.path} does not say of its golden image what Keras said",
+                f"{artifact.path} disagrees with Keras on its golden sample",
                 got=f"{what} {off:.2g}",
                 expected=f"at most {most:g} in {result.precision}",
                 hint="do not use it on this machine: convert or build it again, and verify it",
@@ -226,15 +270,24 @@ def _judge(artifact: OnnxModel | Engine, result: SelfTest, tolerance: Tolerance)
 
 
 def judged_by(artifact: OnnxModel | Engine, computed_in: str) -> Precision:
-    """Return the coarser of what the artifact is in and what is computed in."""
+    """Return the precision whose tolerance applies: the coarser of the file's and the arithmetic's.
+
+    Args:
+        artifact: the network.
+        computed_in: the type that it is computed in, as of `Session.info`.
+
+    >>> from pathlib import Path
+    >>> judged_by(OnnxModel.load(Path("model.onnx")), "bfloat16, the rest float32")
+    <Precision.BF16: 'bf16'>
+    """
     computed = Precision.lookup("compute_dtype", computed_in.partition(",")[0])
     return Precision.of(artifact.precision).coarser(computed or Precision.FP32)
 
 
 def _feeds(
-    artifact: OnnxModel | Engine, golden: Golden
+    artifact: OnnxModel | Engine, golden: GoldenSample
 ) -> Iterator[tuple[TensorSpec, NDArray[Any]]]:
-    """Yield each input with its picture, in its type and layout, as often as the batch wants."""
+    """Yield each input with its image, in its type and layout, repeated to the smallest batch."""
     for tensor in artifact.inputs:
         x = golden.feed(tensor.name, tensor.dtype)
         profile = artifact.profile_of(tensor)
@@ -243,24 +296,26 @@ def _feeds(
         yield tensor, tensor.from_nhwc(x)
 
 
-def _paired(artifact: OnnxModel | Engine, golden: Golden) -> Iterator[tuple[TensorSpec, Answer]]:
-    """Yield each output with the answer it gives, or gives the labels of.
+def _paired(
+    artifact: OnnxModel | Engine, golden: GoldenSample
+) -> Iterator[tuple[TensorSpec, GoldenOutput]]:
+    """Yield each output with the Keras model's own, labels with that of their probabilities.
 
-    Labels are added for every image that comes out, in order.
+    An export adds labels for every image that comes out, in order.
     """
-    maps = iter(golden.answers.values())
+    maps = iter(golden.outputs.values())
     for tensor in artifact.outputs:
-        own = golden.answers.get(tensor.name)
+        own = golden.outputs.get(tensor.name)
         if own is not None:
             yield tensor, own
         elif tensor.dtype == "uint8":
-            yield tensor, next(a for a in maps if a.is_image)
+            yield tensor, next(output for output in maps if output.is_image)
 
 
 def _labels(
     found: NDArray[Any], expected: NDArray[Any], tolerance: Tolerance
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return labels, Keras' own, and where Keras is sure: no rounding allowed can tip them."""
+    """Return labels, Keras' own, and a mask of those that no rounding allowed can tip."""
     if expected.shape[1] == 1:
         best, lead = expected[:, 0] > _HALF, 2 * np.abs(expected[:, 0] - _HALF)
     else:

@@ -17,13 +17,17 @@ __all__ = ["ReceptiveField", "SizeRule", "as_batch", "mirrored_to_fit", "mirrore
 
 @dataclass(frozen=True, slots=True)
 class SizeRule:
-    """A side fits if it is `remainder` more than a multiple of `multiple`.
+    """Say which heights and widths a network takes: `remainder` more than a multiple of `multiple`.
+
+    >>> paper = SizeRule(multiple=16, remainder=12, margin=92)
+    >>> paper.fits(572), paper.nearest(500), paper.covering(388)
+    (True, (492, 508), 572)
 
     Attributes:
-        multiple: two to the number of poolings, for a U-Net.
-        remainder: 0 for networks that pad; the paper's takes 16 k + 12 pixels.
-        margin: pixels by which the answer is smaller than the image at each of its edges: what
-            a network without padding needs to see around the pixels it labels; the paper's, 92.
+        multiple: in pixels; of a U-Net, two to the number of its poolings.
+        remainder: in pixels; 0 of networks that pad, 12 of the paper's.
+        margin: pixels by which the output is smaller than the image at each of its edges, where a
+            network does not pad; 92 of the paper's.
     """
 
     multiple: int = 1
@@ -31,7 +35,7 @@ class SizeRule:
     margin: int = 0
 
     def fits(self, side: int) -> bool:
-        """Whether the network takes an image of that side."""
+        """Return whether the network takes an image of that side."""
         return side > 2 * self.margin and side % self.multiple == self.remainder
 
     def at_least(self, side: int) -> int:
@@ -40,7 +44,7 @@ class SizeRule:
         return side + (self.remainder - side) % self.multiple
 
     def covering(self, side: int) -> int:
-        """Return the smallest side that fits and whose answer has at least `side` pixels."""
+        """Return the smallest side that fits and whose output has at least `side` pixels."""
         return self.at_least(side + 2 * self.margin)
 
     def nearest(self, side: int) -> tuple[int, ...]:
@@ -53,7 +57,7 @@ class SizeRule:
         """Return the rule of sides that fit both networks.
 
         Raises:
-            BadInput: no side does, or their answers differ in size.
+            BadInput: no side does, or their outputs differ in size.
         """
         multiple = math.lcm(self.multiple, other.multiple)
         for remainder in range(self.remainder, multiple, self.multiple):
@@ -62,7 +66,7 @@ class SizeRule:
         raise BadInput(
             "Two networks cannot take the same images",
             got=f"{self} and {other}",
-            expected="sides that fit both, and answers of one size",
+            expected="sides that fit both, and outputs of one size",
         )
 
     def __str__(self) -> str:
@@ -72,16 +76,20 @@ class SizeRule:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveField:
-    """The answer at (y, x) depends on image rows y - before[0] to y + after[0], columns likewise.
+    """Bound the pixels of an image on which one pixel of the output depends.
 
-    An upper bound, as a graph's kernels, strides and padding give it. A network without padding
-    answers at (y, x) about the pixel a margin further in: it looks only after, none before.
+    The output at (y, x) depends on rows y - before[0] to y + after[0] of the image, and on columns
+    likewise: an upper bound, as a graph's kernels, strides and padding give it. Without padding the
+    output at (y, x) is that of the pixel a margin further in, and depends on none before (y, x).
+
+    >>> ReceptiveField((3, 3), (3, 3), (2, 2)).is_bounded, ReceptiveField.unknown().is_bounded
+    (True, False)
 
     Attributes:
-        before: pixels above and to the left.
-        after: pixels below and to the right.
-        stride: moving the image by multiples of this moves the answer, and changes nothing else.
-        unbounded_by: the layer through which the whole image is seen; "" where none is.
+        before: rows above and columns to the left.
+        after: rows below and columns to the right.
+        stride: rows and columns; an image moved by multiples of them has its output moved alike.
+        unbounded_by: the layer by which a pixel depends on the whole image; "" where none does.
     """
 
     before: tuple[int, int] = (0, 0)
@@ -91,12 +99,12 @@ class ReceptiveField:
 
     @classmethod
     def unknown(cls) -> Self:
-        """Return that of a network whose layers nobody has looked at."""
+        """Return the field of a network whose layers are not known: unbounded."""
         return cls(unbounded_by="some layer that may be there")
 
     @property
     def is_bounded(self) -> bool:
-        """Whether distant pixels make no difference."""
+        """Return whether distant pixels make no difference."""
         return not self.unbounded_by
 
     def to_json(self) -> dict[str, Any]:
@@ -126,10 +134,19 @@ T = TypeVar("T", bound="np.generic")
 
 
 def mirrored_to_size(image: NDArray[T], height: int, width: int, *, margin: int = 0) -> NDArray[T]:
-    """Mirror [height, width, ...] out to at least the given size.
+    """Mirror an image at its edges until it has at least the given size.
 
-    It grows by `margin` at its upper and left edges, by the rest at the lower and right. The
-    paper mirrors at the edges too (Ronneberger et al. 2015, section 2).
+    The paper mirrors at the edges too (Ronneberger et al. 2015, section 2).
+
+    Args:
+        image: [height, width, ...].
+        height: of the result, in pixels, unless the image is larger.
+        width: likewise.
+        margin: pixels that are added above and to the left; the rest is added on the other side.
+
+    >>> import numpy as np
+    >>> mirrored_to_size(np.array([[1, 2, 3]]), 1, 5, margin=1)[0]
+    array([1, 1, 2, 3, 3])
     """
     rows, columns = (
         (margin, max(0, wanted - own - margin))
@@ -143,18 +160,30 @@ def mirrored_to_size(image: NDArray[T], height: int, width: int, *, margin: int 
 
 
 def mirrored_to_fit(image: NDArray[T], sizes: SizeRule) -> NDArray[T]:
-    """Mirror [height, width, ...] out until a network takes it and its answer covers it.
+    """Mirror an image at its edges until a network takes it and the output covers it.
 
-    The image's own pixels are [:height, :width] of the answer.
+    Args:
+        image: [height, width, ...]; its own pixels are [:height, :width] of the output.
+        sizes: of the network.
+
+    >>> import numpy as np
+    >>> mirrored_to_fit(np.zeros((30, 50, 1)), SizeRule(16)).shape
+    (32, 64, 1)
     """
     height, width = map(sizes.covering, image.shape[:2])
     return mirrored_to_size(image, height, width, margin=sizes.margin)
 
 
 def as_batch(image: NDArray[Any], sizes: SizeRule) -> NDArray[np.float32]:
-    """Return an image [height, width, channels] as a network takes it: float32, a batch of one.
+    """Return an image as a network takes it: float32, a batch of one, mirrored until it fits.
 
-    It is mirrored out to fit; what belongs to it in the answer is [0, :height, :width].
+    Args:
+        image: [height, width, channels]; its pixels are [0, :height, :width] of the output.
+        sizes: of the network.
+
+    >>> import numpy as np
+    >>> as_batch(np.zeros((30, 50, 1), np.uint8), SizeRule(16)).shape
+    (1, 32, 64, 1)
     """
     batch: NDArray[np.float32] = mirrored_to_fit(image, sizes)[None].astype("float32")
     return batch

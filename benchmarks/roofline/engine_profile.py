@@ -15,7 +15,6 @@ import numpy as np
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.engine_compatibility import wants_host_code
 from unetrt.engine_layers import EngineLayer, EngineLayers, read_engine_layers
 from unetrt.errors import ArtifactError, CheckFailed, NoDevice, ShapeError
 from unetrt.runtime.devices import Device, open_device
@@ -54,7 +53,7 @@ def profile_engine(
     with ExitStack() as stack:
         stack.enter_context(device.current())
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        if wants_host_code(engine):
+        if engine.target.version_compatible:
             runtime.engine_host_code_allowed = True
         opened = runtime.deserialize_cuda_engine(engine.path.read_bytes())
         context = None if opened is None else opened.create_execution_context()

@@ -190,7 +190,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
 def test_verify_alone_takes_keras_word_for_its_golden_image(unetrt, road, precision):
     result = unetrt("verify", road / f"model.{precision}.onnx")
     assert result.exit_code == 0, result.output
-    assert "agrees with Keras on its golden image of 16 x 16" in result.stdout
+    assert "agrees with Keras on its golden sample of 16 x 16" in result.stdout
     report = json.loads(unetrt("verify", road / f"model.{precision}.onnx", "--json").stdout)
     assert report["self_test"]["precision"] == precision
 

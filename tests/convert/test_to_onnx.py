@@ -11,7 +11,7 @@ from tests.convert.graphs import agree, nodes_of, pixels
 from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.convert.export import ExportSpec
 from unetrt.errors import BadInput, UnsupportedModel
-from unetrt.golden import Answer
+from unetrt.golden import GoldenOutput
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.sizes import SizeRule
 
@@ -271,8 +271,8 @@ def test_the_golden_sample_holds_the_model_s_own_output(keras, export):
     golden = onnx.golden
     picture = golden.feed(onnx.inputs[0].name, "float32")
     assert (picture.shape, golden.scale) == ((1, 16, 16, 1), 1 / 256)
-    said = Answer.thinned(model.predict_on_batch(picture))
-    (answer,) = golden.answers.values()
+    said = GoldenOutput.sample(model.predict_on_batch(picture))
+    (answer,) = golden.outputs.values()
     np.testing.assert_allclose(answer.values.array, said.values.array, atol=1e-6)
     assert open_session(onnx, SELF_TEST).self_test().max_abs_diff < 1e-5
 
@@ -308,7 +308,7 @@ def test_a_golden_sample_of_several_images_in_and_out(keras, export):
     made = [keras.layers.Conv2D(2, 3, padding="same", name=f"out{k}")(both) for k in range(2)]
     onnx = export(keras.Model([one, other], made))
     assert set(onnx.golden.grids) == {"in1", "in2"}
-    assert set(onnx.golden.answers) == {"out0", "out1"}
+    assert set(onnx.golden.outputs) == {"out0", "out1"}
     with open_session(onnx, SELF_TEST) as session:
         assert session.self_test().max_abs_diff < 1e-4
 

@@ -7,7 +7,7 @@ import pytest
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import BadInput, CheckFailed
-from unetrt.golden import Answer
+from unetrt.golden import GoldenOutput
 from unetrt.parity import run_self_test
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.tensors import ShapeProfile
@@ -21,13 +21,13 @@ def model(road):
 
 
 def changed(model, change):
-    """Return the model with another golden answer, as if it had been made of other weights."""
+    """Return the model with another golden output, as if it had been made of other weights."""
     own = model.golden
-    answers = {
-        name: Answer(a.rank, a.step, type(a.values).pack(change(a.values.array)))
-        for name, a in own.answers.items()
+    outputs = {
+        name: GoldenOutput(a.rank, a.step, type(a.values).pack(change(a.values.array)))
+        for name, a in own.outputs.items()
     }
-    return replace(model, golden=replace(own, answers=answers))
+    return replace(model, golden=replace(own, outputs=outputs))
 
 
 def test_the_golden_image_travels_to_every_precision_and_engine(road, model):
@@ -40,7 +40,9 @@ def test_the_golden_image_travels_to_every_precision_and_engine(road, model):
 @pytest.mark.parametrize("off", [3e-4, 0.3])
 def test_an_answer_that_is_off_fails_and_says_by_how_much(model, off):
     worse = changed(model, lambda y: y - np.float32(off) * (np.arange(len(y)) == 5)[:, np.newaxis])
-    words = rf"Keras said: got a value off by {off:.2g}.*, expected at most 0.0001 in fp32"
+    words = (
+        rf"on its golden sample: got a value off by {off:.2g}.*, expected at most 0.0001 in fp32"
+    )
     with open_session(worse) as session, pytest.raises(CheckFailed, match=words):
         session.self_test()
     with pytest.raises(CheckFailed, match="a value off by"):
@@ -49,7 +51,7 @@ def test_an_answer_that_is_off_fails_and_says_by_how_much(model, off):
 
 def test_many_small_differences_fail_where_one_would_not(model):
     def made(off):
-        answer = next(iter(model.golden.answers.values())).values.array
+        answer = next(iter(model.golden.outputs.values())).values.array
         whole = np.zeros((1, 16, 16, answer.shape[1]), np.float32)
         whole.reshape(-1, answer.shape[1])[:] = answer + off
         return lambda _feeds: {model.outputs[0].name: whole}
@@ -64,7 +66,7 @@ def test_many_small_differences_fail_where_one_would_not(model):
 
 def test_an_artifact_without_a_golden_image_says_so(model):
     bare = replace(model, golden=None)
-    with open_session(bare) as session, pytest.raises(BadInput, match="carries no golden image"):
+    with open_session(bare) as session, pytest.raises(BadInput, match="carries no golden sample"):
         session.self_test()
 
 
@@ -93,7 +95,7 @@ def test_an_engine_of_a_fixed_batch_gets_as_many_pictures(model):
 def test_labels_are_held_to_where_keras_is_sure(model):
     labels = replace(model.outputs[0], name="labels", dtype="uint8", shape=("b", "h", "w"))
     judged = replace(model, outputs=(labels,))
-    best = next(iter(model.golden.answers.values())).values.array.argmax(axis=1)
+    best = next(iter(model.golden.outputs.values())).values.array.argmax(axis=1)
     right = best.reshape(1, 16, 16).astype(np.uint8)
     found = run_self_test(judged, lambda _: {"labels": right}, "float32")
     assert (found.max_abs_diff, found.labels_that_differ) == (None, 0)

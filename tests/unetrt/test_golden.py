@@ -1,4 +1,4 @@
-"""The golden image travels as text and comes back as it was; what was altered is refused."""
+"""The golden sample travels as text and comes back as it was; what was altered is refused."""
 
 import json
 import math
@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from unetrt.golden import Answer, Golden, Packed, draw_grid
+from unetrt.golden import GoldenOutput, GoldenSample, PackedArray, draw_grid
 
 
 def golden(channels=1, height=32, width=48):
     y = np.random.default_rng(0).random((1, height, width, 3)).astype(np.float32)
-    answers = {"y": Answer.thinned(y), "score": Answer.thinned(y[:, 0, 0])}
-    return Golden(height, width, 1 / 255, {"image": draw_grid(channels, 0)}, answers)
+    outputs = {"y": GoldenOutput.sample(y), "score": GoldenOutput.sample(y[:, 0, 0])}
+    return GoldenSample(height, width, 1 / 255, {"image": draw_grid(channels, 0)}, outputs)
 
 
 @given(
@@ -26,7 +26,7 @@ def golden(channels=1, height=32, width=48):
     )
 )
 def test_an_array_comes_back_to_the_bit(array):
-    packed = Packed.from_json(json.loads(json.dumps(Packed.pack(array).to_json())))
+    packed = PackedArray.from_json(json.loads(json.dumps(PackedArray.pack(array).to_json())))
     assert packed.array.dtype == array.dtype
     np.testing.assert_array_equal(packed.array, array)
 
@@ -43,49 +43,47 @@ def test_an_array_comes_back_to_the_bit(array):
     ],
 )
 def test_text_that_holds_another_array_is_refused(changes):
-    fields = Packed.pack(np.zeros((2, 3), np.float32)).to_json()
+    fields = PackedArray.pack(np.zeros((2, 3), np.float32)).to_json()
     with pytest.raises(ValueError, match=r".+"):
-        Packed.from_json(fields | changes)
+        PackedArray.from_json(fields | changes)
 
 
 def test_a_golden_image_is_small_and_comes_back():
     own = golden(channels=3)
     text = json.dumps(own.to_json())
     assert len(text) < 10_000
-    assert Golden.from_json(json.loads(text)) == own
+    assert GoldenSample.from_json(json.loads(text)) == own
 
 
 @pytest.mark.parametrize(("channels", "height", "width"), [(1, 1, 1), (3, 32, 17), (1, 220, 220)])
-def test_the_picture_is_smooth_and_covers_the_range(channels, height, width):
-    picture = golden(channels, height, width).picture("image")
-    assert (picture.shape, picture.dtype) == ((1, height, width, channels), np.uint8)
+def test_the_image_is_smooth_and_covers_the_range(channels, height, width):
+    image = golden(channels, height, width).image("image")
+    assert (image.shape, image.dtype) == ((1, height, width, channels), np.uint8)
     if min(height, width) > 16:
-        assert np.ptp(picture) > 150
-        assert np.abs(np.diff(picture.astype(int), axis=1)).max() <= math.ceil(
-            255 * 4 / (width - 1)
-        )
+        assert np.ptp(image) > 150
+        assert np.abs(np.diff(image.astype(int), axis=1)).max() <= math.ceil(255 * 4 / (width - 1))
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 5))
-def test_what_is_kept_of_an_answer_meets_all_columns(height, width, channels):
+def test_what_is_kept_of_an_output_meets_all_columns(height, width, channels):
     y = np.arange(height * width * channels, dtype=np.float32).reshape(1, height, width, channels)
-    answer = Answer.thinned(y)
-    assert answer.values.array.size <= 1024
-    assert math.gcd(answer.step, width) == 1
-    np.testing.assert_array_equal(answer.same_of(y), answer.values.array)
-    np.testing.assert_array_equal(answer.same_of(y[..., 0])[:, 0], answer.values.array[:, 0])
+    output = GoldenOutput.sample(y)
+    assert output.values.array.size <= 1024
+    assert math.gcd(output.step, width) == 1
+    np.testing.assert_array_equal(output.same_pixels(y), output.values.array)
+    np.testing.assert_array_equal(output.same_pixels(y[..., 0])[:, 0], output.values.array[:, 0])
 
 
-@pytest.mark.parametrize("changes", [{"height": 0}, {"grids": {}}, {"answers": None}])
+@pytest.mark.parametrize("changes", [{"height": 0}, {"grids": {}}, {"outputs": None}])
 def test_a_golden_image_without_pixels_is_refused(changes):
     with pytest.raises((ValueError, AttributeError)):
-        Golden.from_json(golden().to_json() | changes)
+        GoldenSample.from_json(golden().to_json() | changes)
 
 
 def test_pixels_are_scaled_where_the_network_wants_it():
     own = golden()
-    picture = own.picture("image")
-    np.testing.assert_allclose(own.feed("image", "float32"), picture / 255, rtol=1e-6)
+    image = own.image("image")
+    np.testing.assert_allclose(own.feed("image", "float32"), image / 255, rtol=1e-6)
     assert own.feed("image", "float16").dtype == np.float16
     whole = replace(own, scale=1.0)
-    np.testing.assert_array_equal(whole.feed("image", "uint16"), picture)
+    np.testing.assert_array_equal(whole.feed("image", "uint16"), image)

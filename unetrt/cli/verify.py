@@ -39,7 +39,7 @@ def verify(
 
     Dice per class, and the largest difference of a probability; exit status 1 if one is off, and
     the first layer at which it diverges. An ONNX file or engine alone is checked against what Keras
-    predicted of the golden image that the file carries: no data and no TensorFlow are needed.
+    predicted for the golden sample that the file carries: no data and no TensorFlow are needed.
     """
     if not candidates:
         refuse_options("The check of one artifact alone", data=data)
@@ -96,7 +96,7 @@ def _verify_alone(path: Path, *, as_json: bool) -> None:
         found, info = session.self_test(), session.info
     place = f"on {info['backend']}, computed in {info['computes_in']}"
     size = f"{found.height} x {found.width}"
-    told = [f"{path} agrees with Keras on its golden image of {size}, {place}"]
+    told = [f"{path} agrees with Keras on its golden sample of {size}, {place}"]
     if found.max_abs_diff is not None:
         told.append(f"largest difference {found.max_abs_diff:.1e}")
     if found.labels_that_differ is not None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from unetrt.artifacts import Engine
 from unetrt.caches import cache_file, read_cache, write_cache
-from unetrt.engine_compatibility import wants_host_code
 from unetrt.errors import ArtifactError, NoDevice, OutOfMemory, ShapeError
 from unetrt.gpu import Gpu
 from unetrt.precision import Precision
@@ -155,7 +154,7 @@ def _deserialized(trt: Any, engine: Engine, gpu: Gpu) -> tuple[Any, Any]:
                 or "no reason given",
                 hint="build it again for this GPU, or bring its driver up to date",
             )
-    if wants_host_code(engine):
+    if engine.target.version_compatible:
         runtime.engine_host_code_allowed = True  # check_version saw that it is
     opened = runtime.deserialize_cuda_engine(plan)
     if opened is None:
