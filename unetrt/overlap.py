@@ -59,13 +59,13 @@ class OverlapCounter:
 
     @property
     def precision(self) -> dict[str, float]:
-        """Return the share of predicted pixels that are right, by class; 0 of one that was missed."""
+        """Return the share of predicted pixels that are right, by class; 0 of one missed."""
         both, true, found = self._counts
         return self._named(_share(both, found, unless=true))
 
     @property
     def recall(self) -> dict[str, float]:
-        """Return the share of true pixels that are found, by class; 0 of one that was invented."""
+        """Return the share of true pixels that are found, by class; 0 of one invented."""
         both, true, found = self._counts
         return self._named(_share(both, true, unless=found))
 

@@ -1,4 +1,4 @@
-"""The self-test sees an artifact that no longer says what Keras said."""
+"""The self-test sees an artifact that no longer predicts what the Keras model did."""
 
 from dataclasses import replace
 
