@@ -16,105 +16,37 @@ from .train_spec import Augmentation
 
 __all__ = ["CropStream", "border_weights", "displaced", "displacement", "sampled"]
 
-_REACH = 5
-"""Sigmas beyond which a weight is nothing: exp(-12.5)."""
-
-
-def border_weights(
-    instances: NDArray[np.integer], *, w0: float = 10.0, sigma: float = 5.0
-) -> NDArray[np.float32]:
-    """Return 1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2)) for the background, 1 for objects.
-
-    `instances` [height, width] numbers the objects, 0 is background; d1 and d2 are the distances
-    in pixels to the nearest object and to the second nearest (Ronneberger et al. 2015, eq. 2).
-    Each object's distance is measured in a window around it, as far as weights reach.
-    """
-    reach = int(np.ceil(_REACH * sigma))
-    nearest = np.full(instances.shape, np.inf, np.float32)
-    second = nearest.copy()
-    for number, box in enumerate(ndimage.find_objects(instances), start=1):
-        if box is None:  # a number that no pixel bears
-            continue
-        window = tuple(slice(max(0, s.start - reach), s.stop + reach) for s in box)
-        distance = ndimage.distance_transform_edt(instances[window] != number)
-        one, two = nearest[window], second[window]  # views
-        two[...] = np.minimum(two, np.maximum(one, distance))
-        one[...] = np.minimum(one, distance)
-    weights = 1 + w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
-    return np.where(instances > 0, 1, weights).astype(np.float32)
-
-
-_NODES = 3
-"""Nodes of the grid along each side."""
-
-
-def displacement(side: int, sd: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Draw how far each pixel of a crop moves: [2, side, side], rows first, in pixels.
-
-    The nodes of a 3 x 3 grid move by a normal distance of `sd`; a spline lies between them.
-    """
-    basis = _basis(side)
-    nodes = random.normal(scale=sd, size=(2, _NODES, _NODES)).astype(np.float32)
-    return np.asarray(basis @ nodes @ basis.T, np.float32)
-
-
-def displaced(corner: tuple[int, int], moved: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return where in the whole image the pixels of a crop lie that begins at `corner`."""
-    side = np.arange(moved.shape[1], dtype=np.float32)
-    return np.stack([moved[0] + (corner[0] + side)[:, None], moved[1] + (corner[1] + side)])
-
-
-def sampled(image: NDArray[Any], places: NDArray[np.float32], *, smooth: bool) -> NDArray[Any]:
-    """Return `image` [height, width] at `places` [2, h, w], mirrored beyond its edges.
-
-    Bilinear and float32 if `smooth`, else the nearest pixel in the image's own type.
-    """
-    kind = np.float32 if smooth else image.dtype
-    return np.asarray(
-        ndimage.map_coordinates(
-            image, places, output=kind, order=1 if smooth else 0, mode="reflect", prefilter=False
-        )
-    )
-
-
-@cache
-def _basis(side: int) -> NDArray[np.float32]:
-    """Return what each node contributes to each of `side` pixels: [side, 3]."""
-    nodes = np.linspace(0, side - 1, _NODES)
-    spline = interpolate.CubicSpline(nodes, np.eye(_NODES))
-    return np.asarray(spline(np.arange(side)), np.float32)
-
-
 _FEWEST_STEPS = 50
 _KEPT_PIXELS = 1000
-"""Of each class in each image, where a crop may be centred."""
+"""Pixels of each class in each image that a crop may be centred on."""
 
+_NODES = 3
+"""Nodes of the displacement grid along each side."""
 
-class _Source(NamedTuple):
-    """An image with its labels, mirrored out: labels begin a margin further in."""
-
-    image: NDArray[Any]
-    label: NDArray[np.uint8]
-    weights: NDArray[np.float32] | None
-    pixels: dict[int, NDArray[np.int64]]
+_BORDER_SIGMAS = 5
+"""Sigmas beyond which a border weight is nothing: exp(-12.5)."""
 
 
 class CropStream:
-    """Batches of crops, each a function of the seed and its number alone.
+    """Draw batches of crops, each a function of the seed and its number alone.
 
     A batch is (pixels float32 [batch, side, side, channels], classes uint8 [batch, s, s]) and, with
     `border`, the pixels' weights float32 [batch, s, s]. For networks that pad, s is the side; an
-    unpadded one sees a margin around what it labels.
+    unpadded one sees a margin around the pixels it labels.
 
     Args:
         samples: images of at least one pixel; small ones are mirrored out to a crop.
-        crop: side of what is labelled, at least; the network may need some pixels more.
+        crop: smallest side of the labels, in pixels; the network may need some pixels more.
         batch: crops a batch.
-        sizes: of the network.
-        pixel_std: of the data, which brightness is measured in.
+        sizes: sizes that the network takes.
+        pixel_std: standard deviation of the pixels, which brightness is measured in.
         seed: of everything drawn.
         augmentation: how crops are varied.
-        border: give border weights; all samples know their instances.
+        border: add border weights; all samples must have instances.
+
+    Attributes:
+        image_side: side of the pixels of a crop.
+        label_side: side of its labels.
     """
 
     def __init__(
@@ -145,14 +77,14 @@ class CropStream:
 
     @property
     def channels(self) -> int:
-        """Channels of every crop."""
+        """Return the channels of every crop."""
         return int(self._sources[0].image.shape[2])
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that hold as many pixels as the images do; more where those are few.
+        """Return the batches that hold as many pixels as the images do, but at least 50.
 
-        Each epoch ends with a validation, which must not take a small set's time.
+        Each epoch ends with a validation, which must not dominate the time of a small set.
         """
         pixels = sum(source.label.size for source in self._sources)
         return max(_FEWEST_STEPS, round(pixels / (self._batch * self.label_side**2)))
@@ -163,7 +95,7 @@ class CropStream:
         crops = [self._draw(random) for _ in range(self._batch)]
         return tuple(np.stack(parts) for parts in zip(*crops, strict=True))
 
-    def _source(self, number: int, sample: Sample) -> _Source:
+    def _source(self, number: int, sample: Sample) -> _CropSource:
         def mirrored(array: NDArray[Any], margin: int = 0) -> NDArray[Any]:
             height, width = (max(n, self.label_side) + 2 * margin for n in array.shape[:2])
             return mirrored_to_size(array, height, width, margin=margin)
@@ -179,7 +111,7 @@ class CropStream:
         if self._border:
             assert sample.instances is not None  # noqa: S101  (check_loss saw to it)
             weights = mirrored(border_weights(sample.instances))
-        return _Source(mirrored(sample.image, self._margin), label, weights, pixels)
+        return _CropSource(mirrored(sample.image, self._margin), label, weights, pixels)
 
     def _draw(self, random: np.random.Generator) -> tuple[NDArray[Any], ...]:
         vary = self._augmentation
@@ -202,8 +134,8 @@ class CropStream:
             image = image * np.float32(contrast) + np.float32(brightness)
         return (image, *labels)
 
-    def _place(self, random: np.random.Generator) -> tuple[_Source, tuple[int, int]]:
-        """Choose an image and where the labels of the crop begin in it."""
+    def _place(self, random: np.random.Generator) -> tuple[_CropSource, tuple[int, int]]:
+        """Choose an image, and the corner of the labels of the crop in it."""
         side = self.label_side
         if self._showing and random.random() < self._augmentation.foreground:
             shown = int(random.choice(list(self._showing)))
@@ -219,15 +151,15 @@ class CropStream:
         )
         return source, (top, left)
 
-    def _cut(self, source: _Source, corner: tuple[int, int]) -> list[NDArray[Any]]:
+    def _cut(self, source: _CropSource, corner: tuple[int, int]) -> list[NDArray[Any]]:
         top, left = corner
         side = self.label_side
-        seen = source.image[top : top + self.image_side, left : left + self.image_side]
-        labels = np.s_[top : top + side, left : left + side]
-        return [seen, *(part[labels] for part in _labels(source))]
+        image = source.image[top : top + self.image_side, left : left + self.image_side]
+        inside = np.s_[top : top + side, left : left + side]
+        return [image, *(labels[inside] for labels in source.labels)]
 
     def _deformed(
-        self, source: _Source, corner: tuple[int, int], moved: NDArray[np.float32]
+        self, source: _CropSource, corner: tuple[int, int], moved: NDArray[np.float32]
     ) -> list[NDArray[Any]]:
         places = displaced(corner, moved)
         channels = [
@@ -235,10 +167,86 @@ class CropStream:
         ]
         inner = slice(self._margin, self._margin + self.label_side)
         # The image begins a margin before its labels do.
-        answered = places[:, inner, inner] - np.float32(self._margin)
-        labels = [sampled(part, answered, smooth=False) for part in _labels(source)]
+        inside = places[:, inner, inner] - np.float32(self._margin)
+        labels = [sampled(part, inside, smooth=False) for part in source.labels]
         return [np.stack(channels, axis=-1), *labels]
 
 
-def _labels(source: _Source) -> list[NDArray[Any]]:
-    return [source.label] if source.weights is None else [source.label, source.weights]
+def border_weights(
+    instances: NDArray[np.integer], *, w0: float = 10.0, sigma: float = 5.0
+) -> NDArray[np.float32]:
+    """Weigh the background between objects: 1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2)); objects, 1.
+
+    d1 and d2 are the distances in pixels to the nearest object and to the second nearest
+    (Ronneberger et al. 2015, eq. 2). Each object's distance is measured in a window around it, as
+    far as it makes a difference.
+
+    Args:
+        instances: [height, width], the number of the object at each pixel, 0 where there is none.
+        w0: weight added where two objects touch.
+        sigma: pixels over which the weight fades.
+    """
+    window_margin = int(np.ceil(_BORDER_SIGMAS * sigma))
+    nearest = np.full(instances.shape, np.inf, np.float32)
+    second = nearest.copy()
+    for number, box in enumerate(ndimage.find_objects(instances), start=1):
+        if box is None:  # a number that no pixel has
+            continue
+        window = tuple(slice(max(0, s.start - window_margin), s.stop + window_margin) for s in box)
+        distance = ndimage.distance_transform_edt(instances[window] != number)
+        one, two = nearest[window], second[window]  # views
+        two[...] = np.minimum(two, np.maximum(one, distance))
+        one[...] = np.minimum(one, distance)
+    weights = 1 + w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2))
+    return np.where(instances > 0, 1, weights).astype(np.float32)
+
+
+def displacement(side: int, sd: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """Draw how far each pixel of a crop moves: [2, side, side], rows first, in pixels.
+
+    The nodes of a 3 x 3 grid move by a normal distance of `sd`; a spline lies between them.
+    """
+    basis = _basis(side)
+    nodes = random.normal(scale=sd, size=(2, _NODES, _NODES)).astype(np.float32)
+    return np.asarray(basis @ nodes @ basis.T, np.float32)
+
+
+def displaced(corner: tuple[int, int], moved: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the places in the whole image of the pixels of a crop that begins at `corner`."""
+    side = np.arange(moved.shape[1], dtype=np.float32)
+    return np.stack([moved[0] + (corner[0] + side)[:, None], moved[1] + (corner[1] + side)])
+
+
+def sampled(image: NDArray[Any], places: NDArray[np.float32], *, smooth: bool) -> NDArray[Any]:
+    """Return `image` [height, width] at `places` [2, h, w], mirrored beyond its edges.
+
+    Bilinear and float32 if `smooth`, else the nearest pixel in the image's own type.
+    """
+    kind = np.float32 if smooth else image.dtype
+    return np.asarray(
+        ndimage.map_coordinates(
+            image, places, output=kind, order=1 if smooth else 0, mode="reflect", prefilter=False
+        )
+    )
+
+
+class _CropSource(NamedTuple):
+    """Hold an image with its labels, mirrored out: labels begin a margin further in."""
+
+    image: NDArray[Any]
+    label: NDArray[np.uint8]
+    weights: NDArray[np.float32] | None
+    pixels: dict[int, NDArray[np.int64]]
+
+    @property
+    def labels(self) -> list[NDArray[Any]]:
+        """Return the label and, if there are any, the weights of its pixels."""
+        return [self.label] if self.weights is None else [self.label, self.weights]
+
+
+@cache
+def _basis(side: int) -> NDArray[np.float32]:
+    """Return the contribution of each node to each of `side` pixels: [side, 3]."""
+    nodes = np.linspace(0, side - 1, _NODES)
+    spline = interpolate.CubicSpline(nodes, np.eye(_NODES))
+    return np.asarray(spline(np.arange(side)), np.float32)

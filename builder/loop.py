@@ -206,11 +206,11 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
         """Validate, keep, and end it by its patience."""
         averaged = self._spec.ema is not None
         with judged(self._own, self._source, self.model, averaged=averaged):
-            dice = evaluate(self._own, self._data.val, self._data.classes)
+            metrics = evaluate(self._own, self._data.val, self._data.classes)
             finished = Epoch(
                 epoch=epoch + 1,
                 loss=float(self._loss),
-                val_dice=float(np.mean(list(dice.per_class.values()))),
+                val_dice=float(np.mean(list(metrics.dice.values()))),
                 learning_rate=self._rate,
                 elapsed_s=self._schedule.elapsed_s,
                 remaining_s=self._schedule.remaining_s(self.step),

@@ -16,14 +16,16 @@ __all__ = ["check_loss", "make_loss"]
 
 _FOCUS = 2.0
 """Exponent of the focal loss (Lin et al. 2017)."""
+
 _FALSE_POSITIVES, _FALSE_NEGATIVES = 0.3, 0.7
-"""What errors weigh in the Tversky loss (Salehi et al. 2017)."""
+"""Weights of the errors in the Tversky loss (Salehi et al. 2017)."""
 
 
 def make_loss(spec: TrainSpec, *, n_classes: int, sigmoid: bool) -> keras.losses.Loss:
     """Return the loss that `spec` names, for a head of `n_classes` classes.
 
-    For "border", the weights of the pixels come as Keras' `sample_weight`.
+    For "border", the weights of the pixels come as Keras' `sample_weight`. With `sigmoid`, each
+    class is judged by itself, not against the others.
 
     Raises:
         BadInput: as many class weights as classes are needed.
@@ -59,11 +61,11 @@ def check_loss(spec: TrainSpec, data: Dataset, n_classes: int) -> None:
 
 
 class _SegmentationLoss(keras.losses.Loss):  # type: ignore[misc]
-    """What all have in common.
+    """Hold what all losses have in common.
 
     Args:
-        sigmoid: each class is judged by itself, not against the others.
-        class_weights: of each class; all alike if None.
+        sigmoid: judge each class by itself, not against the others.
+        class_weights: weight of each class; all alike if None.
         name: as Keras has it.
     """
 
@@ -80,7 +82,7 @@ class _SegmentationLoss(keras.losses.Loss):  # type: ignore[misc]
         self.class_weights = class_weights
 
     def get_config(self) -> dict[str, Any]:
-        """Return what the loss is made of."""
+        """Return the arguments of the loss, as Keras saves them."""
         own = {"sigmoid": self.sigmoid, "class_weights": self.class_weights}
         return {**super().get_config(), **own}
 
@@ -88,26 +90,26 @@ class _SegmentationLoss(keras.losses.Loss):  # type: ignore[misc]
         return ops.convert_to_tensor(self.class_weights or (1.0,) * n_classes, "float32")
 
     def _pixel_losses(self, labels: Any, p: Any) -> Any:
-        """Return the cross-entropy of each pixel, its class' weight in it; 0 where ignored."""
-        counts = ops.not_equal(labels, IGNORED)
-        known = ops.where(counts, labels, 0)
+        """Return the cross-entropy of each pixel, weighted by its class; 0 where ignored."""
+        known = ops.not_equal(labels, IGNORED)
+        classes = ops.where(known, labels, 0)
         if self.sigmoid:
-            truth = ops.one_hot(known, p.shape[-1], dtype=p.dtype)
+            truth = ops.one_hot(classes, p.shape[-1], dtype=p.dtype)
             each = ops.binary_crossentropy(truth, p) * self._weights(p.shape[-1])
             losses = ops.mean(each, axis=-1)
         else:
-            losses = keras.losses.sparse_categorical_crossentropy(known, p)
+            losses = keras.losses.sparse_categorical_crossentropy(classes, p)
             if self.class_weights is not None:
-                losses = losses * ops.take(self._weights(p.shape[-1]), known)
-        return ops.where(counts, losses, 0.0)
+                losses = losses * ops.take(self._weights(p.shape[-1]), classes)
+        return ops.where(known, losses, 0.0)
 
     def _overlaps(self, labels: Any, p: Any) -> tuple[Any, Any, Any]:
-        """Return, for each class, what truth and prediction share, and each by itself."""
-        counts = ops.cast(ops.not_equal(labels, IGNORED), p.dtype)[..., None]
-        truth = ops.one_hot(labels, p.shape[-1], dtype=p.dtype)  # nothing where ignored
+        """Return of each class the pixels in both, in the truth and in the prediction."""
+        known = ops.cast(ops.not_equal(labels, IGNORED), p.dtype)[..., None]
+        truth = ops.one_hot(labels, p.shape[-1], dtype=p.dtype)  # all zeros where ignored
         pixels = (0, 1, 2)
         shared = ops.sum(truth * p, axis=pixels)
-        return shared, ops.sum(truth, axis=pixels), ops.sum(p * counts, axis=pixels)
+        return shared, ops.sum(truth, axis=pixels), ops.sum(p * known, axis=pixels)
 
     def _class_mean(self, losses: Any) -> Any:
         weights = self._weights(losses.shape[-1])
@@ -121,17 +123,17 @@ class _SegmentationLoss(keras.losses.Loss):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("unetrt")
 class CrossEntropy(_SegmentationLoss):
-    """Cross-entropy of each pixel that counts; with a sigmoid head, the mean of each class' own."""
+    """Compute the cross-entropy of each pixel; with a sigmoid head, the mean over classes."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return [batch, height, width], scaled so that its mean is that of what counts."""
+        """Return [batch, height, width], scaled so that its mean is that of the known pixels."""
         labels = ops.cast(y_true, "int32")
-        return self._pixel_losses(labels, y_pred) * _share_that_counts(labels)
+        return self._pixel_losses(labels, y_pred) * _known_pixels_factor(labels)
 
 
 @keras.saving.register_keras_serializable("unetrt")
 class Dice(_SegmentationLoss):
-    """One minus the mean soft Dice over classes, pooled over the batch (Milletari et al. 2016)."""
+    """Compute one minus the mean soft Dice, pooled over the batch (Milletari et al. 2016)."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return one number for the batch."""
@@ -140,24 +142,24 @@ class Dice(_SegmentationLoss):
 
 @keras.saving.register_keras_serializable("unetrt")
 class CrossEntropyDice(_SegmentationLoss):
-    """Cross-entropy plus Dice loss: the one leads early, the other balances the classes.
+    """Add cross-entropy, which leads early, to the Dice loss, which balances the classes.
 
-    The sum is what nnU-Net trains with.
+    nnU-Net trains with the sum.
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return one number for the batch."""
         labels = ops.cast(y_true, "int32")
-        cross_entropy = self._pixel_losses(labels, y_pred) * _share_that_counts(labels)
+        cross_entropy = self._pixel_losses(labels, y_pred) * _known_pixels_factor(labels)
         return ops.mean(cross_entropy) + self._dice(labels, y_pred)
 
 
 @keras.saving.register_keras_serializable("unetrt")
 class Focal(_SegmentationLoss):
-    """Cross-entropy that fades where the network is right already (Lin et al. 2017)."""
+    """Compute a cross-entropy that fades where the network is right (Lin et al. 2017)."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return [batch, height, width], scaled so that its mean is that of what counts."""
+        """Return [batch, height, width], scaled so that its mean is that of the known pixels."""
         labels = ops.cast(y_true, "int32")
         truth = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype)
         if self.sigmoid:
@@ -168,12 +170,12 @@ class Focal(_SegmentationLoss):
         else:
             wrong = (1 - ops.sum(truth * y_pred, axis=-1)) ** _FOCUS
             losses = wrong * self._pixel_losses(labels, y_pred)
-        return losses * _share_that_counts(labels)
+        return losses * _known_pixels_factor(labels)
 
 
 @keras.saving.register_keras_serializable("unetrt")
 class Tversky(_SegmentationLoss):
-    """Dice loss that weighs what is missed more than what is too much (Salehi et al. 2017)."""
+    """Compute a Dice loss that weighs misses more than false alarms (Salehi et al. 2017)."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return one number for the batch."""
@@ -182,7 +184,7 @@ class Tversky(_SegmentationLoss):
         return self._class_mean(1 - (shared + 1) / (shared + wrong + 1))
 
 
-def _share_that_counts(labels: Any) -> Any:
-    """Return what a mean over all pixels is multiplied by to be one over those that count."""
-    counts = ops.cast(ops.not_equal(labels, IGNORED), "float32")
-    return ops.cast(ops.size(labels), "float32") / ops.maximum(ops.sum(counts), 1.0)
+def _known_pixels_factor(labels: Any) -> Any:
+    """Return the factor that turns a mean over all pixels into one over the known ones."""
+    known = ops.cast(ops.not_equal(labels, IGNORED), "float32")
+    return ops.cast(ops.size(labels), "float32") / ops.maximum(ops.sum(known), 1.0)

@@ -1,4 +1,4 @@
-"""What a U-Net is made of, as plain values."""
+"""Specify a U-Net in plain values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CONVOLUTIONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UNetSpec:
-    """A U-Net; the defaults are the article's.
+    """Specify a U-Net; the defaults are the article's.
 
     Attributes:
         shape: height, width, channels; None leaves height or width free.
@@ -38,23 +38,32 @@ class UNetSpec:
         filters: filters of each contracting block, from the image inwards: one pooling each.
         bottleneck: filters of the two convolutions at the bottom.
         kernel_size: side of the convolutions in blocks; odd.
-        padding: "valid" is the paper's: an answer smaller than the image, no edge invented.
-        normalization: what stands between a convolution and its activation.
+        padding: "valid" is the paper's: an output smaller than the image, no edge invented.
+        normalization: the layer between a convolution and its activation.
         groups: of group normalisation; where a block has fewer filters or they do not divide,
             the largest number below that divides them.
         activation: of the convolutions in blocks.
-        residual: add what enters a block to what its convolutions make of it.
-        attention: weigh each skip by what comes up from below (Oktay et al. 2018).
+        residual: add the input of a block to the output of its convolutions.
+        attention: weigh each skip by the features from below (Oktay et al. 2018).
         upsampling: a "transposed" convolution, or resizing before a convolution.
         upsampling_kernel: side of the convolution that scales up.
         dropout: share dropped ...
         dropout_at: ... after each pooling and concatenation ("blocks"), or after the last
             pooling and the bottleneck (the paper's end of the contracting path).
         head: "softmax", or "sigmoid": each class by itself, so that classes may overlap.
-        dtype_policy: Keras' name of what layers compute in; weights stay float32.
+        dtype_policy: Keras' name of the type that layers compute in; weights stay float32.
         pixel_mean: subtracted from the pixels inside the network ...
         pixel_std: ... which are then divided by this: normalisation travels with the model.
         pixel_range: pixels are clipped to this before, if given.
+
+    Raises:
+        BadInput: a value that no U-Net can have.
+        ShapeError: a height or width that the poolings cannot halve.
+
+    Example:
+        >>> spec = UNetSpec(shape=(None, None, 1), n_classes=2, filters=(8, 16), bottleneck=32)
+        >>> spec.sizes.fits(512), str(spec.sizes)
+        (True, 'a multiple of 4')
     """
 
     shape: tuple[int | None, int | None, int]
@@ -93,7 +102,7 @@ class UNetSpec:
 
     @property
     def sizes(self) -> SizeRule:
-        """Which heights and widths the network takes."""
+        """Return the rule of the heights and widths that the network takes."""
         depth = len(self.filters)
         if self.padding == "same":
             return SizeRule(1 << depth)
@@ -107,42 +116,43 @@ class UNetSpec:
     def article(
         cls, shape: tuple[int | None, int | None, int], n_classes: int, **changes: Any
     ) -> Self:
-        """The article's network: five poolings, 32 to 512 filters, a bottleneck of 1024."""
+        """Specify the article's network: five poolings, 32 to 512 filters, a bottleneck of 1024."""
         return cls(shape=shape, n_classes=n_classes, **changes)
 
     @classmethod
     def paper(
         cls, shape: tuple[int | None, int | None, int], n_classes: int, **changes: Any
     ) -> Self:
-        """Ronneberger et al. 2015: four poolings, 64 to 512 filters, no padding.
+        """Specify the paper's (Ronneberger et al. 2015): four poolings, no padding.
 
-        Of 572 x 572 pixels it labels the inner 388 x 388.
+        It has 64 to 512 filters; of 572 x 572 pixels it labels the inner 388 x 388.
         """
-        own: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "filters": (64, 128, 256, 512),
             "padding": "valid",
             "upsampling_kernel": 2,
             "dropout": 0.5,
             "dropout_at": "bottom",
         }
-        return cls(shape=shape, n_classes=n_classes, **(own | changes))
+        return cls(shape=shape, n_classes=n_classes, **(fields | changes))
 
     @classmethod
     def small(
         cls, shape: tuple[int | None, int | None, int], n_classes: int, **changes: Any
     ) -> Self:
-        """The article's shape with a quarter of its filters, batch-normalised; trains in minutes.
+        """Specify the article's with a quarter of its filters, batch-normalised.
 
+        It trains in minutes.
         No dropout: batch normalisation regularises enough here, and drawing the masks took
         nearly half of a training step on two CPU cores.
         """
-        own: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "filters": (8, 16, 32, 64, 128),
             "bottleneck": 256,
             "normalization": "batch",
             "dropout": 0.0,
         }
-        return cls(shape=shape, n_classes=n_classes, **(own | changes))
+        return cls(shape=shape, n_classes=n_classes, **(fields | changes))
 
     def _check_choices(self) -> None:
         for name, choices in _CHOICES.items():

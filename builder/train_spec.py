@@ -1,4 +1,4 @@
-"""How a network is trained, as plain values."""
+"""Specify a training in plain values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LossName = Literal["ce_dice", "ce", "dice", "focal", "tversky", "border"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How crops are varied; the defaults are all of it.
+    """Specify how crops are varied; the defaults vary all there is.
 
     Attributes:
         flips: mirror half of the crops.
@@ -27,6 +27,13 @@ class Augmentation:
         intensity_share: share of the crops whose contrast and brightness are changed.
         foreground: share of the crops drawn to hold a pixel of a foreground class, each class
             as often as another.
+
+    Raises:
+        BadInput: a share outside 0 to 1, or a negative strength.
+
+    Example:
+        >>> Augmentation(elastic=0.0).flips, Augmentation.none().flips
+        (True, False)
     """
 
     flips: bool = True
@@ -52,7 +59,7 @@ class Augmentation:
 
     @classmethod
     def none(cls) -> Self:
-        """Crops as they are."""
+        """Specify crops as they are in the image."""
         return cls(
             flips=False,
             turns=False,
@@ -67,7 +74,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSpec:
-    """How a network is trained.
+    """Specify a training.
 
     Attributes:
         minutes: time for training, that before an interruption included; the learning rate falls
@@ -75,9 +82,9 @@ class TrainSpec:
         epochs: if given, train this many epochs instead, whatever they take: with the same
             seed, the same result on the same machine.
         batch: crops a step.
-        crop: side in pixels of what the network labels in a training crop (an unpadded one
-            sees its margin around it; images smaller than that are mirrored out); rounded up to
-            what the network takes.
+        crop: side in pixels of the part that the network labels in a training crop (an unpadded
+            one sees its margin around it; smaller images are mirrored out); rounded up to a size
+            that the network takes.
         loss: cross-entropy and Dice ("ce_dice"), either alone, "focal", "tversky", or "border":
             the paper's cross-entropy, heavier between touching instances.
         class_weights: of each class in the loss, background first; all alike if None.
@@ -85,13 +92,20 @@ class TrainSpec:
         optimizer: "adamw", or the paper's "sgd" with momentum 0.99.
         learning_rate: its peak, reached after a short rise; a half cosine follows.
         weight_decay: of AdamW.
-        ema: momentum of an exponential moving average of the weights, which is what is
-            validated and kept; None keeps the weights themselves.
+        ema: momentum of an exponential moving average of the weights; the average is validated
+            and kept. None keeps the weights themselves.
         patience: stop after so many epochs without a better one.
-        deep_supervision: how many expanding blocks below the last are judged too, each at its
-            own scale and by half of what the one above weighs.
+        deep_supervision: number of expanding blocks below the last that get a loss too, each at
+            its own scale and with half the weight of the one above.
         devices: "one", or "all": each of them takes a share of every batch.
         seed: of weights, crops and augmentation.
+
+    Raises:
+        BadInput: a value that no training can have.
+
+    Example:
+        >>> TrainSpec(epochs=20, crop=256).loss, TrainSpec.paper().optimizer
+        ('ce_dice', 'sgd')
     """
 
     minutes: float = 3.0
@@ -141,11 +155,12 @@ class TrainSpec:
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:
-        """Ronneberger et al. 2015: one large tile a step, SGD, border weights, elastic crops.
+        """Specify the paper's training (Ronneberger et al. 2015).
 
+        One large tile a step, SGD, border weights, elastic crops.
         The paper gives no learning rate; with a momentum of 0.99 each step counts a hundredfold.
         """
-        own: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "batch": 1,
             "crop": 388,
             "loss": "border",
@@ -153,7 +168,7 @@ class TrainSpec:
             "learning_rate": 1e-3,
             "augmentation": Augmentation(elastic_share=1.0),
         }
-        return cls(**(own | changes))
+        return cls(**(fields | changes))
 
 
 def _are_weights(weights: tuple[float, ...] | None) -> bool:

@@ -1,4 +1,4 @@
-"""The U-Nets of the article and of the paper, and others by their spec.
+"""Build the U-Nets of the article and of the paper, and others by their spec.
 
 Article: the U-Net in TensorFlow that the project's user chose, built as it means (its code does
 not run). Paper: Ronneberger et al., 2015, "U-Net: Convolutional Networks for Biomedical Image
@@ -22,10 +22,68 @@ if TYPE_CHECKING:
 __all__ = ["build_unet", "build_unet_model"]
 
 
-def contract(
+def build_unet(spec: UNetSpec) -> Model:
+    """Build a U-Net that maps raw pixels to the probability of each class.
+
+    Input: float32 [batch, height, width, channels], pixel values as they are in the file.
+    Output: float32 [batch, height, width, n_classes], summing to 1 over the classes if the head is
+    a softmax; smaller by `spec.sizes.margin` at each edge if the network is unpadded.
+
+    Each block is a model of its own, so that layers are named by where they stand
+    (`down2/conv1`); these names reappear in ONNX and in engines. In Keras:
+    `model.get_layer("down2").get_layer("conv1")`.
+
+    Example:
+        >>> spec = UNetSpec(shape=(64, 64, 1), n_classes=2, filters=(4, 8), bottleneck=16)
+        >>> build_unet(spec).output_shape
+        (None, 64, 64, 2)
+    """
+    inputs = Input(spec.shape, name="image")
+    x = _normalized_pixels(inputs, spec)
+    depth = len(spec.filters)
+    skips = []
+    for level, filters in enumerate(spec.filters, start=1):
+        x, skip = _contract(x, filters, f"down{level}", spec, last=level == depth)
+        skips.append(skip)
+    x = _bottleneck(x, spec)
+    for level in range(depth, 0, -1):
+        filters = spec.filters[level - 1]
+        crop = _skip_crop(spec, level)
+        x = _expand(x, skips[level - 1], filters, f"up{level}", spec, crop=crop)
+    x = layers.Conv2D(spec.n_classes, 1, name="logits", dtype=spec.dtype_policy)(x)
+    # The head stays in float32 under mixed precision: it is cheap, and exp overflows float16.
+    head = (
+        layers.Softmax(name="probabilities", dtype="float32")
+        if spec.head == "softmax"
+        else layers.Activation("sigmoid", name="probabilities", dtype="float32")
+    )
+    return Model(inputs, head(x), name="unet")
+
+
+def build_unet_model(shape: tuple[int | None, int | None, int], n_classes: int) -> Model:
+    """Build the article's network: five poolings, 32 to 512 filters, a bottleneck of 1024.
+
+    Example:
+        >>> build_unet_model((32, 32, 1), n_classes=2).output_shape
+        (None, 32, 32, 2)
+    """
+    return build_unet(UNetSpec.article(shape, n_classes))
+
+
+def _normalized_pixels(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
+    """Clip and scale in float32: 16-bit pixels do not fit float16."""
+    if spec.pixel_range is not None:
+        x = ops.clip(x, *spec.pixel_range)
+    if (spec.pixel_mean, spec.pixel_std) != (0.0, 1.0):
+        scale, offset = 1 / spec.pixel_std, -spec.pixel_mean / spec.pixel_std
+        x = layers.Rescaling(scale, offset, name="normalize", dtype="float32")(x)
+    return x
+
+
+def _contract(
     x: KerasTensor, filters: int, name: str, spec: UNetSpec, *, last: bool
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Two convolutions and 2x2 max-pooling; return what goes down and the skip."""
+    """Add two convolutions and a 2x2 max-pooling; return the pooled features and the skip."""
     inputs = _entrance(x)
     skip = _double_conv(inputs, filters, spec)
     down = layers.MaxPooling2D(2, name="pool", dtype=spec.dtype_policy)(skip)
@@ -35,8 +93,8 @@ def contract(
     return down, skip
 
 
-def bottleneck(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
-    """Two convolutions at the smallest size."""
+def _bottleneck(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
+    """Add two convolutions at the smallest size."""
     inputs = _entrance(x)
     outputs = _double_conv(inputs, spec.bottleneck, spec)
     if spec.dropout_at == "bottom":
@@ -44,12 +102,12 @@ def bottleneck(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
     return Model(inputs, outputs, name="bottleneck")(x)
 
 
-def expand(
+def _expand(
     x: KerasTensor, skip: KerasTensor, filters: int, name: str, spec: UNetSpec, *, crop: int
 ) -> KerasTensor:
-    """Scale up by two, put the skip beside it, two convolutions.
+    """Scale up by two, concatenate the skip, add two convolutions.
 
-    Of the skip, `crop` pixels are cut at each edge, as an unpadded network needs it.
+    `crop` pixels of the skip are cut off at each edge, as an unpadded network needs it.
     """
     below, beside = inputs = _entrance(x), _entrance(skip)
     up = _scale_up(below, filters, spec)
@@ -61,6 +119,19 @@ def expand(
     if spec.dropout_at == "blocks":
         joined = _dropout(joined, spec)
     return Model(inputs, _double_conv(joined, filters, spec), name=name)([x, skip])
+
+
+def _skip_crop(spec: UNetSpec, level: int) -> int:
+    """Return the pixels that the skip of a level, 1 the outermost, loses at each edge.
+
+    The paper's lose 4, 16, 40 and 88.
+    """
+    if spec.padding == "same":
+        return 0
+    per_block = spec.kernel_size - 1  # at each edge, by two convolutions
+    # Down from this level and up to it again: blocks at half its scale, a quarter, ... and back.
+    below = len(spec.filters) - level
+    return per_block * (3 * (2 << below) - 4)
 
 
 def _entrance(x: KerasTensor) -> KerasTensor:
@@ -107,7 +178,7 @@ def _activated(x: KerasTensor, number: str, spec: UNetSpec) -> KerasTensor:
 
 
 def _shortcut(inputs: KerasTensor, outputs: KerasTensor, spec: UNetSpec) -> KerasTensor:
-    """Return what entered the block in the shape of what leaves it."""
+    """Return the input of a block in the shape of its output."""
     if spec.padding == "valid":
         inputs = layers.Cropping2D(
             spec.kernel_size - 1, name="residual_crop", dtype=spec.dtype_policy
@@ -148,64 +219,3 @@ def _dropout(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
     if not spec.dropout:
         return x
     return layers.Dropout(spec.dropout, name="dropout", dtype=spec.dtype_policy)(x)
-
-
-def build_unet(spec: UNetSpec) -> Model:
-    """Build a U-Net that maps raw pixels to the probability of each class.
-
-    Input: float32 [batch, height, width, channels], pixel values as they are in the file.
-    Output: float32 [batch, height, width, n_classes], summing to 1 over the classes if the head is
-    a softmax; smaller by `spec.sizes.margin` at each edge if the network is unpadded.
-
-    Each block is a model of its own, so that layers are named by where they stand
-    (`down2/conv1`); these names reappear in ONNX and in engines. In Keras:
-    `model.get_layer("down2").get_layer("conv1")`.
-    """
-    inputs = Input(spec.shape, name="image")
-    x = _normalized_pixels(inputs, spec)
-    depth = len(spec.filters)
-    skips = []
-    for level, filters in enumerate(spec.filters, start=1):
-        x, skip = contract(x, filters, f"down{level}", spec, last=level == depth)
-        skips.append(skip)
-    x = bottleneck(x, spec)
-    for level in range(depth, 0, -1):
-        filters = spec.filters[level - 1]
-        crop = skip_crop(spec, level)
-        x = expand(x, skips[level - 1], filters, f"up{level}", spec, crop=crop)
-    x = layers.Conv2D(spec.n_classes, 1, name="logits", dtype=spec.dtype_policy)(x)
-    # The head stays in float32 under mixed precision: it is cheap, and exp overflows float16.
-    head = (
-        layers.Softmax(name="probabilities", dtype="float32")
-        if spec.head == "softmax"
-        else layers.Activation("sigmoid", name="probabilities", dtype="float32")
-    )
-    return Model(inputs, head(x), name="unet")
-
-
-def build_unet_model(shape: tuple[int | None, int | None, int], n_classes: int) -> Model:
-    """Build the article's network: five poolings, 32 to 512 filters, a bottleneck of 1024."""
-    return build_unet(UNetSpec.article(shape, n_classes))
-
-
-def skip_crop(spec: UNetSpec, level: int) -> int:
-    """Return how many pixels the skip of a level, 1 the outermost, loses at each edge.
-
-    The paper's: 4, 16, 40 and 88.
-    """
-    if spec.padding == "same":
-        return 0
-    per_block = spec.kernel_size - 1  # at each edge, by two convolutions
-    # Down from this level and up to it again: blocks at half its scale, a quarter, ... and back.
-    below = len(spec.filters) - level
-    return per_block * (3 * (2 << below) - 4)
-
-
-def _normalized_pixels(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
-    """Clip and scale in float32: 16-bit pixels do not fit float16."""
-    if spec.pixel_range is not None:
-        x = ops.clip(x, *spec.pixel_range)
-    if (spec.pixel_mean, spec.pixel_std) != (0.0, 1.0):
-        scale, offset = 1 / spec.pixel_std, -spec.pixel_mean / spec.pixel_std
-        x = layers.Rescaling(scale, offset, name="normalize", dtype="float32")(x)
-    return x

@@ -26,7 +26,7 @@ class OverlapCounter:
 
     >>> counter = OverlapCounter(("background", "cell"))
     >>> counter.add(np.array([[0, 1, 1, 255]]), np.array([[0, 1, 0, 1]]))
-    >>> counter.precision, counter.recall, round(counter.per_class["cell"], 3)
+    >>> counter.precision, counter.recall, round(counter.dice["cell"], 3)
     ({'cell': 1.0}, {'cell': 0.5}, 0.667)
     """
 
@@ -46,7 +46,7 @@ class OverlapCounter:
         self._foreground.append(float(_share(2 * both, true + found)))
 
     @property
-    def per_class(self) -> dict[str, float]:
+    def dice(self) -> dict[str, float]:
         """Return the Dice of every class but the background."""
         both, true, found = self._counts
         return self._named(_share(2 * both, true + found))
@@ -76,7 +76,7 @@ class OverlapCounter:
 
     def to_json(self) -> dict[str, float]:
         """Return Dice per class and `per_image_foreground`."""
-        return {**self.per_class, "per_image_foreground": self.per_image_foreground}
+        return {**self.dice, "per_image_foreground": self.per_image_foreground}
 
     @property
     def _counts(self) -> tuple[Counts, Counts, Counts]:

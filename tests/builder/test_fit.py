@@ -50,7 +50,7 @@ def test_training_learns_and_keeps_the_weights_of_its_best_epoch(keras, discs):
     assert tuple(epoch for epoch, _ in seen) == result.history
     assert seen[result.best.epoch - 1][1]
     assert result.best.val_dice > 0.9
-    assert evaluate(result.model, discs.val, discs.classes).per_class["disc"] == pytest.approx(
+    assert evaluate(result.model, discs.val, discs.classes).dice["disc"] == pytest.approx(
         result.best.val_dice
     )
     assert result.history[-1].learning_rate < 1e-4
@@ -89,7 +89,7 @@ def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
 
     dice = iter([0.5, 0.7, 0.7, 0.6, 0.9])
     monkeypatch.setattr(
-        course, "evaluate", lambda *_args: SimpleNamespace(per_class={"disc": next(dice)})
+        course, "evaluate", lambda *_args: SimpleNamespace(dice={"disc": next(dice)})
     )
     result = trained(keras, discs, epochs=9, patience=2)
     assert [epoch.val_dice for epoch in result.history] == [0.5, 0.7, 0.7, 0.6]
@@ -105,7 +105,7 @@ def test_averages_are_validated_and_kept_while_training_goes_on_with_raw_weights
     assert [e.loss for e in raw.history] == [e.loss for e in averaged.history]
     kernels = [result.model.get_layer("logits").kernel.numpy() for result in (raw, averaged)]
     assert (kernels[0] != kernels[1]).any()
-    assert evaluate(averaged.model, discs.val, discs.classes).per_class["disc"] == pytest.approx(
+    assert evaluate(averaged.model, discs.val, discs.classes).dice["disc"] == pytest.approx(
         averaged.best.val_dice
     )
 

@@ -61,7 +61,7 @@ def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
     instances = square(5, 5).astype(np.int32) + 2 * square(5, 11)
     found = evaluate(bright, [sample("a", instances > 0, instances=instances)], CLASSES,
                      thorough=True)  # fmt: skip
-    assert found.per_class == {"cell": 1.0}
+    assert found.dice == {"cell": 1.0}
     assert found.object_f1 == 0.0
 
 
@@ -71,7 +71,7 @@ def test_a_class_on_one_side_only_has_no_distance(keras, bright):
     nothing = np.zeros((8, 8), bool)
     found = evaluate(bright, [sample("a", ~nothing, nothing)], CLASSES, thorough=True)
     assert found.hd95 == {"cell": None}
-    assert found.per_class == {"cell": 0.0}
+    assert found.dice == {"cell": 0.0}
 
 
 def test_nobody_is_judged_by_ignored_pixels(keras, bright):
@@ -81,7 +81,7 @@ def test_nobody_is_judged_by_ignored_pixels(keras, bright):
     shown = square(2, 2) | square(15, 20)
     one = sample("a", shown, true, instances=square(2, 2).astype(np.int32))
     found = evaluate(bright, [one], CLASSES, thorough=True)
-    assert found.per_class == found.precision == {"cell": 1.0}
+    assert found.dice == found.precision == {"cell": 1.0}
     assert (found.hd95, found.object_f1) == ({"cell": 0.0}, 1.0)
 
 
@@ -102,7 +102,7 @@ def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
     inner = keras.Model(x, bright(keras.layers.Cropping2D(3)(x)))
     edge = np.zeros((20, 21), bool)
     edge[0, :], edge[:, -1] = True, True
-    assert evaluate(inner, [sample("a", edge)], CLASSES).per_class == {"cell": 1.0}
+    assert evaluate(inner, [sample("a", edge)], CLASSES).dice == {"cell": 1.0}
 
 
 def test_turns_and_flips_change_nothing_for_a_network_that_turns_with_its_image(keras, bright):
@@ -110,4 +110,4 @@ def test_turns_and_flips_change_nothing_for_a_network_that_turns_with_its_image(
 
     samples = [sample("a", square(2, 2), square(4, 4))]
     once = evaluate(bright, samples, CLASSES)
-    assert evaluate(bright, samples, CLASSES, tta=True).per_class == once.per_class
+    assert evaluate(bright, samples, CLASSES, tta=True).dice == once.dice

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unetrt.builder.evaluate import averaged
+from unetrt.builder.evaluate import mean_over_views
 
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
 
@@ -11,12 +11,12 @@ def pixelwise(x):
 
 
 def lopsided(x):
-    """Answer by what lies above and to the left of a pixel."""
+    """Predict by what lies above and to the left of a pixel."""
     return np.cumsum(np.cumsum(x, axis=1) ** 2, axis=2)
 
 
 def test_a_network_that_turns_with_its_image_gains_nothing():
-    np.testing.assert_allclose(averaged(pixelwise, X), pixelwise(X), rtol=1e-6)
+    np.testing.assert_allclose(mean_over_views(pixelwise, X), pixelwise(X), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -28,9 +28,9 @@ def test_a_network_that_turns_with_its_image_gains_nothing():
         lambda x: np.rot90(x, 3, (1, 2))[:, ::-1],
     ],
 )
-def test_the_answer_to_a_turned_image_is_the_answer_turned(turned):
+def test_the_prediction_of_a_turned_image_is_the_prediction_turned(turned):
     np.testing.assert_allclose(
-        averaged(lopsided, turned(X)), turned(averaged(lopsided, X)), rtol=1e-4
+        mean_over_views(lopsided, turned(X)), turned(mean_over_views(lopsided, X)), rtol=1e-4
     )
 
 
@@ -42,7 +42,7 @@ def test_an_oblong_image_is_not_laid_on_its_side_where_the_network_takes_it_upri
         seen.add(x.shape)
         return lopsided(x)
 
-    answer = averaged(upright, oblong, turns=False)
+    prediction = mean_over_views(upright, oblong, turns=False)
     assert seen == {oblong.shape}
-    np.testing.assert_allclose(averaged(upright, oblong[:, ::-1], turns=False), answer[:, ::-1],
-                               rtol=1e-4)  # fmt: skip
+    turned = mean_over_views(upright, oblong[:, ::-1], turns=False)
+    np.testing.assert_allclose(turned, prediction[:, ::-1], rtol=1e-4)
