@@ -12,7 +12,7 @@ from unetrt.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .history import Epoch, TrainResult
-    from .plan import Plan
+    from .plan import TrainingPlan
     from .run_folder import RunFolder
     from .spec import UNetSpec
     from .train_spec import Augmentation, LossName, TrainSpec
@@ -24,7 +24,7 @@ else:
             "Augmentation": "train_spec",
             "Epoch": "history",
             "LossName": "train_spec",
-            "Plan": "plan",
+            "TrainingPlan": "plan",
             "RunFolder": "run_folder",
             "TrainResult": "history",
             "TrainSpec": "train_spec",
@@ -38,10 +38,10 @@ __all__ = [
     "Augmentation",
     "Epoch",
     "LossName",
-    "Plan",
     "RunFolder",
     "TrainResult",
     "TrainSpec",
+    "TrainingPlan",
     "UNetSpec",
     "build_unet",
     "build_unet_model",

@@ -1,4 +1,4 @@
-"""Save everything that an interrupted training needs to go on as if nothing had happened."""
+"""Save everything that an interrupted training needs to resume as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,30 +25,31 @@ from .train_spec import TrainSpec
 
 __all__ = [
     "Checkpoint",
-    "changes",
-    "identity",
+    "as_json",
+    "identity_changes",
     "load_checkpoint",
-    "plain",
     "restore",
+    "run_identity",
     "save_checkpoint",
     "spec_changes",
 ]
 
 _FORMAT = 1
 _STATE = "state.json"
+_PARTS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A training at the end of an epoch; its variables stay in the file until `restore`.
+    """Hold a training at the end of an epoch; its variables stay in the file until `restore`.
 
     Attributes:
         path: the file.
-        identity: of the spec, the network and the data: see identity.py.
+        identity: of the spec, the network and the data: see `run_identity`.
         step: steps taken.
         spent_s: seconds taken.
-        history: the curve so far.
-        best_weights: of the best epoch; empty before the first.
+        history: the learning curve so far.
+        best_weights: of the model in the best epoch; empty before the first.
     """
 
     path: Path
@@ -97,7 +99,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         ArtifactError: the file is damaged, or of another version.
     """
-    with _refusing(path), zipfile.ZipFile(path) as archive:
+    with _explaining(path), zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()  # before training is changed by half of it
         if damaged is not None:
             raise zipfile.BadZipFile(f"a damaged {damaged}")
@@ -117,13 +119,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def restore(
     checkpoint: Checkpoint, model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Set every variable of `model` and `optimizer` to what the file holds.
+    """Set every variable of `model` and `optimizer` to its value in the file.
 
     Raises:
-        ArtifactError: the file has others.
+        ArtifactError: the file has other variables.
     """
     path = checkpoint.path
-    with _refusing(path), zipfile.ZipFile(path) as archive:
+    with _explaining(path), zipfile.ZipFile(path) as archive:
         for name, variable in _variables(model, optimizer):
             array = _array(archive, name)
             if array.shape != tuple(variable.shape):
@@ -131,10 +133,73 @@ def restore(
             variable.assign(array)
 
 
+def run_identity(
+    model: keras.Model,
+    data: Dataset,
+    spec: TrainSpec,
+    *,
+    on_step: Callable[[str], None] = lambda _line: None,
+) -> dict[str, Any]:
+    """Describe the spec, the network and the data of a training.
+
+    Returns:
+        JSON-ready values; layers and pixels are hashed, weights do not count.
+    """
+    parts = {}
+    for part in _PARTS:
+        samples = getattr(data, part)
+        digest = hashlib.blake2b(digest_size=16)
+        for number, sample in enumerate(samples, start=1):
+            _hash_sample(digest.update, sample)
+            on_step(f"hashing the {part} images, {number}/{len(samples)}")
+        parts[part] = {"images": len(samples), "hash": digest.hexdigest()}
+    network = {
+        "input": list(model.input_shape[1:]),
+        "classes": model.output_shape[-1],
+        "parameters": model.count_params(),
+        "layers": _hash_layers(model),
+    }
+    identity = {
+        "spec": asdict(spec),
+        "network": network,
+        "data": {"classes": list(data.classes), **parts},
+    }
+    return as_json(identity)
+
+
+def identity_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the differences of two identities, such as "spec: batch 8 -> 4"."""
+    found = spec_changes(before, now)
+    if before["data"]["classes"] != now["data"]["classes"]:
+        was, is_now = (", ".join(side["data"]["classes"]) for side in (before, now))
+        found.append(f"data: classes {was} -> {is_now}")
+    for part in _PARTS:
+        was, is_now = before["data"][part], now["data"][part]
+        if was["images"] != is_now["images"]:
+            found.append(f"data: {was['images']} -> {is_now['images']} {part} images")
+        elif was["hash"] != is_now["hash"]:
+            found.append(f"data: other {part} images or labels")
+    return found
+
+
+def spec_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the differences of "spec" and "network" alone, as `identity_changes` does."""
+    return [
+        f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
+        for what in ("spec", "network")
+        for name, (was, is_now) in _differing(before[what], now[what])
+    ]
+
+
+def as_json(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as they come back from a JSON file: tuples become lists."""
+    return dict(json.loads(json.dumps(fields)))
+
+
 def _variables(
     model: keras.Model, optimizer: keras.optimizers.Optimizer
 ) -> Iterator[tuple[str, Any]]:
-    """Name every variable: weights, statistics, dropout's seeds, momenta, averages."""
+    """Name every variable: weights, batch statistics, dropout's seeds, momenta, averages."""
     for owner, variables in (("model", model.variables), ("optimizer", optimizer.variables)):
         yield from ((f"{owner}/{k}", variable) for k, variable in enumerate(variables))
 
@@ -145,87 +210,18 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     return array
 
 
-class _refusing:  # noqa: N801  (reads as a clause)
-    """Say what to do about a file that cannot be read."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(
-            error, OSError | ValueError | KeyError | TypeError | EOFError | zipfile.BadZipFile
-        ):
-            raise ArtifactError(
-                f"Cannot resume from {self._path}",
-                got=error,
-                expected="a whole checkpoint of this version of unetrt",
-                hint="begin again with `restart=True`",
-            ) from error
-
-
-_PARTS = ("train", "val", "test")
-
-
-def identity(
-    model: keras.Model,
-    data: Dataset,
-    spec: TrainSpec,
-    *,
-    on_step: Callable[[str], None] = lambda _line: None,
-) -> dict[str, Any]:
-    """Return what JSON can hold of a spec, a network without its weights, and every pixel."""
-    parts = {}
-    for part in _PARTS:
-        samples = getattr(data, part)
-        digest = hashlib.blake2b(digest_size=16)
-        for number, sample in enumerate(samples, start=1):
-            _hash_sample(digest.update, sample)
-            on_step(f"looking at the {part} images, {number}/{len(samples)}")
-        parts[part] = {"images": len(samples), "hash": digest.hexdigest()}
-    network = {
-        "input": list(model.input_shape[1:]),
-        "classes": model.output_shape[-1],
-        "parameters": model.count_params(),
-        "layers": _hash_layers(model),
-    }
-    own = {
-        "spec": asdict(spec),
-        "network": network,
-        "data": {"classes": list(data.classes), **parts},
-    }
-    return plain(own)
-
-
-def plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as JSON gives them back: tuples become lists."""
-    return dict(json.loads(json.dumps(fields)))
-
-
-def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what differs, as "spec: batch 8 -> 4"."""
-    said = spec_changes(before, now)
-    if before["data"]["classes"] != now["data"]["classes"]:
-        was, is_now = (", ".join(side["data"]["classes"]) for side in (before, now))
-        said.append(f"data: classes {was} -> {is_now}")
-    for part in _PARTS:
-        was, is_now = before["data"][part], now["data"][part]
-        if was["images"] != is_now["images"]:
-            said.append(f"data: {was['images']} -> {is_now['images']} {part} images")
-        elif was["hash"] != is_now["hash"]:
-            said.append(f"data: other {part} images or labels")
-    return said
-
-
-def spec_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what differs of "spec" and "network", as `changes` does."""
-    return [
-        f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
-        for what in ("spec", "network")
-        for name, (was, is_now) in _differing(before[what], now[what])
-    ]
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Say what to do about a checkpoint that cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            f"Cannot resume from {path}",
+            got=error,
+            expected="a whole checkpoint of this version of unetrt",
+            hint="begin again with `restart=True`",
+        ) from error
 
 
 def _differing(
@@ -252,8 +248,8 @@ def _hash_sample(update: Callable[[bytes | memoryview], None], sample: Sample) -
 def _hash_layers(model: keras.Model) -> str:
     """Hash the layers and how they are joined.
 
-    Keras numbers what it names by itself through the life of a process, so every name counts by
-    when it first appears: input_layer_7, seen first, is as good as input_layer.
+    Keras numbers the names that it gives through the life of a process, so a name counts by when
+    it first appears: the first input layer is the same as input_layer and as input_layer_7.
     """
     seen: dict[str, list[str]] = {}
 

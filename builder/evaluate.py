@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +14,14 @@ from scipy import ndimage
 from unetrt.data import IGNORED
 from unetrt.keras_models import size_rule
 from unetrt.overlap import OverlapCounter
-from unetrt.sizes import as_batch
+from unetrt.sizes import SizeRule, as_batch
 
 if TYPE_CHECKING:
     import keras
 
     from unetrt.data import Sample
 
-__all__ = ["Metrics", "evaluate", "hd95", "mean_over_views"]
+__all__ = ["Metrics", "evaluate", "hd95", "mean_over_views", "predicted_classes"]
 
 _IOU = 0.5
 """Above this an object matches at most one other, so no assignment has to be solved."""
@@ -95,19 +96,15 @@ def evaluate(
         (1, ['foreground'])
     """
     sizes = size_rule(model)
-    turns = len(set(model.input_shape[1:3])) == 1
+    predict = model.predict_on_batch
+    if tta:
+        turns = len(set(model.input_shape[1:3])) == 1
+        predict = partial(mean_over_views, predict, turns=turns)
     pooled, surfaces, objects = OverlapCounter(classes), SurfaceCounter(classes), ObjectCounter()
     per_image: dict[str, dict[str, Any]] = {}
     count, numbered = 0, False
     for count, sample in enumerate(samples, start=1):
-        height, width = sample.label.shape
-        x = as_batch(sample.image, sizes)
-        prediction = (
-            mean_over_views(model.predict_on_batch, x, turns=turns)
-            if tta
-            else model.predict_on_batch(x)
-        )
-        labels: NDArray[np.int64] = prediction[0, :height, :width].argmax(axis=-1)
+        labels = predicted_classes(predict, sample.image, sizes)
         pooled.add(sample.label, labels)
         if thorough:
             alone = OverlapCounter(classes)
@@ -134,6 +131,21 @@ def evaluate(
         object_f1=objects.f1 if numbered else None,
         per_image=per_image if thorough else None,
     )
+
+
+def predicted_classes(
+    predict: Callable[[NDArray[Any]], NDArray[Any]], image: NDArray[Any], sizes: SizeRule
+) -> NDArray[np.int64]:
+    """Return the likeliest class of each pixel of an image, [height, width].
+
+    Args:
+        predict: such as `model.predict_on_batch`.
+        image: [height, width, channels], mirrored out to a size that the network takes.
+        sizes: sizes that the network takes.
+    """
+    height, width = image.shape[:2]
+    classes: NDArray[np.int64] = predict(as_batch(image, sizes))[0, :height, :width].argmax(axis=-1)
+    return classes
 
 
 def mean_over_views(

@@ -1,4 +1,4 @@
-"""Keep the learning curve, one line an epoch, and what training leaves."""
+"""Keep the learning curve, one line an epoch, and the result of a training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Epoch", "TrainResult", "best_epoch", "read_history", "write_history"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One line of the learning curve.
+    """Hold one line of the learning curve.
 
     Attributes:
         epoch: its number, from 1.
@@ -33,6 +33,11 @@ class Epoch:
         learning_rate: of its last step.
         elapsed_s: since training began, the time before an interruption included.
         remaining_s: until the end, as far as can be told.
+
+    Example:
+        >>> curve = [Epoch(1, 0.8, 0.5, 3e-3, 9.0, 9.0), Epoch(2, 0.6, 0.7, 1e-4, 18.0, 0.0)]
+        >>> best_epoch(curve).epoch
+        2
     """
 
     epoch: int
@@ -45,11 +50,11 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A trained model, holding the weights of its best epoch, and how it got there.
+    """Hold a trained model and how it got there.
 
     Attributes:
-        model: the Keras model.
-        spec: how it was trained, its crop rounded up to what the network takes.
+        model: the Keras model, with the weights of its best epoch.
+        spec: the training as it was, its crop rounded up to a size that the network takes.
         history: one entry for each epoch.
         file: model.keras and its sidecar; None where no folder was given.
         metrics: of the images of each part: "train", "val", "test" and, where asked for,

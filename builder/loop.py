@@ -1,4 +1,4 @@
-"""Run the training loop: batches, learning rate, epochs, and what each of them leaves."""
+"""Run the training loop: batches, learning rate, epochs, validation."""
 
 from __future__ import annotations
 
@@ -21,118 +21,43 @@ from .crops import CropStream
 from .evaluate import evaluate
 from .history import Epoch, best_epoch
 from .train_spec import TrainSpec
-from .training_model import Scale
+from .training_model import AuxiliaryHead
 
-__all__ = ["Course", "Schedule", "batches", "learning_rate"]
+__all__ = ["Schedule", "TrainingLoop", "batches", "learning_rate"]
 
 _RISE = 0.05
-"""Share of the training over which the learning rate rises; batch statistics settle meanwhile."""
-
-
-def learning_rate(peak: float, done: float) -> float:
-    """Return the rate after the share `done` of a training: a short rise, then half a cosine.
-
-    Not one of Keras' schedules: those count steps, and a training of some minutes does not know
-    how many it will have.
-    """
-    rise = min(1.0, (done + 0.01) / _RISE)
-    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    return peak * rise * fall
-
-
-class Schedule:
-    """Counts a training by its steps, or by the clock where the spec gives minutes.
-
-    Args:
-        spec: how long, and the peak of the learning rate.
-        steps_per_epoch: batches an epoch.
-        spent_s: seconds that an interrupted run has already taken.
-        now: the clock, in seconds.
-    """
-
-    def __init__(
-        self,
-        spec: TrainSpec,
-        steps_per_epoch: int,
-        *,
-        spent_s: float = 0.0,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._spec = spec
-        self._steps = None if spec.epochs is None else spec.epochs * steps_per_epoch
-        self._now = now
-        self._began = now() - spent_s
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since training began, without those between a kill and its resumption."""
-        return self._now() - self._began
-
-    def done(self, step: int) -> float:
-        """Return the share of the training that is done after so many steps."""
-        if self._steps is not None:
-            return step / self._steps
-        return self.elapsed_s / (60 * self._spec.minutes)
-
-    def learning_rate(self, step: int) -> float:
-        """Return the rate for the step after so many."""
-        return learning_rate(self._spec.learning_rate, self.done(step))
-
-    def remaining_s(self, step: int) -> float:
-        """Return the seconds left: by the clock, or by the pace so far."""
-        if self._steps is None:
-            return max(0.0, 60 * self._spec.minutes - self.elapsed_s)
-        return self.elapsed_s * (self._steps / step - 1) if step else math.inf
-
-
-@contextmanager
-def judged(
-    model: keras.Model, source: keras.Model, trained: keras.Model, *, averaged: bool
-) -> Iterator[None]:
-    """Let `model` hold the weights that are judged, while the block runs.
-
-    `trained` is what the optimizer changes, `source` the part of it that is a copy of `model`, or
-    `model` itself. With `averaged`, weights are the optimizer's averages; batch statistics are
-    as they are. Not Keras' SwapEMAWeights: it swaps by adding and subtracting, which rounds the
-    weights that training goes on with.
-    """
-    weights = trained.trainable_variables
-    raw = [keras.ops.convert_to_numpy(weight) for weight in weights] if averaged else []
-    if averaged:
-        trained.optimizer.finalize_variable_values(weights)
-    try:
-        if source is not model:
-            model.set_weights(source.get_weights())
-        yield
-    finally:
-        for weight, value in zip(weights, raw, strict=False):  # none, unless averaged
-            weight.assign(value)
-
+"""Share of the training over which the learning rate rises, while batch statistics settle."""
 
 _MOST_SKIPPED = 30
-"""Steps in a row that loss scaling may leave out: it halves its scale, 2^15, at each."""
+"""Steps in a row that loss scaling may leave out: it halves its factor, 2^15, at each."""
+
+_AT_ONCE = min(8, os.cpu_count() or 1)
+"""Batches that are drawn at the same time."""
+
+_AHEAD = 2
+"""Batches that wait for the network besides those being drawn."""
 
 
-class Course(keras.callbacks.Callback):  # type: ignore[misc]
-    """Sets the learning rate, validates each epoch, keeps the best weights, ends the training.
+class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
+    """Set the learning rate, validate each epoch, keep the best weights, end the training.
 
-    Not Keras' EarlyStopping and ModelCheckpoint: what they know is lost with the process.
+    Not Keras' EarlyStopping and ModelCheckpoint: their state is lost with the process.
 
     Args:
-        model: what is validated.
-        source: what is trained, without auxiliary heads: see averages.py.
-        spec: how, and for how long.
-        data: its validation images are for choosing the best epoch.
-        schedule: how far a step is.
+        model: the model to validate.
+        source: the model in training without auxiliary heads: see `validation_weights`.
+        spec: the training.
+        data: its validation images choose the best epoch.
+        schedule: the share of the training that is done.
         steps_per_epoch: batches an epoch.
-        on_kept: gets an epoch and whether it is the best, while `model` holds its weights.
-        on_finished: called when an epoch is over and the weights are those to go on with.
-        on_step: gets a line on how far the epoch is.
-        kept_in: where the best epoch is, for errors.
+        on_kept: called with an epoch and whether it is the best, while `model` holds its weights.
+        on_finished: called when an epoch is over and the weights are those to continue with.
+        on_step: called with a line of text on how far the epoch is.
+        kept_in: file of the best epoch, for errors.
 
     Attributes:
         history: the epochs so far.
-        best_weights: of the model in the best of them.
+        best_weights: weights of the model in the best of them.
         step: steps taken.
     """
 
@@ -170,7 +95,7 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def over(self) -> bool:
-        """Whether training is at its end: of its epochs, its minutes or its patience.
+        """Return whether training is at its end: of its epochs, its minutes or its patience.
 
         Never before an epoch: minutes may be over before a large network takes its first step.
         """
@@ -188,7 +113,7 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.optimizer.learning_rate = self._rate
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Say how far training is; end it by the clock."""
+        """Count the step and its loss; end the training by the clock."""
         self.step += 1
         if math.isfinite(logs["loss"]):
             self._loss = logs["loss"]
@@ -203,9 +128,9 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
-        """Validate, keep, and end it by its patience."""
+        """Validate, keep the best weights; end the training by its patience."""
         averaged = self._spec.ema is not None
-        with judged(self._own, self._source, self.model, averaged=averaged):
+        with validation_weights(self._own, self._source, self.model, averaged=averaged):
             metrics = evaluate(self._own, self._data.val, self._data.classes)
             finished = Epoch(
                 epoch=epoch + 1,
@@ -225,7 +150,7 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.model.stop_training = True
 
     def _skip(self, loss: float) -> None:
-        """Go on after a step that loss scaling has left out; anything else has diverged."""
+        """Accept a step that loss scaling has left out; anything else has diverged."""
         self._skipped += 1
         scaled = isinstance(self.model.optimizer, keras.optimizers.LossScaleOptimizer)
         if not scaled or self._skipped > _MOST_SKIPPED or not _finite(self.model):
@@ -240,26 +165,69 @@ class Course(keras.callbacks.Callback):  # type: ignore[misc]
         self.model.reset_metrics()  # the mean over the epoch would stay what this step made it
 
 
-def _finite(model: keras.Model) -> bool:
-    return all(
-        bool(np.isfinite(keras.ops.convert_to_numpy(weight)).all()) for weight in model.weights
-    )
+class Schedule:
+    """Measure a training by its steps, or by the clock where the spec gives minutes.
+
+    Args:
+        spec: its length, and the peak of the learning rate.
+        steps_per_epoch: batches an epoch.
+        spent_s: seconds that an interrupted run has already taken.
+        now: the clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        steps_per_epoch: int,
+        *,
+        spent_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spec = spec
+        self._steps = None if spec.epochs is None else spec.epochs * steps_per_epoch
+        self._now = now
+        self._began = now() - spent_s
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the seconds of training, without those between a kill and its resumption."""
+        return self._now() - self._began
+
+    def done(self, step: int) -> float:
+        """Return the share of the training that is done after `step` steps, 0 to 1 or more."""
+        if self._steps is not None:
+            return step / self._steps
+        return self.elapsed_s / (60 * self._spec.minutes)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of the step after `step` steps."""
+        return learning_rate(self._spec.learning_rate, self.done(step))
+
+    def remaining_s(self, step: int) -> float:
+        """Return the seconds left after `step` steps: by the clock, or by the pace so far."""
+        if self._steps is None:
+            return max(0.0, 60 * self._spec.minutes - self.elapsed_s)
+        return self.elapsed_s * (self._steps / step - 1) if step else math.inf
 
 
-_AT_ONCE = min(8, os.cpu_count() or 1)
+def learning_rate(peak: float, done: float) -> float:
+    """Return the rate after a share of a training, 0 to 1: a short rise, then half a cosine.
 
-
-_AHEAD = 2
-"""Batches that wait for the network besides those being drawn."""
+    Not one of Keras' schedules: those count steps, and a training of some minutes does not know
+    how many it will have.
+    """
+    rise = min(1.0, (done + 0.01) / _RISE)
+    fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return peak * rise * fall
 
 
 def batches(
-    stream: CropStream, spec: TrainSpec, *, first: int = 0, scales: Sequence[Scale] = ()
+    stream: CropStream, spec: TrainSpec, *, first: int = 0, heads: Sequence[AuxiliaryHead] = ()
 ) -> tf.data.Dataset:
     """Return the batches from number `first` on, in order, without end.
 
-    An element is (pixels, classes), and border weights where asked. With `scales` classes and
-    weights are tuples: at full size, then as each auxiliary head sees them.
+    An element is (pixels, classes), with border weights for the loss "border". With `heads`,
+    classes and weights are tuples: at full size, then at the scale of each auxiliary head.
 
     Not with from_generator: its op makes malloc trim the heap at every free.
     """
@@ -273,9 +241,41 @@ def batches(
         # A batch is a function of its number alone; a stateful op would be drawn one at a time.
         arrays = tf.numpy_function(stream.batch, [number], types, stateful=False)
         x, *rest = (tf.ensure_shape(a, shape) for a, shape in zip(arrays, shapes, strict=True))
-        return (x, *([(a, *(scale.of(a) for scale in scales)) for a in rest] if scales else rest))
+        if heads:
+            rest = [(a, *(head.downsampled(a) for head in heads)) for a in rest]
+        return (x, *rest)
 
     drawn = tf.data.Dataset.counter(start=first).map(
         draw, num_parallel_calls=_AT_ONCE, deterministic=True
     )
     return drawn.prefetch(_AHEAD)
+
+
+@contextmanager
+def validation_weights(
+    model: keras.Model, source: keras.Model, trained: keras.Model, *, averaged: bool
+) -> Iterator[None]:
+    """Let `model` hold the weights to validate, while the block runs.
+
+    The optimizer changes `trained`; `source` is the part of it that is a copy of `model`, or
+    `model` itself. With `averaged`, weights are the optimizer's averages; batch statistics stay
+    the same. Not Keras' SwapEMAWeights: it swaps by adding and subtracting, which rounds the
+    weights that training continues with.
+    """
+    weights = trained.trainable_variables
+    raw = [keras.ops.convert_to_numpy(weight) for weight in weights] if averaged else []
+    if averaged:
+        trained.optimizer.finalize_variable_values(weights)
+    try:
+        if source is not model:
+            model.set_weights(source.get_weights())
+        yield
+    finally:
+        for weight, value in zip(weights, raw, strict=False):  # none, unless averaged
+            weight.assign(value)
+
+
+def _finite(model: keras.Model) -> bool:
+    return all(
+        bool(np.isfinite(keras.ops.convert_to_numpy(weight)).all()) for weight in model.weights
+    )

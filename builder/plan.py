@@ -14,15 +14,15 @@ from unetrt.errors import BadInput
 from .spec import DtypePolicy, UNetSpec
 from .train_spec import TrainSpec
 
-__all__ = ["Choice", "Plan", "Preset", "plan"]
+__all__ = ["Choice", "Preset", "TrainingPlan", "plan"]
 
 Preset = Literal["auto", "small", "article", "paper"]
 
 _CROP, _LARGE_CROP = 128, 256
 _PIXELS = 8 * _CROP**2
-"""Of the crops of a batch together."""
+"""Pixels of the crops of a batch together."""
 _OBJECT_SHARE = 0.5
-"""A crop should be at least so many times as wide as an object."""
+"""Width of an object as a share of the crop, above which the crop is too small."""
 _SMALLEST_BOTTOM = 4
 _FIRST_FILTERS = 8
 _FAR = 1.5
@@ -31,7 +31,7 @@ percentile 99.5 is: a hot pixel or a piece of metal would else set the scale for
 
 
 class Choice(NamedTuple):
-    """What was chosen, and why."""
+    """Hold one thing that was chosen, and why."""
 
     what: str
     chosen: str
@@ -39,14 +39,14 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A network, its training, and the reasons.
+class TrainingPlan:
+    """Hold a network, its training, and the reasons for both.
 
     Attributes:
         found: the figures of the data that it was chosen by.
         unet: the network.
-        training: how it is to be trained.
-        reasons: what was chosen, and why.
+        training: its training.
+        reasons: every choice and why it was made.
     """
 
     found: Fingerprint
@@ -61,24 +61,24 @@ def plan(
     preset: Preset = "auto",
     dtype_policy: DtypePolicy = "float32",
     **training: Any,
-) -> Plan:
+) -> TrainingPlan:
     """Choose normalisation, depth, crop and batch by the data.
 
     Args:
         data: a data set, "brain", a folder of images/ and labels/, or a set's figures.
         preset: "auto" is the small network, as deep as the crops allow; "small", "article" and
             "paper" keep their depth.
-        dtype_policy: what the network's layers compute in while it is trained.
-        training: fields of `TrainSpec`, which win over what would be chosen; None leaves the
-            choice.
+        dtype_policy: Keras' name of the type that layers compute in while it is trained.
+        training: fields of `TrainSpec`, which win over the choice; None leaves it open.
 
     Raises:
         DataError: the folder or a file in it cannot be used.
         BadInput: no such preset, or a field that TrainSpec refuses.
 
-    >>> chosen = plan("cells", minutes=1)
-    >>> chosen.training.minutes, chosen.training.crop, chosen.unet.n_classes
-    (1, 128, 2)
+    Example:
+        >>> chosen = plan("cells", minutes=1)
+        >>> chosen.training.minutes, chosen.training.crop, chosen.unet.n_classes
+        (1, 128, 2)
     """
     found = data if isinstance(data, Fingerprint) else fingerprint(load_dataset(data))
     if preset not in get_args(Preset):
@@ -109,7 +109,7 @@ def plan(
         Choice("batch", str(batch), batch_why),
     ]
     spec = TrainSpec(**{**given, "crop": crop, "batch": batch})
-    return Plan(found, network, spec, tuple(reasons))
+    return TrainingPlan(found, network, spec, tuple(reasons))
 
 
 def _normalization(found: Fingerprint) -> tuple[dict[str, Any], Choice]:
@@ -129,7 +129,7 @@ def _normalization(found: Fingerprint) -> tuple[dict[str, Any], Choice]:
 
 
 def _crop(found: Fingerprint) -> tuple[int, str]:
-    """Return a side that the objects fit in."""
+    """Choose a side that the objects fit in."""
     if found.object_pixels is not None:
         across = 2 * math.sqrt(found.object_pixels.median / math.pi)
         if across > _OBJECT_SHARE * _CROP and min(found.height.median, found.width.median) > _CROP:
@@ -138,7 +138,7 @@ def _crop(found: Fingerprint) -> tuple[int, str]:
 
 
 def _deep_enough(network: UNetSpec, crop: int) -> tuple[UNetSpec, Choice]:
-    """Return the network with as many poolings as leave the crop a bottom to convolve."""
+    """Choose as many poolings as leave the crop some pixels at the bottom."""
     deepest = max(1, int(math.log2(max(2, crop / _SMALLEST_BOTTOM))))
     levels = min(len(network.filters), deepest)
     filters = tuple(_FIRST_FILTERS << level for level in range(levels))

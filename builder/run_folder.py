@@ -17,84 +17,95 @@ from unetrt.data.writing import panels
 from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import output_folder
 from unetrt.keras_models import save_model
-from unetrt.sizes import SizeRule, as_batch
+from unetrt.sizes import SizeRule
 
 from .checkpoints import (
     Checkpoint,
-    changes,
-    identity,
+    as_json,
+    identity_changes,
     load_checkpoint,
-    plain,
     restore,
+    run_identity,
     save_checkpoint,
     spec_changes,
 )
+from .evaluate import predicted_classes
 from .history import Epoch, best_epoch, write_history
-from .loop import Course
+from .loop import TrainingLoop
 from .spec import UNetSpec
 from .train_spec import TrainSpec
 
-__all__ = ["Record", "RunFolder", "record_in"]
+__all__ = ["RunFolder", "RunWriter", "open_run"]
+
+_LOGGED_IMAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A folder RUN and the files in it.
+    """Name the files that a training leaves in its folder.
 
-    An epoch writes model.keras (if it is the best), then history.csv, then the checkpoint: what
-    the checkpoint does not know of is done again.
+    An epoch writes model.keras (if it is the best), then history.csv, then the checkpoint: an
+    epoch that the checkpoint does not know of is repeated.
+
+    Example:
+        >>> folder = RunFolder(Path("run"))
+        >>> folder.begin()
+        >>> folder.model.name, folder.finished
+        ('model.keras', False)
     """
 
     path: Path
 
     @property
     def model(self) -> Path:
-        """The best epoch's model."""
+        """Return the model of the best epoch."""
         return self.path / "model.keras"
 
     @property
     def history(self) -> Path:
-        """The learning curve."""
+        """Return the learning curve, CSV."""
         return self.path / "history.csv"
 
     @property
+    def metrics(self) -> Path:
+        """Return the metrics of the best epoch, JSON."""
+        return self.path / "metrics.json"
+
+    @property
     def logs(self) -> Path:
-        """TensorBoard's folder."""
+        """Return the folder of TensorBoard's logs."""
         return self.path / "logs"
 
     @property
     def checkpoint(self) -> Path:
-        """What resuming needs; gone once training is finished."""
+        """Return the state that resuming needs; gone once training is finished."""
         return self.path / "checkpoint"
 
     @property
     def finished(self) -> bool:
-        """Whether a training came to its end here."""
+        """Return whether a training came to its end here."""
         return self.model.exists() and self.history.exists() and not self.checkpoint.exists()
 
-    def begin(self) -> None:
-        """Make ready for a new training.
+    def begin(self, *, restart: bool = False) -> None:
+        """Make ready for a new training; with `restart`, give up one that is unfinished.
 
         Raises:
             BadInput: an unfinished training lies here.
             OutputError: the folder cannot be written.
         """
-        if self.checkpoint.exists():
+        if self.checkpoint.exists() and not restart:
             raise BadInput(
                 f"{self.path} holds an unfinished training",
                 expected="an empty folder, or a finished run",
                 hint="continue it with `resume=True`, or begin again with `restart=True`",
             )
         output_folder(self.path)
-        for log in self.logs.glob("events.out.tfevents.*"):
-            log.unlink()  # TensorBoard would draw two trainings as one curve
-
-    def forget(self) -> None:
-        """Give up an unfinished training, if one lies here."""
-        self.checkpoint.unlink(missing_ok=True)
+        # Metrics would be of another model; TensorBoard would draw two trainings as one curve.
+        for old in (self.checkpoint, self.metrics, *self.logs.glob("events.out.tfevents.*")):
+            old.unlink(missing_ok=True)
 
     def resume(self, identity: dict[str, Any]) -> Checkpoint:
-        """Return where the training that lies here stopped.
+        """Read the last checkpoint of the training that was interrupted here.
 
         Raises:
             ArtifactError: there is none, it is finished, or the checkpoint is damaged.
@@ -108,59 +119,24 @@ class RunFolder:
                 hint="train without `resume=True` to begin one",
             )
         found = load_checkpoint(self.checkpoint)
-        self._refuse(changes(found.identity, identity))
+        self._refuse(identity_changes(found.identity, identity))
         return found
 
     def check_finished(self, file: KerasFile, spec: TrainSpec, network: UNetSpec) -> None:
-        """See that the training that came to its end here was of this spec and network.
-
-        Raises:
-            BadInput: it was of others.
-        """
-        now = plain({"spec": asdict(spec), "network": asdict(network)})
+        """Raise BadInput unless the training that ended here was of this spec and network."""
+        now = as_json({"spec": asdict(spec), "network": asdict(network)})
         self._refuse(spec_changes({name: file.made_with.get(name, {}) for name in now}, now))
 
-    def _refuse(self, changed: list[str]) -> None:
-        if changed:
+    def _refuse(self, changes: list[str]) -> None:
+        if changes:
             raise BadInput(
                 f"Cannot resume {self.path} with something else than it began with",
-                got="; ".join(changed),
+                got="; ".join(changes),
                 hint="resume with what it began with, or begin again with `restart=True`",
             )
 
 
-_SHOWN = 3
-
-
-class TensorBoardLog:
-    """Writes an epoch at a time. Keras' own callback shows no images and writes the graph."""
-
-    def __init__(self, folder: Path, samples: Sequence[Sample], sizes: SizeRule) -> None:
-        """Begin, or go on with, the logs in `folder`.
-
-        Raises:
-            MissingDependency: tensorboard is not installed.
-        """
-        vendor.need("tensorboard", extra="train", purpose="Logging a training")
-        self._writer = tf.summary.create_file_writer(str(folder))
-        self._samples = samples[:: max(1, len(samples) // _SHOWN)][:_SHOWN]
-        self._sizes = sizes
-
-    def write(self, epoch: Epoch, model: keras.Model, *, images: bool) -> None:
-        """Log an epoch's figures and, if asked, what `model` makes of the images."""
-        with self._writer.as_default(step=epoch.epoch):
-            for name in ("loss", "val_dice", "learning_rate"):
-                tf.summary.scalar(name, getattr(epoch, name))
-            for sample in self._samples if images else ():
-                height, width = sample.label.shape
-                answer = model.predict_on_batch(as_batch(sample.image, self._sizes))
-                classes = answer[0, :height, :width].argmax(axis=-1)
-                shown = panels(sample.image, sample.label, classes)
-                tf.summary.image(sample.name, shown[None])
-        self._writer.flush()
-
-
-def record_in(
+def open_run(
     run: Path | None,
     model: keras.Model,
     data: Dataset,
@@ -168,55 +144,41 @@ def record_in(
     sizes: SizeRule,
     *,
     resume: bool,
+    restart: bool,
     made_with: Mapping[str, Any],
     on_step: Callable[[str], None],
-) -> Record | Unrecorded:
-    """Return the record of a training that begins, or goes on, in the folder `run`.
+) -> RunWriter | NoRun:
+    """Open the folder of a training that begins or is resumed.
 
     Raises:
         BadInput: as RunFolder.begin and RunFolder.resume.
         ArtifactError: as RunFolder.resume.
+        MissingDependency: tensorboard is not installed.
     """
     if run is None:
-        return Unrecorded()
+        return NoRun()
     folder = RunFolder(run)
     if not resume:
-        folder.begin()  # before the time that hashing the data takes
-    what = identity(model, data, spec, on_step=on_step)
-    found = folder.resume(what) if resume else None
-    return Record(folder, model, data, spec, sizes, identity=what, made_with=made_with, found=found)
+        folder.begin(restart=restart)  # before the time that hashing the data takes
+    identity = run_identity(model, data, spec, on_step=on_step)
+    found = folder.resume(identity) if resume else None
+    return RunWriter(
+        folder, model, data, spec, sizes, identity=identity, made_with=made_with, found=found
+    )
 
 
-class Unrecorded:
-    """A training that leaves nothing but its model."""
-
-    spent_s = 0.0
-
-    def start(self, course: Course, trained: keras.Model) -> None:
-        """Leave nothing."""
-
-    def keep(self, course: Course, epoch: Epoch, *, best: bool) -> None:
-        """Leave nothing."""
-
-    def checkpoint(self, course: Course, trained: keras.Model, spent_s: float) -> None:
-        """Leave nothing."""
-
-    def finish(self) -> None:
-        """Leave nothing."""
-
-
-class Record:
-    """Keeps a folder up to date with a training.
+class RunWriter:
+    """Keep a folder up to date with a training.
 
     Args:
-        folder: where.
-        model: what is kept of the training.
+        folder: the folder.
+        model: the model that is kept of the training.
         data: named in the model's sidecar; its validation images are drawn.
-        spec: as trained, in the model's sidecar.
-        sizes: of the model.
+        spec: as trained, for the model's sidecar.
+        sizes: sizes that the model takes.
         identity: of all that, for the checkpoint.
-        made_with: what the model's sidecar shall say besides.
-        found: where an interrupted training was, to go on from there.
+        made_with: other entries of the model's sidecar.
+        found: the checkpoint to resume from, if any.
     """
 
     def __init__(
@@ -241,48 +203,48 @@ class Record:
 
     @property
     def spent_s(self) -> float:
-        """Seconds that an interrupted training had taken."""
+        """Return the seconds that an interrupted training had taken."""
         return 0.0 if self._found is None else self._found.spent_s
 
-    def start(self, course: Course, trained: keras.Model) -> None:
-        """Set `course` and all variables to where an interrupted training was.
+    def start(self, loop: TrainingLoop, trained: keras.Model) -> None:
+        """Set `loop` and all variables to the checkpoint to resume from.
 
-        One that begins leaves its first checkpoint: from here on it can be resumed.
+        A training that begins writes its first checkpoint: from here on it can be resumed.
         """
         found = self._found
         if found is None:
-            self.checkpoint(course, trained, 0.0)
+            self.checkpoint(loop, trained, 0.0)
             return
-        course.step = found.step
-        course.history = list(found.history)
-        course.best_weights = found.best_weights
+        loop.step = found.step
+        loop.history = list(found.history)
+        loop.best_weights = found.best_weights
         if found.history:  # the files may be of an epoch that the checkpoint does not know of
             self._model.set_weights(found.best_weights)
             self._save(best_epoch(found.history))
             write_history(self._folder.history, found.history)
         restore(found, trained, trained.optimizer)
 
-    def keep(self, course: Course, epoch: Epoch, *, best: bool) -> None:
-        """Write what is to be seen of an epoch; the model holds its weights."""
+    def keep(self, loop: TrainingLoop, epoch: Epoch, *, best: bool) -> None:
+        """Write the learning curve, the logs and the model, which holds the epoch's weights."""
         if best:
             self._save(epoch)
-        write_history(self._folder.history, course.history)
+        write_history(self._folder.history, loop.history)
         self._log.write(epoch, self._model, images=best)
 
-    def checkpoint(self, course: Course, trained: keras.Model, spent_s: float) -> None:
-        """Write what resuming needs, the last of an epoch's files."""
+    def checkpoint(self, loop: TrainingLoop, trained: keras.Model, spent_s: float) -> None:
+        """Write the state that resuming needs, the last of an epoch's files."""
         state = Checkpoint(
             path=self._folder.checkpoint,
             identity=self._identity,
-            step=course.step,
+            step=loop.step,
             spent_s=spent_s,
-            history=tuple(course.history),
-            best_weights=course.best_weights,
+            history=tuple(loop.history),
+            best_weights=loop.best_weights,
         )
         save_checkpoint(state, trained, trained.optimizer)
 
     def finish(self) -> None:
-        """Leave nothing that could be resumed."""
+        """Remove the checkpoint: there is nothing to resume any more."""
         self._folder.checkpoint.unlink()
 
     def _save(self, epoch: Epoch) -> None:
@@ -293,3 +255,42 @@ class Record:
             source={"data": self._data.name, "images": len(self._data.train)},
             made_with={**self._made_with, "epoch": epoch.epoch},
         )
+
+
+class NoRun:
+    """Write nothing, for a training that leaves nothing but its model."""
+
+    spent_s = 0.0
+
+    def start(self, loop: TrainingLoop, trained: keras.Model) -> None:
+        """Write nothing."""
+
+    def keep(self, loop: TrainingLoop, epoch: Epoch, *, best: bool) -> None:
+        """Write nothing."""
+
+    def checkpoint(self, loop: TrainingLoop, trained: keras.Model, spent_s: float) -> None:
+        """Write nothing."""
+
+    def finish(self) -> None:
+        """Write nothing."""
+
+
+class TensorBoardLog:
+    """Log an epoch at a time; Keras' own callback shows no images and writes the graph."""
+
+    def __init__(self, folder: Path, samples: Sequence[Sample], sizes: SizeRule) -> None:
+        vendor.need("tensorboard", extra="train", purpose="Logging a training")
+        self._writer = tf.summary.create_file_writer(str(folder))
+        self._samples = samples[:: max(1, len(samples) // _LOGGED_IMAGES)][:_LOGGED_IMAGES]
+        self._sizes = sizes
+
+    def write(self, epoch: Epoch, model: keras.Model, *, images: bool) -> None:
+        """Log an epoch's figures and, if asked, the predictions of `model` for some images."""
+        with self._writer.as_default(step=epoch.epoch):
+            for name in ("loss", "val_dice", "learning_rate"):
+                tf.summary.scalar(name, getattr(epoch, name))
+            for sample in self._samples if images else ():
+                classes = predicted_classes(model.predict_on_batch, sample.image, self._sizes)
+                drawn = panels(sample.image, sample.label, classes)
+                tf.summary.image(sample.name, drawn[None])
+        self._writer.flush()

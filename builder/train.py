@@ -14,10 +14,9 @@ from unetrt.data.writing import panels
 from unetrt.errors import BadInput
 from unetrt.files import output_folder, write_text
 from unetrt.progress import Progress
-from unetrt.sizes import as_batch
 
 from .history import Epoch, TrainResult, read_history
-from .plan import Plan, plan
+from .plan import TrainingPlan, plan
 from .train_spec import TrainSpec
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-_METRICS = "metrics.json"
 _OVERLAYS = 6
 _TRAIN_IMAGES = 50
 """Training images that are evaluated: enough to see overfitting by."""
@@ -34,7 +32,7 @@ _TRAIN_IMAGES = 50
 def train(
     data: Dataset | str | Path,
     out: str | Path,
-    spec: Plan | TrainSpec | None = None,
+    spec: TrainingPlan | TrainSpec | None = None,
     *,
     resume: bool = False,
     restart: bool = False,
@@ -66,7 +64,7 @@ def train(
 
     Example (minutes of work, so not run here):
         result = unetrt.train("cells", "run", unetrt.plan("cells", minutes=10))
-        print(result.file.path, result.metrics["test"].per_class)
+        print(result.file.path, result.metrics["test"].dice)
     """
     progress = progress or Progress()
     if resume and restart:
@@ -81,15 +79,21 @@ def train(
     return replace(result, metrics=_evaluated(run, result, dataset, progress, tta=tta))
 
 
-def _planned(data: Dataset, spec: Plan | TrainSpec | None) -> Plan:
-    if isinstance(spec, Plan):
+def _planned(data: Dataset, spec: TrainingPlan | TrainSpec | None) -> TrainingPlan:
+    if isinstance(spec, TrainingPlan):
         return spec
     given = {} if spec is None else {f.name: getattr(spec, f.name) for f in fields(spec)}
     return plan(data, **given)
 
 
 def _fitted(
-    run: Path, data: Dataset, chosen: Plan, progress: Progress, *, resume: bool, restart: bool
+    run: Path,
+    data: Dataset,
+    chosen: TrainingPlan,
+    progress: Progress,
+    *,
+    resume: bool,
+    restart: bool,
 ) -> TrainResult:
     """Train, keeping the folder up to date after every epoch."""
     from unetrt.keras_models import load_model  # noqa: PLC0415  (TensorFlow takes seconds)
@@ -99,16 +103,11 @@ def _fitted(
     from .unet import build_unet  # noqa: PLC0415
 
     folder = RunFolder(run)
-    if resume and folder.finished and not (run / _METRICS).exists():
+    if resume and folder.finished and not folder.metrics.exists():
         progress.say("The training was finished; what is left is to evaluate")
         model, file = load_model(folder.model)
         folder.check_finished(file, chosen.training, chosen.unet)
         return TrainResult(model, chosen.training, read_history(folder.history), file)
-    if restart:
-        folder.forget()
-    if not resume:
-        folder.begin()
-        (run / _METRICS).unlink(missing_ok=True)  # it would describe another model
     vendor.keras().utils.set_random_seed(chosen.training.seed)
     model = build_unet(chosen.unet)
 
@@ -126,6 +125,7 @@ def _fitted(
             chosen.training,
             run=run,
             resume=resume,
+            restart=restart,
             made_with={"network": asdict(chosen.unet)},
             on_epoch=say,
             on_step=progress.tick,
@@ -140,7 +140,8 @@ def _evaluated(
     """Write metrics.json and overlays/ of the best model; of the training images at most 50."""
     from unetrt.keras_models import size_rule  # noqa: PLC0415
 
-    from .evaluate import evaluate  # noqa: PLC0415
+    from .evaluate import evaluate, predicted_classes  # noqa: PLC0415
+    from .run_folder import RunFolder  # noqa: PLC0415
 
     model = result.model
     splits = {"train": _some(data.train, _TRAIN_IMAGES), "val": data.val, "test": data.test}
@@ -160,19 +161,16 @@ def _evaluated(
         }
         sizes = size_rule(model)
         for sample in _some(data.test, _OVERLAYS):
-            height, width = sample.label.shape
-            classes = model.predict_on_batch(as_batch(sample.image, sizes))[0].argmax(axis=-1)
-            write_image(
-                run / "overlays" / f"{sample.name}.png",
-                panels(sample.image, sample.label, classes[:height, :width]),
-            )
+            classes = predicted_classes(model.predict_on_batch, sample.image, sizes)
+            drawn = panels(sample.image, sample.label, classes)
+            write_image(run / "overlays" / f"{sample.name}.png", drawn)
         found = {name: measured.to_json() for name, measured in metrics.items()}
-        write_text(run / _METRICS, json.dumps(found, indent=1) + "\n")
+        write_text(RunFolder(run).metrics, json.dumps(found, indent=1) + "\n")
     return metrics
 
 
 def _some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
-    """Return at most so many, evenly spread."""
+    """Return at most `most` samples, evenly spread."""
     return samples[:: -(-len(samples) // most)]
 
 

@@ -20,58 +20,89 @@ from .losses import make_loss
 from .train_spec import TrainSpec
 
 __all__ = [
-    "Scale",
+    "AuxiliaryHead",
     "computes_in_float16",
-    "copied_into",
+    "copy_under",
     "fused_normalization",
     "loss_weights",
     "make_optimizer",
+    "model_to_train",
     "scope_of",
     "strategy_for",
-    "supervised",
-    "trained_model",
+    "with_auxiliary_heads",
 ]
+
+_SMALLEST_EPSILON = 1.001e-5
+"""Smallest epsilon that cuDNN takes."""
+
+_PAPER_MOMENTUM = 0.99
+"""Ronneberger et al. 2015, section 3: many past steps count, since a batch is one image."""
+
+
+def model_to_train(
+    model: keras.Model, spec: TrainSpec, stream: CropStream
+) -> tuple[keras.Model, tuple[AuxiliaryHead, ...]]:
+    """Return a compiled model on the layers of `model`, and its auxiliary heads.
+
+    `model` itself stays as it is: compiled, it would be saved with its optimizer's momenta.
+    """
+    sigmoid = _ends_in_sigmoid(model)
+    trained, heads = with_auxiliary_heads(
+        model,
+        spec.deep_supervision,
+        image_side=stream.image_side,
+        label_side=stream.label_side,
+        sigmoid=sigmoid,
+    )
+    loss = make_loss(spec, n_classes=model.output_shape[-1], sigmoid=sigmoid)
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    if devices > 1:
+        loss = SharedLoss(loss, devices)
+    optimizer = make_optimizer(spec, loss_scaling=computes_in_float16(model))
+    trained.compile(
+        optimizer=optimizer,
+        loss=[loss] * (len(heads) + 1) if heads else loss,
+        loss_weights=loss_weights(len(heads)) if heads else None,
+        # On two CPU cores XLA made a step five times slower.
+        jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
+    )
+    optimizer.build(trained.trainable_variables)
+    return trained, heads
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """Where the pixels of an auxiliary head lie among the labels.
+class AuxiliaryHead:
+    """Place the pixels of an auxiliary head among the labels.
 
     Attributes:
         step: pixels of the labels for one of the head's.
-        offset: the label, from the left and from above, that its first pixel stands for.
-        side: pixels of the head's answer.
+        offset: row and column of the label of its first pixel.
+        side: pixels of the head's output along each side.
     """
 
     step: int
     offset: int
     side: int
 
-    def of(self, labels: Any) -> Any:
-        """Return [batch, h, w] as the head sees it, by the nearest pixel."""
+    def downsampled(self, labels: Any) -> Any:
+        """Return labels [batch, h, w] at the head's scale, by the nearest pixel."""
         chosen = slice(self.offset, self.offset + self.step * (self.side - 1) + 1, self.step)
         return labels[:, chosen, chosen]
 
 
-def loss_weights(heads: int) -> list[float]:
-    """Return the weight of the main head and of `heads` auxiliary ones: halves, summing to 1."""
-    weights = [0.5**k for k in range(heads + 1)]
-    return [weight / sum(weights) for weight in weights]
-
-
-def supervised(
+def with_auxiliary_heads(
     model: keras.Model, heads: int, *, image_side: int, label_side: int, sigmoid: bool
-) -> tuple[keras.Model, tuple[Scale, ...]]:
-    """Return a model that shares `model`'s layers and answers at `heads` lower scales too.
+) -> tuple[keras.Model, tuple[AuxiliaryHead, ...]]:
+    """Return a model that shares `model`'s layers and has `heads` more outputs at lower scales.
 
-    The heads stand on `up2`, `up3`, ...: a 1 x 1 convolution and what the main head ends in.
-    An unpadded network sees more there than the labels cover: those pixels are cut off.
+    The heads stand on `up2`, `up3`, ...: a 1 x 1 convolution and the main head's activation. The
+    features of an unpadded network are wider than the labels: those pixels are cut off.
 
     Raises:
-        BadInput: the model has no such blocks, or with answers at other scales, or the crop is
+        BadInput: the model has no such blocks, or with outputs at other scales, or the crop is
             too small.
     """
-    answers, scales = [], []
+    outputs, auxiliary = [], []
     for level in range(2, heads + 2):
         inner = _output_of(model, f"up{level}", heads)
         step = 2 ** (level - 1)
@@ -80,7 +111,7 @@ def supervised(
         if not label_side <= side * step <= image_side:
             raise BadInput(
                 f"Cannot supervise up{level} of {model.name!r}",
-                got=f"an answer of {side} pixels for labels of {label_side}",
+                got=f"an output of {side} pixels for labels of {label_side}",
                 expected=f"one pixel for {step}, as in a U-Net of build_unet",
                 hint="lower deep_supervision",
             )
@@ -89,14 +120,104 @@ def supervised(
         if side < 1:
             raise BadInput(
                 f"Cannot supervise up{level} of {model.name!r}",
-                got=f"crops of {label_side} pixels, of which it sees none whole",
+                got=f"crops of {label_side} pixels, fewer than one of its own",
                 expected="larger ones",
                 hint="raise the crop, or lower deep_supervision",
             )
         offset = (label_side - side * step) // 2 + step // 2
-        answers.append(_head(inner, level, cut, model.output_shape[-1], sigmoid=sigmoid))
-        scales.append(Scale(step, offset, side))
-    return keras.Model(model.inputs, [*model.outputs, *answers], name=model.name), tuple(scales)
+        outputs.append(_head(inner, level, cut, model.output_shape[-1], sigmoid=sigmoid))
+        auxiliary.append(AuxiliaryHead(step, offset, side))
+    combined = keras.Model(model.inputs, [*model.outputs, *outputs], name=model.name)
+    return combined, tuple(auxiliary)
+
+
+def loss_weights(heads: int) -> list[float]:
+    """Return the loss weights of the main head and of `heads` auxiliary ones: halves, sum 1."""
+    weights = [0.5**k for k in range(heads + 1)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def strategy_for(spec: TrainSpec) -> tf.distribute.Strategy | None:
+    """Return the strategy that spreads training over all GPUs or, without any, CPU devices.
+
+    Returns:
+        None where there is one device, or one is asked for.
+
+    Raises:
+        BadInput: the batch cannot be shared out evenly.
+    """
+    if spec.devices == "one":
+        return None
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    count = len(devices)
+    if count == 1:
+        return None
+    if spec.batch % count:
+        below = spec.batch // count * count
+        raise BadInput(
+            f"Cannot share a batch among {count} devices",
+            got=f"batch {spec.batch}",
+            expected=" or ".join(str(batch) for batch in (below, below + count) if batch),
+        )
+    return _mirrored(tuple(device.name for device in devices))
+
+
+def scope_of(strategy: tf.distribute.Strategy | None) -> AbstractContextManager[object]:
+    """Return the context in which the model to train must be made."""
+    return nullcontext() if strategy is None else strategy.scope()
+
+
+def copy_under(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:
+    """Return a copy of `model` with a replica on each device."""
+    with strategy.scope():
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+    return copy
+
+
+@contextmanager
+def fused_normalization(model: keras.Model) -> Iterator[None]:
+    """Let the batch normalisations of `model` train in the fused kernel, while the block runs.
+
+    A layer's own method is set aside rather than the layer replaced: the model stays one of
+    Keras' own layers, which any program can read. Layers that the kernel cannot train (another
+    axis, renormalisation, statistics across devices) are left alone.
+    """
+    found = [layer for layer in _normalizations(model) if _fits(layer)]
+    for layer in found:
+        layer.call = MethodType(_fused_call, layer)
+    try:
+        yield
+    finally:
+        for layer in found:
+            del layer.call
+
+
+def make_optimizer(spec: TrainSpec, *, loss_scaling: bool = False) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a spec; it keeps the moving average of the weights, if any.
+
+    With `loss_scaling`, gradients are kept within float16's range, and a step whose gradients
+    overflow is skipped.
+    """
+    own: dict[str, Any] = {"use_ema": True, "ema_momentum": spec.ema} if spec.ema else {}
+    optimizer: keras.optimizers.Optimizer
+    if spec.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(spec.learning_rate, momentum=_PAPER_MOMENTUM, **own)
+    else:
+        optimizer = keras.optimizers.AdamW(
+            spec.learning_rate, weight_decay=spec.weight_decay, **own
+        )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
+
+
+def computes_in_float16(model: keras.Model) -> bool:
+    """Return whether any layer of `model`, or of a model in it, computes in float16."""
+    return any(
+        computes_in_float16(layer)
+        if isinstance(layer, keras.Model)
+        else layer.compute_dtype == "float16"
+        for layer in model.layers
+    )
 
 
 def _output_of(model: keras.Model, name: str, heads: int) -> Any:
@@ -128,28 +249,10 @@ def _head(inner: Any, level: int, cut: int, n_classes: int, *, sigmoid: bool) ->
     return end(logits)
 
 
-def strategy_for(spec: TrainSpec) -> tf.distribute.Strategy | None:
-    """Return how training is spread: over all GPUs, without any over all logical CPU devices.
-
-    None where there is one device, or one is asked for.
-
-    Raises:
-        BadInput: the batch cannot be shared out evenly.
-    """
-    if spec.devices == "one":
-        return None
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    count = len(devices)
-    if count == 1:
-        return None
-    if spec.batch % count:
-        below = spec.batch // count * count
-        raise BadInput(
-            f"Cannot share a batch among {count} devices",
-            got=f"batch {spec.batch}",
-            expected=" or ".join(str(batch) for batch in (below, below + count) if batch),
-        )
-    return _mirrored(tuple(device.name for device in devices))
+def _ends_in_sigmoid(model: keras.Model) -> bool:
+    """Return whether each class is judged by itself; where unknown, classes exclude each other."""
+    last = model.outputs[0]._keras_history.operation  # noqa: SLF001  (Keras has no other way)
+    return getattr(last, "activation", None) is keras.activations.sigmoid
 
 
 @cache
@@ -162,24 +265,11 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def scope_of(strategy: tf.distribute.Strategy | None) -> AbstractContextManager[object]:
-    """Return the context in which what is trained must be made."""
-    return nullcontext() if strategy is None else strategy.scope()
-
-
-def copied_into(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model:
-    """Return a copy of `model` with a replica on each device."""
-    with strategy.scope():
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-    return copy
-
-
 class SharedLoss(keras.losses.Loss):  # type: ignore[misc]
-    """A loss of each device's share of a batch, such that their sum is a mean.
+    """Scale a loss of each device's share of a batch, so that the sum over devices is a mean.
 
-    Keras divides by the devices what has a value per pixel, but not one number for the batch, as
-    the Dice is: gradients would grow with the devices.
+    Keras divides a loss of one value a pixel by the number of devices, but not a loss of one
+    number a batch, such as Dice: gradients would grow with the devices.
     """
 
     def __init__(self, loss: keras.losses.Loss, devices: int) -> None:
@@ -188,68 +278,9 @@ class SharedLoss(keras.losses.Loss):  # type: ignore[misc]
         self._devices = devices
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss, divided where Keras will not."""
+        """Return the loss, divided where Keras does not."""
         values = self._loss.call(y_true, y_pred)
         return values if values.shape.rank else values / self._devices
-
-
-def trained_model(
-    model: keras.Model, spec: TrainSpec, stream: CropStream
-) -> tuple[keras.Model, tuple[Scale, ...]]:
-    """Return a compiled model on the layers of `model`, and where its auxiliary heads look.
-
-    `model` itself stays as it is: compiled, it would be saved with its optimizer's momenta.
-    """
-    sigmoid = _ends_in_sigmoid(model)
-    trained, scales = supervised(
-        model,
-        spec.deep_supervision,
-        image_side=stream.image_side,
-        label_side=stream.label_side,
-        sigmoid=sigmoid,
-    )
-    loss = make_loss(spec, n_classes=model.output_shape[-1], sigmoid=sigmoid)
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
-    if devices > 1:
-        loss = SharedLoss(loss, devices)
-    optimizer = make_optimizer(spec, loss_scaling=computes_in_float16(model))
-    trained.compile(
-        optimizer=optimizer,
-        loss=[loss] * (len(scales) + 1) if scales else loss,
-        loss_weights=loss_weights(len(scales)) if scales else None,
-        # On two CPU cores XLA made a step five times slower.
-        jit_compile="auto" if tf.config.list_logical_devices("GPU") else False,
-    )
-    optimizer.build(trained.trainable_variables)
-    return trained, scales
-
-
-def _ends_in_sigmoid(model: keras.Model) -> bool:
-    """Whether each class is judged by itself; where it cannot be told, classes exclude others."""
-    last = model.outputs[0]._keras_history.operation  # noqa: SLF001  (Keras has no other way)
-    return getattr(last, "activation", None) is keras.activations.sigmoid
-
-
-_SMALLEST_EPSILON = 1.001e-5
-"""That cuDNN takes."""
-
-
-@contextmanager
-def fused_normalization(model: keras.Model) -> Iterator[None]:
-    """Let the batch normalisations of `model` train in the fused kernel, for a while.
-
-    A layer's own method is set aside rather than the layer replaced: the model stays one of
-    Keras' own layers, which any program can read. What trains otherwise than the kernel can
-    (another axis, renormalisation, statistics across devices) is left alone.
-    """
-    found = [layer for layer in _normalizations(model) if _fits(layer)]
-    for layer in found:
-        layer.call = MethodType(_fused_call, layer)
-    try:
-        yield
-    finally:
-        for layer in found:
-            del layer.call
 
 
 def _normalizations(model: keras.Model) -> Iterator[layers.BatchNormalization]:
@@ -278,7 +309,7 @@ def _fused_call(
     training: bool | None = None,  # noqa: FBT001  (as Keras passes it)
     mask: Any = None,
 ) -> Any:
-    """Do what BatchNormalization.call does, for 4-D channels-last inputs."""
+    """Compute what BatchNormalization.call does, for 4-D channels-last inputs."""
     if not (training and self.trainable) or mask is not None:
         return type(self).call(self, inputs, training=training, mask=mask)
     x = ops.cast(inputs, "float32")  # as Keras does: sums of halves overflow
@@ -296,34 +327,3 @@ def _fused_call(
     for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
         moving.assign(moving * self.momentum + now * (1 - self.momentum))
     return ops.cast(outputs, self.compute_dtype)
-
-
-_PAPER_MOMENTUM = 0.99
-"""Ronneberger et al. 2015, section 3: many past steps count, since a batch is one image."""
-
-
-def make_optimizer(spec: TrainSpec, *, loss_scaling: bool = False) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a spec; it keeps the moving average of the weights, if any.
-
-    With `loss_scaling` gradients are kept within float16's range, and a step whose gradients
-    overflow is left out.
-    """
-    own: dict[str, Any] = {"use_ema": True, "ema_momentum": spec.ema} if spec.ema else {}
-    optimizer: keras.optimizers.Optimizer
-    if spec.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(spec.learning_rate, momentum=_PAPER_MOMENTUM, **own)
-    else:
-        optimizer = keras.optimizers.AdamW(
-            spec.learning_rate, weight_decay=spec.weight_decay, **own
-        )
-    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
-
-
-def computes_in_float16(model: keras.Model) -> bool:
-    """Whether any layer of `model`, or of a model in it, computes in float16."""
-    return any(
-        computes_in_float16(layer)
-        if isinstance(layer, keras.Model)
-        else layer.compute_dtype == "float16"
-        for layer in model.layers
-    )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unetrt.benchmarks.bench import BenchSpec, bench
     from unetrt.benchmarks.record import Record
     from unetrt.builder.history import TrainResult
-    from unetrt.builder.plan import Plan, plan
+    from unetrt.builder.plan import TrainingPlan, plan
     from unetrt.builder.spec import UNetSpec
     from unetrt.builder.train import train
     from unetrt.builder.train_spec import TrainSpec
@@ -43,7 +43,6 @@ else:
             "KerasFile": "artifacts",
             "OnnxModel": "artifacts",
             "Parity": "parity",
-            "Plan": "builder.plan",
             "PrecisionSpec": "convert.precision",
             "PredictSpec": "runtime.predict",
             "Progress": "progress",
@@ -55,6 +54,7 @@ else:
             "TensorSpec": "tensors",
             "TrainResult": "builder.history",
             "TrainSpec": "builder.train_spec",
+            "TrainingPlan": "builder.plan",
             "UNetSpec": "builder.spec",
             "UnetrtError": "errors",
             "bench": "benchmarks.bench",
@@ -84,7 +84,6 @@ __all__ = [
     "KerasFile",
     "OnnxModel",
     "Parity",
-    "Plan",
     "PrecisionSpec",
     "PredictSpec",
     "Progress",
@@ -96,6 +95,7 @@ __all__ = [
     "TensorSpec",
     "TrainResult",
     "TrainSpec",
+    "TrainingPlan",
     "UNetSpec",
     "UnetrtError",
     "__version__",

@@ -85,12 +85,10 @@ def test_minutes_that_are_over_at_once_still_leave_an_epoch(keras, discs):
 def test_patience_ends_the_training_after_so_many_epochs_without_a_better_one(
     keras, discs, monkeypatch
 ):
-    from unetrt.builder import loop as course
+    from unetrt.builder import loop
 
     dice = iter([0.5, 0.7, 0.7, 0.6, 0.9])
-    monkeypatch.setattr(
-        course, "evaluate", lambda *_args: SimpleNamespace(dice={"disc": next(dice)})
-    )
+    monkeypatch.setattr(loop, "evaluate", lambda *_args: SimpleNamespace(dice={"disc": next(dice)}))
     result = trained(keras, discs, epochs=9, patience=2)
     assert [epoch.val_dice for epoch in result.history] == [0.5, 0.7, 0.7, 0.6]
     assert result.best.epoch == 2

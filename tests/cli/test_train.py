@@ -22,7 +22,7 @@ def plain(text):
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory):
     """A run that was interrupted after its last epoch."""
-    from unetrt.builder.run_folder import Record
+    from unetrt.builder.run_folder import RunWriter
 
     def killed(_self):
         raise KeyboardInterrupt
@@ -30,7 +30,7 @@ def stopped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stopped")
     data, run = write_folder(folder / "discs"), folder / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "finish", killed)
+        patch.setattr(RunWriter, "finish", killed)
         assert run_cli("train", data, "--out", run, *QUICK).exit_code == 130
     return run
 

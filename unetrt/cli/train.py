@@ -12,7 +12,7 @@ from rich.table import Table
 
 import unetrt
 from unetrt import vendor
-from unetrt.builder.plan import Plan, Preset
+from unetrt.builder.plan import Preset, TrainingPlan
 from unetrt.builder.train_spec import LossName
 from unetrt.cli.output import emit, table
 from unetrt.cli.shell import AsJson, refuse_options
@@ -124,7 +124,7 @@ def train(
     )
 
 
-def show_plan(plan: Plan) -> None:
+def show_plan(plan: TrainingPlan) -> None:
     """Print on stderr what the data are like, and how they are trained on."""
     rows: list[list[Any]] = [[name, value, ""] for name, value in plan.found.rows()]
     rows += [list(choice) for choice in plan.reasons]
@@ -136,11 +136,11 @@ def show_plan(plan: Plan) -> None:
 
 def _scores(metrics: Mapping[str, Metrics]) -> Table:
     """Show the Dice of every split that was evaluated, class by class, pooled over its pixels."""
-    names = list(metrics["test"].per_class)
+    names = list(metrics["test"].dice)
     rows = [
         [
             split,
-            *(f"{found.per_class[name]:.4f}" for name in names),
+            *(f"{found.dice[name]:.4f}" for name in names),
             f"{found.per_image_foreground:.4f}",
         ]
         for split, found in metrics.items()

@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
+from unetrt.builder.evaluate import evaluate, hd95, mean_over_views
 from unetrt.data import IGNORED, Sample
 
 pytestmark = pytest.mark.tf
 
 CLASSES = ("background", "cell")
+MASKS = arrays(np.bool_, (9, 11)).filter(lambda mask: mask.any())
+X = np.random.default_rng(0).normal(size=(2, 6, 6, 1)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +36,6 @@ def square(top, left, side=6):
 
 
 def test_what_is_right_scores_one_at_no_distance(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     instances = square(2, 2).astype(np.int32) + 2 * square(15, 20)
     samples = [sample("a", instances > 0, instances=instances)]
     found = evaluate(bright, samples, CLASSES, thorough=True).to_json()
@@ -41,8 +45,6 @@ def test_what_is_right_scores_one_at_no_distance(keras, bright):
 
 
 def test_a_shift_is_a_distance_and_a_missed_object_is_missed(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     shifted = sample("shifted", square(5, 9), square(5, 5))
     instances = square(2, 2).astype(np.int32) * 7 + 9 * square(20, 20)
     missed = sample("missed", square(2, 2), instances > 0, instances=instances)
@@ -56,8 +58,6 @@ def test_a_shift_is_a_distance_and_a_missed_object_is_missed(keras, bright):
 
 
 def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     instances = square(5, 5).astype(np.int32) + 2 * square(5, 11)
     found = evaluate(bright, [sample("a", instances > 0, instances=instances)], CLASSES,
                      thorough=True)  # fmt: skip
@@ -66,8 +66,6 @@ def test_two_objects_that_are_predicted_as_one_are_not_found(keras, bright):
 
 
 def test_a_class_on_one_side_only_has_no_distance(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     nothing = np.zeros((8, 8), bool)
     found = evaluate(bright, [sample("a", ~nothing, nothing)], CLASSES, thorough=True)
     assert found.hd95 == {"cell": None}
@@ -75,8 +73,6 @@ def test_a_class_on_one_side_only_has_no_distance(keras, bright):
 
 
 def test_nobody_is_judged_by_ignored_pixels(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     true = np.where(square(15, 20), IGNORED, square(2, 2))
     shown = square(2, 2) | square(15, 20)
     one = sample("a", shown, true, instances=square(2, 2).astype(np.int32))
@@ -86,8 +82,6 @@ def test_nobody_is_judged_by_ignored_pixels(keras, bright):
 
 
 def test_a_quick_evaluation_leaves_out_what_takes_long_and_counts_as_it_goes(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     done = []
     samples = [sample("a", square(2, 2)), sample("b", square(3, 3))]
     found = evaluate(bright, samples, CLASSES, on_sample=done.append).to_json()
@@ -96,8 +90,6 @@ def test_a_quick_evaluation_leaves_out_what_takes_long_and_counts_as_it_goes(ker
 
 
 def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     x = keras.Input((None, None, 1))
     inner = keras.Model(x, bright(keras.layers.Cropping2D(3)(x)))
     edge = np.zeros((20, 21), bool)
@@ -106,8 +98,74 @@ def test_an_unpadded_network_is_judged_over_the_whole_image(keras, bright):
 
 
 def test_turns_and_flips_change_nothing_for_a_network_that_turns_with_its_image(keras, bright):
-    from unetrt.builder.evaluate import evaluate
-
     samples = [sample("a", square(2, 2), square(4, 4))]
     once = evaluate(bright, samples, CLASSES)
     assert evaluate(bright, samples, CLASSES, tta=True).dice == once.dice
+
+
+def outline(mask):
+    around = np.pad(mask, 1)
+    inside = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    return np.argwhere(mask & ~inside)
+
+
+@given(MASKS, MASKS)
+def test_it_is_the_percentile_of_the_distances_between_outlines(a, b):
+    apart = np.linalg.norm(outline(a)[:, None] - outline(b)[None], axis=-1)
+    expected = np.percentile([*apart.min(axis=0), *apart.min(axis=1)], 95)
+    assert hd95(a, b) == pytest.approx(expected)
+    assert hd95(b, a) == pytest.approx(expected)
+
+
+@given(MASKS)
+def test_a_mask_is_at_no_distance_from_itself(mask):
+    assert hd95(mask, mask) == 0
+
+
+@given(st.integers(1, 5))
+def test_a_shifted_square_is_as_far_as_it_was_shifted(shift):
+    a = np.zeros((30, 30), bool)
+    a[5:25, 3:7] = True
+    assert hd95(a, np.roll(a, shift, axis=1)) == pytest.approx(shift)
+
+
+def pixelwise(x):
+    return np.concatenate([np.tanh(x), x**2], axis=-1)
+
+
+def lopsided(x):
+    """Predict by what lies above and to the left of a pixel."""
+    return np.cumsum(np.cumsum(x, axis=1) ** 2, axis=2)
+
+
+def test_a_network_that_turns_with_its_image_gains_nothing():
+    np.testing.assert_allclose(mean_over_views(pixelwise, X), pixelwise(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        lambda x: x[:, ::-1],
+        lambda x: x[:, :, ::-1],
+        lambda x: np.rot90(x, 1, (1, 2)),
+        lambda x: np.rot90(x, 3, (1, 2))[:, ::-1],
+    ],
+)
+def test_the_prediction_of_a_turned_image_is_the_prediction_turned(turned):
+    np.testing.assert_allclose(
+        mean_over_views(lopsided, turned(X)), turned(mean_over_views(lopsided, X)), rtol=1e-4
+    )
+
+
+def test_an_oblong_image_is_not_laid_on_its_side_where_the_network_takes_it_upright():
+    oblong = X[:, :4]
+    seen = set()
+
+    def upright(x):
+        seen.add(x.shape)
+        return lopsided(x)
+
+    prediction = mean_over_views(upright, oblong, turns=False)
+    assert seen == {oblong.shape}
+    turned = mean_over_views(upright, oblong[:, ::-1], turns=False)
+    np.testing.assert_allclose(turned, prediction[:, ::-1], rtol=1e-4)

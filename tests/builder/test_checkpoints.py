@@ -80,7 +80,9 @@ def test_a_checkpoint_cut_short_says_what_to_do(parts, tmp_path):
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(ArtifactError, match="Cannot resume from .*begin again with --restart"):
+        with pytest.raises(
+            ArtifactError, match="Cannot resume from .*begin again with `restart=True`"
+        ):
             load_checkpoint(path)
 
 

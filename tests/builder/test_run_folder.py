@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.builder.training import interrupted
+from tests.builder import interrupted
 from tests.conftest import write_folder
 from unetrt.errors import ArtifactError, BadInput
 
@@ -94,9 +94,9 @@ def test_an_interruption_at_a_step_is_made_good(go, unbroken, tmp_path, step):
 
 @pytest.mark.parametrize("name", ["write_history", "save_checkpoint"])
 def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path, monkeypatch, name):
-    from unetrt.builder import run_folder as record
+    from unetrt.builder import run_folder
 
-    run, calls, real = tmp_path / "run", [], getattr(record, name)
+    run, calls, real = tmp_path / "run", [], getattr(run_folder, name)
 
     def dies_at_the_second(*args):
         calls.append(name)
@@ -104,7 +104,7 @@ def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path,
             raise KeyboardInterrupt
         real(*args)
 
-    monkeypatch.setattr(record, name, dies_at_the_second)
+    monkeypatch.setattr(run_folder, name, dies_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         go(run)
     monkeypatch.undo()
@@ -112,14 +112,14 @@ def test_a_kill_between_the_files_of_an_epoch_repeats_it(go, unbroken, tmp_path,
 
 
 def test_a_training_killed_after_its_last_epoch_needs_no_step(go, unbroken, tmp_path, monkeypatch):
-    from unetrt.builder.run_folder import Record
+    from unetrt.builder.run_folder import RunWriter
 
     run, steps = tmp_path / "run", []
 
     def killed(_self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Record, "finish", killed)
+    monkeypatch.setattr(RunWriter, "finish", killed)
     with pytest.raises(KeyboardInterrupt):
         go(run)
     monkeypatch.undo()
