@@ -1,4 +1,4 @@
-"""The U-Net and its training: the only home of Keras training.
+"""Build the U-Net and train it; nothing else here trains a Keras model.
 
 TensorFlow is imported with the first name that needs it. `train`, `fit`, `plan` and `evaluate` are
 in modules of these names.

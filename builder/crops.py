@@ -47,6 +47,14 @@ class CropStream:
     Attributes:
         image_side: side of the pixels of a crop.
         label_side: side of its labels.
+
+    Example:
+        >>> from unetrt.data import load_dataset
+        >>> options = {"sizes": SizeRule(8), "pixel_std": 50.0, "augmentation": Augmentation()}
+        >>> stream = CropStream(load_dataset("cells").train, crop=32, batch=4, seed=0, **options)
+        >>> pixels, classes = stream.batch(0)
+        >>> pixels.shape, classes.shape
+        ((4, 32, 32, 1), (4, 32, 32))
     """
 
     def __init__(
@@ -185,6 +193,10 @@ def border_weights(
         instances: [height, width], the number of the object at each pixel, 0 where there is none.
         w0: weight added where two objects touch.
         sigma: pixels over which the weight fades.
+
+    Example:
+        >>> border_weights(np.array([[1, 0, 2]])).round(1)
+        array([[ 1. , 10.2,  1. ]], dtype=float32)
     """
     window_margin = int(np.ceil(_BORDER_SIGMAS * sigma))
     nearest = np.full(instances.shape, np.inf, np.float32)

@@ -67,14 +67,9 @@ def fit(
         ArtifactError: there is nothing to resume, or its checkpoint is damaged.
         DataError: a class is never shown, or the loss becomes NaN.
 
-    Example:
-        >>> from unetrt.builder import UNetSpec, build_unet
-        >>> from unetrt.data import load_dataset
-        >>> spec = UNetSpec.small((None, None, 1), 2, filters=(2,), bottleneck=2)
-        >>> training = TrainSpec(epochs=1, batch=1, crop=8)
-        >>> result = fit(build_unet(spec), load_dataset("cells"), training)
-        >>> len(result.history), result.best.epoch
-        (1, 1)
+    Example (minutes of work, so not run here):
+        result = fit(model, load_dataset("cells"), TrainSpec(minutes=5), run=Path("run"))
+        print(result.best.val_dice)
     """
     if resume and run is None:
         raise BadInput("Cannot resume a training", expected="the folder `run` that it left")

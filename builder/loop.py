@@ -215,6 +215,10 @@ def learning_rate(peak: float, done: float) -> float:
 
     Not one of Keras' schedules: those count steps, and a training of some minutes does not know
     how many it will have.
+
+    Example:
+        >>> [round(learning_rate(0.003, done), 5) for done in (0, 0.04, 0.5, 1)]
+        [0.0006, 0.00299, 0.0015, 0.0]
     """
     rise = min(1.0, (done + 0.01) / _RISE)
     fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))

@@ -29,6 +29,13 @@ def make_loss(spec: TrainSpec, *, n_classes: int, sigmoid: bool) -> keras.losses
 
     Raises:
         BadInput: as many class weights as classes are needed.
+
+    Example:
+        >>> import numpy as np
+        >>> loss = make_loss(TrainSpec(loss="dice"), n_classes=2, sigmoid=False)
+        >>> right = np.eye(2, dtype=np.float32)[[[[0, 1], [1, 0]]]]
+        >>> float(loss(right.argmax(axis=-1), right))
+        0.0
     """
     weights = spec.class_weights
     if weights is not None and len(weights) != n_classes:

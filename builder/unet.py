@@ -105,7 +105,7 @@ def _bottleneck(x: KerasTensor, spec: UNetSpec) -> KerasTensor:
 def _expand(
     x: KerasTensor, skip: KerasTensor, filters: int, name: str, spec: UNetSpec, *, crop: int
 ) -> KerasTensor:
-    """AuxiliaryHead up by two, concatenate the skip, add two convolutions.
+    """Scale up by two, concatenate the skip, add two convolutions.
 
     `crop` pixels of the skip are cut off at each edge, as an unpadded network needs it.
     """

@@ -22,7 +22,11 @@ from tests.conftest import write_folder
 from tests.test_repository import ROOT, STAGES
 
 TENSORFLOW = (
-    "unetrt.builder",
+    "unetrt.builder.evaluate",
+    "unetrt.builder.loop",
+    "unetrt.builder.losses",
+    "unetrt.builder.run_folder",
+    "unetrt.builder.unet",
     "unetrt.convert.export",
     "unetrt.convert.keras_source",
     "unetrt.convert.saved_model",

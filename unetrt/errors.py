@@ -1,4 +1,4 @@
-"""Name every error that unetrt raises on purpose.
+"""Define every error that unetrt raises on purpose.
 
     UnetrtError
     ├── BadInput            exit status 2: what was given cannot be used

@@ -108,7 +108,28 @@ def save_model(
     source: dict[str, Any],
     made_with: dict[str, Any],
 ) -> KerasFile:
-    """Write `model` to `path` (.keras), and the sidecar beside it."""
+    """Write a Keras model, and the sidecar beside it, whole or not at all.
+
+    Args:
+        model: one image [batch, height, width, channels] in, one map of classes out.
+        path: the file to write, a .keras.
+        classes: their names, the background first.
+        source: JSON-ready values that name the data of the model.
+        made_with: JSON-ready values that say how it was made; versions are added.
+
+    Raises:
+        UnsupportedModel: no rule says which sizes the model takes.
+        OutputError: `path` cannot be written.
+
+    Example:
+        >>> import keras
+        >>> image = keras.Input((None, None, 1))
+        >>> model = keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+        >>> classes = ("background", "cell")
+        >>> file = save_model(model, Path("cells.keras"), classes=classes, source={}, made_with={})
+        >>> file.classes, file.sizes.margin
+        (('background', 'cell'), 1)
+    """
     versions = {name: vendor.version(name) for name in ("keras", "tensorflow", "unetrt")}
     return KerasFile.write(
         path,
@@ -123,7 +144,7 @@ def save_model(
 def read_model(path: Path) -> tuple[keras.Model, KerasFile]:
     """Read any Keras model, .keras or .h5; code inside the file is not run (safe mode).
 
-    Classes of a model from elsewhere are unknown.
+    Classes of a model from elsewhere are unknown. It may have any inputs and outputs.
 
     Raises:
         ArtifactError: the file is missing, damaged, has layers that are not Keras' own, or is not
@@ -150,6 +171,11 @@ def load_model(path: Path) -> tuple[keras.Model, KerasFile]:
     Raises:
         ArtifactError: see `read_model`.
         UnsupportedModel: not one image in and one map of two or more classes out.
+
+    Example:
+        >>> model, file = load_model(Path("model.keras"))
+        >>> model.output_shape, file.classes
+        ((None, None, None, 2), ('background', 'disc'))
     """
     model, file = read_model(path)
     _check_segmentation(path, model)
@@ -213,7 +239,7 @@ def _check_segmentation(path: Path, model: keras.Model) -> None:
 
 
 def _explain(path: Path, error: Exception) -> str:
-    """Return in one line why Keras would not read the model in `path`, naming its layer."""
+    """Say in one line why Keras would not read the model in `path`, naming its layer."""
     words = str(error).strip() or type(error).__name__
     custom = re.search(r"Could not locate class '(\w+)'|Unknown layer: '(\w+)'", words)
     if custom:

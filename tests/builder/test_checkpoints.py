@@ -69,7 +69,7 @@ def test_everything_comes_back_to_the_last_bit(parts, tmp_path):
         assert before.dtype == after.dtype
         assert (before == after).all()
     names = [variable.path for variable in other[0].variables]
-    assert any("seed" in name for name in names)  # so that dropout goes on as it was
+    assert any("seed" in name for name in names)  # so that dropout continues as it was
 
 
 def test_a_checkpoint_cut_short_says_what_to_do(parts, tmp_path):

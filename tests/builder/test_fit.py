@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_last_bit(keras, discs):
 def test_minutes_end_the_training(keras, discs, monkeypatch):
     from unetrt.builder import loop
 
-    ticks = itertools.count()  # a clock that goes on by a second whenever it is read
+    ticks = itertools.count()  # a clock that advances by a second whenever it is read
     clock = partial(loop.Schedule, now=lambda: next(ticks))
     monkeypatch.setattr("unetrt.builder.fit.Schedule", clock)
     result = trained(keras, discs, epochs=None, minutes=3, batch=2)

@@ -206,7 +206,7 @@ def test_the_kernel_is_used_and_then_no_longer(keras):
 
 @pytest.mark.parametrize("options", [{"scale": False}, {"axis": 1}, {"renorm": True}])
 def test_what_the_kernel_cannot_do_is_left_to_keras(keras, options):
-    """Training goes on as it would."""
+    """Training continues as it would."""
     own, fused = (
         trained(keras, keras.layers.BatchNormalization(**options), steps=2, fused=fused)
         for fused in (False, True)

@@ -36,6 +36,10 @@ def load_folder(folder: Path) -> Dataset:
             differ, labels outside the classes, an unreadable file, an unusable index.csv or
             dataset.json.
         MissingDependency: NIfTI volumes without nibabel.
+
+    Example:
+        >>> load_folder(Path("cells")).name
+        'cells'
     """
     description = _read_description(folder)
     pages = [page for pair in _paired(folder) for page in _pages(*pair, axis=description.axis)]

@@ -66,6 +66,15 @@ def write_nifti_labels(
     Raises:
         OutputError: `path` cannot be written.
         MissingDependency: nibabel is not installed.
+
+    Example:
+        >>> import nibabel
+        >>> head = nibabel.Nifti1Image(np.zeros((5, 4, 3), np.uint8), np.eye(4))
+        >>> nibabel.save(head, "head.nii.gz")
+        >>> slices = [np.ones((5, 4), np.uint8)] * 3
+        >>> write_nifti_labels(Path("labels.nii.gz"), Path("head.nii.gz"), slices)
+        >>> nibabel.load("labels.nii.gz").shape
+        (5, 4, 3)
     """
     nibabel = vendor.nibabel()
     source: Any = nibabel.load(volume)
@@ -231,7 +240,13 @@ def overlay(image: NDArray[Any], label: NDArray[Any] | None = None) -> NDArray[n
 
 
 def panels(image: NDArray[Any], truth: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.uint8]:
-    """Draw an image, its truth and its prediction side by side, as `overlay` does."""
+    """Draw an image, its truth and its prediction side by side, each as `overlay` does.
+
+    Example:
+        >>> image, label = np.zeros((48, 56, 1)), np.ones((48, 56), np.uint8)
+        >>> panels(image, label, label).shape
+        (48, 176, 3)
+    """
     gap = np.full((image.shape[0], 4, 3), 255, np.uint8)
     return np.hstack([overlay(image), gap, overlay(image, truth), gap, overlay(image, prediction)])
 
