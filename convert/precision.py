@@ -31,9 +31,10 @@ from .calibration import CalibrationData, clips, feeds_of
 from .onnx_file import read_graph, write_onnx
 from .passes.nodes import constant_of
 from .passes.quantize import Quantize
+from .passes.round_bfloat16 import RoundBfloat16
 from .passes.to_half import COMPUTES, ToHalf
 
-__all__ = ["PRECISIONS", "PrecisionSpec", "to_precision"]
+__all__ = ["PRECISIONS", "PrecisionSpec", "simulate_bfloat16", "to_precision"]
 
 PRECISIONS = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
 """The precisions that a float32 file can be retyped to."""
@@ -166,17 +167,58 @@ def to_precision(
         "images": len(feeds),
         **{name: vendor.version(name) for name in ("onnx-ir", "unetrt")},
     }
-    return write_onnx(
+    return _write_like(
+        model,
         graph,
         path,
-        classes=model.classes,
-        sizes=model.sizes,
         source=source or model.as_source,
         made_with=made_with,
         precision=wanted,
         kept=kept,
+    )
+
+
+def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
+    """Write a float32 file that rounds to bfloat16 wherever `model` would.
+
+    ONNX Runtime has no bfloat16 convolution for the CPU. The simulation runs there, slower than
+    float32, and shows the effect of bfloat16 on the outputs; it is for checking, not for engines.
+
+    Raises:
+        BadInput: `model` is not bfloat16.
+
+    >>> from pathlib import Path
+    >>> model = OnnxModel.load(Path("model.onnx"))
+    >>> half = to_precision(model, Path("half.onnx"), PrecisionSpec(precision="bf16"))
+    >>> simulate_bfloat16(half, Path("simulated.onnx")).inputs[0].dtype
+    'float32'
+    """
+    if model.precision != Precision.BF16:
+        raise BadInput(f"Cannot simulate bfloat16 with {model.path}", got=model.precision)
+    graph = read_graph(model)
+    RoundBfloat16()(graph)
+    return _write_like(
+        model,
+        graph,
+        path,
+        source=model.as_source,
+        made_with=model.made_with,
+        precision=model.precision,
+        kept=model.kept,
+        simulated=True,
+    )
+
+
+def _write_like(model: OnnxModel, graph: ir.Model, path: Path, **fields: Any) -> OnnxModel:
+    """Write another form of `model`, of the same classes, sizes, layout and golden sample."""
+    return write_onnx(
+        graph,
+        path,
         layout=model.layout,
+        classes=model.classes,
+        sizes=model.sizes,
         golden=model.golden,
+        **fields,
     )
 
 

@@ -144,9 +144,9 @@ def runnable(path: Path) -> Iterator[Path]:
         yield path
         return
     # By name: the benchmarks import this module, and reach nothing that converts.
-    simulate: Any = importlib.import_module("unetrt.convert.simulate")
+    precision: Any = importlib.import_module("unetrt.convert.precision")
     with tempfile.TemporaryDirectory() as folder:
-        yield simulate.simulate_bfloat16(model, Path(folder) / path.name).path
+        yield precision.simulate_bfloat16(model, Path(folder) / path.name).path
 
 
 def check_fit(predictors: Sequence[Predictor], data: Dataset) -> None:

@@ -15,8 +15,12 @@ from tests.convert.graphs import ODDITIES, PICTURE, make, model_of, rand, small_
 from unetrt.artifacts import OnnxModel
 from unetrt.convert.activations import Activations
 from unetrt.convert.onnx_file import write_onnx
-from unetrt.convert.precision import PRECISIONS, PrecisionSpec, to_precision
-from unetrt.convert.simulate import simulate_bfloat16
+from unetrt.convert.precision import (
+    PRECISIONS,
+    PrecisionSpec,
+    simulate_bfloat16,
+    to_precision,
+)
 from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.sizes import SizeRule
 

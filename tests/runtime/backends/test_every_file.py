@@ -27,8 +27,7 @@ def files(road, discs, tmp_path_factory):
 
     vendor.keras()
     from unetrt.convert.export import ExportSpec
-    from unetrt.convert.precision import PrecisionSpec, to_precision
-    from unetrt.convert.simulate import simulate_bfloat16
+    from unetrt.convert.precision import PrecisionSpec, simulate_bfloat16, to_precision
     from unetrt.convert.to_onnx import export_onnx
     from unetrt.keras_models import load_model
 
