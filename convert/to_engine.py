@@ -64,7 +64,7 @@ def build_engine(
     >>> engine.backend, engine.receipt.convolutions, engine.receipt.casts
     ('tensorrt-rtx', 8, 0)
     """
-    model, path = OnnxModel.of(model), Path(path)
+    model, path = OnnxModel.of(model), engine_path(path)
     if model.simulated:
         raise BadInput(
             f"{model.path} only simulates {model.precision}",
@@ -72,7 +72,6 @@ def build_engine(
             hint="a simulation is for checking on a CPU; build the file it was made from",
         )
     refuse_overwriting([path, sidecar_of(path)], model.files)
-    engine_path(path)
     spec = spec or EngineSpec()
     profiles = input_profiles(model, spec)
     spec = replace(spec, backend=choose_backend(spec.backend))
@@ -142,11 +141,7 @@ def build_engine(
 
 
 def engine_path(path: str | Path) -> Path:
-    """Return the path of an engine to write.
-
-    Raises:
-        BadInput: its name does not end in .engine.
-    """
+    """Return the path of an engine to write; refuse one whose name does not end in .engine."""
     if Path(path).suffix != ".engine":
         raise BadInput(f"Cannot write {path}", expected="a name ending in .engine")
     return Path(path)

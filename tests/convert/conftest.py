@@ -3,12 +3,15 @@
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def keras():
+    """Keras, its weights the same in every run."""
     pytest.importorskip("tensorflow")
     from unetrt import vendor
 
-    return vendor.keras()
+    keras = vendor.keras()
+    keras.utils.set_random_seed(0)
+    return keras
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_up_sampling_is_one_node_of_free_size(tmp_path, keras):
     made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(96, 96)))
     assert nodes_of(made.path)["Resize"] == 2
     assert made.inputs[0].shape == ("batch", "height", "width", 1)
-    agree(model, made, {made.inputs[0].name: pixels(2, 24, 36, 1)})
+    agree(model, made, {made.inputs[0].name: pixels(2, 24, 36, 1) / 255})
     assert model.layers[2].call.__self__ is model.layers[2]  # as it was
 
 
@@ -129,7 +129,7 @@ def test_a_layer_that_holds_a_size_leaves_the_size_fixed(tmp_path, keras):
     made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(48, 80)))
     assert made.inputs[0].shape == ("batch", 48, 80, 1)
     assert made.sizes == SizeRule()
-    agree(model, made, {made.inputs[0].name: pixels(1, 48, 80, 1)})
+    agree(model, made, {made.inputs[0].name: pixels(1, 48, 80, 1) / 255})
 
 
 def test_a_second_trace_frees_what_the_kinds_of_nodes_do_not_prove(tmp_path, keras):
@@ -143,7 +143,7 @@ def test_a_second_trace_frees_what_the_kinds_of_nodes_do_not_prove(tmp_path, ker
     made = export_onnx(model, tmp_path / "m.onnx", ExportSpec(size=(64, 64)))
     assert "Gemm" in nodes_of(made.path) or "MatMul" in nodes_of(made.path)
     assert made.inputs[0].shape == ("batch", "height", "width", 3)
-    agree(model, made, {made.inputs[0].name: pixels(2, 30, 50, 3)})
+    agree(model, made, {made.inputs[0].name: pixels(2, 30, 50, 3) / 255})
 
 
 def test_mixed_precision_is_written_in_float32_and_left_as_it_was(tmp_path, keras):

@@ -1,4 +1,4 @@
-"""Every kind of U-Net that a spec can describe goes the whole road: ONNX, FP16, engine."""
+"""Convert every kind of U-Net that a spec can describe: to ONNX, to FP16, to an engine."""
 
 import numpy as np
 import onnx
@@ -47,14 +47,6 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def keras():
-    pytest.importorskip("tensorflow")
-    from unetrt import vendor
-
-    return vendor.keras()
-
-
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_survives_the_whole_road(keras, tmp_path, name):
     from unetrt.builder import build_unet
@@ -65,7 +57,6 @@ def test_a_variant_survives_the_whole_road(keras, tmp_path, name):
     from unetrt.runtime import open_session
     from unetrt.tensors import ShapeRange
 
-    keras.utils.set_random_seed(0)
     spec = UNetSpec(
         **({"shape": (None, None, 1), "n_classes": 3, "filters": (4, 8), "bottleneck": 16}
            | {"dropout": 0.1} | VARIANTS[name])
