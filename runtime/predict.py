@@ -38,7 +38,7 @@ __all__ = ["PredictSpec", "Prediction", "Summary", "pipelined", "predict"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictSpec:
-    """What to write of each image, and what to open the artifact with.
+    """Choose what to write of each image, and how to open the artifact.
 
     Attributes:
         session: backend, precision, memory and tiling.
@@ -56,7 +56,7 @@ class PredictSpec:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the images.
+    """Count the images that were segmented, and name those that were not.
 
     Attributes:
         images: label maps that were written; a stack has several.

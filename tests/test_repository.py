@@ -228,3 +228,20 @@ def test_constraints_pin_exactly_and_name_no_address(machine):
     pins = [line for line in lines if line and not line.startswith("#")]
     assert len(pins) > 50
     assert all("==" in pin and "://" not in pin for pin in pins)
+
+
+def docstrings():
+    """Yield each docstring of the product with its place."""
+    for top in ("unetrt", *STAGES):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+                if isinstance(node, kinds) and (text := ast.get_docstring(node)):
+                    yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
+
+
+def test_docstrings_begin_with_what_is_done():
+    first = {place: text.split(maxsplit=1)[0] for place, text in docstrings()}
+    assert len(first) > 1000
+    riddles = {"What", "Which", "Whether", "How", "Where", "Who", "Of", "As", "When", "Why"}
+    assert not [f"{place} opens with {word}" for place, word in first.items() if word in riddles]

@@ -95,7 +95,7 @@ def verify_all(
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search for the first divergence found.
+    """Hold what a search for the first divergence found.
 
     Attributes:
         divergence: the first value that differs; None where none was found.

@@ -118,7 +118,7 @@ class LayerTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerBench:
-    """What each convolution of some networks took, and what the machine could do.
+    """Hold the time of each convolution of some networks beside what the machine could do.
 
     Attributes:
         shape: batch, height and width of the image.

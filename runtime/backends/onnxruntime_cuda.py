@@ -14,7 +14,7 @@ WHY = "there is an NVIDIA GPU, and ONNX Runtime's CUDA provider takes images of 
 
 
 def has_provider() -> bool:
-    """Whether there is a GPU, and an ONNX Runtime that knows how to use it."""
+    """Return True if there is a GPU, and an ONNX Runtime with a provider for it."""
     return gpu_obstacle(CUDA) is None
 
 
