@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from unetrt.artifacts import Inspection, Receipt
 from unetrt.engine_layers import read_engine_layers
 from unetrt.errors import ReceiptError
 from unetrt.precision import Precision
+from unetrt.receipt import Inspection, Receipt
 
 __all__ = ["Reading", "inspect_engine", "read_inspection", "read_receipt"]
 

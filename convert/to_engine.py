@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from unetrt import vendor
-from unetrt.artifacts import Engine, EngineTarget, Inspection, OnnxModel, sidecar_of
+from unetrt.artifacts import Engine, EngineTarget, OnnxModel, sidecar_of
 from unetrt.caches import cache_file
 from unetrt.errors import BadInput, NoDevice, UnetrtError, UnsupportedModel
 from unetrt.files import refuse_overwriting
 from unetrt.gpu import Gpu, find_gpu
+from unetrt.receipt import Inspection
 from unetrt.tensors import ShapeProfile
 
 from .build_config import (

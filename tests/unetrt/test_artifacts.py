@@ -5,14 +5,13 @@ import pytest
 from unetrt.artifacts import (
     Engine,
     EngineTarget,
-    Inspection,
     KerasFile,
     OnnxModel,
-    Receipt,
     sidecar_of,
 )
 from unetrt.errors import ArtifactError
 from unetrt.gpu import Gpu
+from unetrt.receipt import Inspection, Receipt
 from unetrt.sizes import ReceptiveField, SizeRule
 from unetrt.tensors import ShapeProfile, TensorSpec
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.fakes.tensorrt_runtime import RTX, SURFACES
-from unetrt.artifacts import Receipt
 from unetrt.errors import ArtifactError, OutOfMemory, ShapeError
+from unetrt.receipt import Receipt
 
 
 def image(*shape, dtype=np.float32):
