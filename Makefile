@@ -39,12 +39,13 @@ endif
 demo: env
 	.venv/bin/unetrt demo --out $(OUT)
 
-# A worker that has run out of tests takes half of those the other one still has.
+# A worker that has run out of tests takes half of those the other one still has; of the slow ones,
+# each file stays with one worker, which builds what its tests share.
 test: env
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-slow: env
-	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal -m slow
+	.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
 gpu: env
 	scripts/gpu-proof --out gpu-out

@@ -67,7 +67,6 @@ def test_onnx_agrees_with_keras_at_every_size(road, keras, size):
         np.testing.assert_allclose(session.run(x), expected, atol=2e-2)
 
 
-@pytest.mark.slow
 def test_the_article_s_network_has_no_stray_node(tmp_path, keras):
     from unetrt.builder import build_unet_model
     from unetrt.convert.to_onnx import export_onnx

@@ -174,7 +174,6 @@ def test_a_skeleton_equals_its_keras_export(tmp_path, name):
 
 
 @pytest.mark.tf
-@pytest.mark.slow
 def test_other_precisions_equal_what_convert_makes_of_the_export(tmp_path):
     _, exported, job, pixel_scale = fresh("small", tmp_path)
     seen = []

@@ -65,7 +65,6 @@ def test_without_files_it_is_the_article_s_network(known, monkeypatch):
     assert {one.layer.cost.name for one in found.times} >= {"bottleneck/conv1", "up5/upconv"}
 
 
-@pytest.mark.slow
 def test_engines_are_built_without_a_gpu_and_their_rows_say_that_they_did_not_run(
     small, known, tmp_path, monkeypatch
 ):
