@@ -18,7 +18,7 @@ from unetrt.errors import BadInput
 from unetrt.files import sha256_of
 from unetrt.gpu import find_gpu
 from unetrt.precision import Precision
-from unetrt.predictors import Predictor, check_fit, common_sizes, open_predictors
+from unetrt.predictors import Predictor, Runnable, check_fit, common_sizes, open_predictors
 from unetrt.progress import Progress
 from unetrt.runtime import ImagePort, SessionSpec
 
@@ -78,7 +78,7 @@ class BenchSpec:
 
 
 def bench(
-    artifacts: str | Path | Sequence[str | Path],
+    artifacts: Runnable | Sequence[Runnable],
     spec: BenchSpec | None = None,
     *,
     data: Dataset | str | Path | None = None,
@@ -116,13 +116,14 @@ def bench(
     ('onnxruntime fp32', (1, 32, 48, 1), 5)
     """
     spec, progress = spec or BenchSpec(), progress or Progress()
-    paths = [artifacts] if isinstance(artifacts, (str, Path)) else artifacts
-    if not paths:
+    timed = artifacts if isinstance(artifacts, Sequence) else [artifacts]
+    timed = [artifacts] if isinstance(artifacts, str) else timed
+    if not timed:
         raise BadInput("There is nothing to time", expected="ONNX files, engines or Keras models")
     record = new_record(command)
     with ExitStack() as stack:
         with progress.step("open", "Opening the artifacts"):
-            predictors = open_predictors(stack, paths, spec.session)
+            predictors = open_predictors(stack, timed, spec.session)
         scopes = _timeable(spec.scopes, predictors)
         with progress.step("data", "Choosing the images"):
             timed_input = _chosen_input(predictors, data, spec, progress)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Self
 
 from unetrt.errors import BadInput
+from unetrt.sizes import SizeRule
 from unetrt.tensors import ShapeRange
 
 __all__ = ["HARDWARE_LEVELS", "EngineSpec"]
@@ -79,6 +82,24 @@ class EngineSpec:
                 got=repr(self.hardware_compatibility),
                 expected=" or ".join(HARDWARE_LEVELS),
             )
+
+    @classmethod
+    def for_sizes(cls, sizes: Iterable[tuple[int, int]], rule: SizeRule, **choices: Any) -> Self:
+        """Return the spec of an engine that takes every image, tuned for the median.
+
+        Args:
+            sizes: height and width of each image, in pixels; at least one.
+            rule: of the network: images are mirrored out to it.
+            choices: other fields of the spec.
+
+        >>> EngineSpec.for_sizes([(200, 300), (250, 260), (300, 400)], SizeRule(32)).height
+        ShapeRange(min=224, opt=256, max=320)
+        """
+        height, width = (
+            ShapeRange(sides[0], sides[len(sides) // 2], sides[-1])
+            for sides in (sorted(map(rule.covering, axis)) for axis in zip(*sizes, strict=True))
+        )
+        return cls(height=height, width=width, **choices)
 
     def check(self, backend: str) -> None:
         """Refuse choices that `backend` does not have.

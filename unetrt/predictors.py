@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from unetrt import vendor
-from unetrt.artifacts import KerasFile, OnnxModel
+from unetrt.artifacts import Engine, KerasFile, OnnxModel
 from unetrt.data import Dataset
 from unetrt.errors import BadInput
 from unetrt.keras_models import in_full_precision, load_model
@@ -26,13 +26,19 @@ from unetrt.sizes import SizeRule
 
 __all__ = [
     "Predictor",
+    "Runnable",
     "check_fit",
     "common_sizes",
     "onnx_runtime",
     "open_predictor",
     "open_predictors",
+    "path_of",
     "runnable",
 ]
+
+
+Runnable = str | Path | KerasFile | OnnxModel | Engine
+"""A Keras model, an ONNX file or an engine, or the path of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,14 @@ class Predictor:
 
 @contextmanager
 def open_predictor(
-    path: str | Path, spec: SessionSpec | None = None, *, name: str | None = None
+    artifact: Runnable, spec: SessionSpec | None = None, *, name: str | None = None
 ) -> Iterator[Predictor]:
     """Open a .keras, .h5, .onnx or .engine file for the length of the block.
 
     A bfloat16 ONNX file is simulated in float32, for want of a CPU library that runs it.
 
     Args:
-        path: the file.
+        artifact: the file.
         spec: what to open it with; Keras knows neither backends nor precisions.
         name: instead of the file's.
 
@@ -87,7 +93,7 @@ def open_predictor(
     >>> probabilities.shape
     (1, 32, 48, 2)
     """
-    path = Path(path)
+    path = path_of(artifact)
     if path.suffix in KerasFile.SUFFIXES:
         yield _keras_predictor(path, name or path.name)
         return
@@ -108,19 +114,19 @@ def open_predictor(
 
 
 def open_predictors(
-    stack: ExitStack, paths: Sequence[str | Path], spec: SessionSpec | None = None
+    stack: ExitStack, artifacts: Sequence[Runnable], spec: SessionSpec | None = None
 ) -> list[Predictor]:
     """Open several, named by file name, or by path where two files share a name.
 
     Args:
         stack: closes them.
-        paths: the files.
+        artifacts: the files.
         spec: what to open ONNX files and engines with.
 
     Raises:
         BadInput: a file is named twice.
     """
-    files = [Path(path) for path in paths]
+    files = [path_of(artifact) for artifact in artifacts]
     counts = Counter(path.name for path in files)
     names = [path.name if counts[path.name] == 1 else str(path) for path in files]
     if len(set(names)) < len(names):
@@ -129,6 +135,11 @@ def open_predictors(
         stack.enter_context(open_predictor(path, spec, name=name))
         for path, name in zip(files, names, strict=True)
     ]
+
+
+def path_of(artifact: Runnable) -> Path:
+    """Return the path of an artifact, or of what is one already."""
+    return Path(artifact) if isinstance(artifact, (str, Path)) else artifact.path
 
 
 def onnx_runtime() -> str:

@@ -14,7 +14,14 @@ from unetrt.data import Dataset, load_dataset
 from unetrt.errors import UnetrtError
 from unetrt.keras_models import load_model
 from unetrt.parity import Parity, compare
-from unetrt.predictors import check_fit, common_sizes, open_predictors, runnable
+from unetrt.predictors import (
+    Runnable,
+    check_fit,
+    common_sizes,
+    open_predictors,
+    path_of,
+    runnable,
+)
 from unetrt.progress import Progress
 from unetrt.runtime import ImagePort
 from unetrt.sizes import SizeRule, as_batch
@@ -23,8 +30,8 @@ __all__ = ["Search", "find_divergence", "verify", "verify_all"]
 
 
 def verify(
-    reference: str | Path,
-    candidate: str | Path,
+    reference: Runnable,
+    candidate: Runnable,
     data: Dataset | str | Path,
     *,
     progress: Progress | None = None,
@@ -59,8 +66,8 @@ def verify(
 
 
 def verify_all(
-    reference: str | Path,
-    candidates: Sequence[str | Path],
+    reference: Runnable,
+    candidates: Sequence[Runnable],
     data: Dataset | str | Path,
     *,
     progress: Progress | None = None,
@@ -107,7 +114,7 @@ class Search:
 
 
 def find_divergence(
-    reference: str | Path, candidate: str | Path, data: Dataset | str | Path, worst: str = ""
+    reference: Runnable, candidate: Runnable, data: Dataset | str | Path, worst: str = ""
 ) -> Search:
     """Search for the first layer of a candidate whose values are not those of the reference.
 
@@ -119,27 +126,27 @@ def find_divergence(
         data: a data set, "brain", or a folder of images/ and labels/.
         worst: name of the test image to run them on: `Parity.worst`; the first one if unknown.
     """
-    reference, candidate = Path(reference), Path(candidate)
-    if candidate.suffix != ".onnx" or reference.suffix not in (".onnx", *KerasFile.SUFFIXES):
+    source, file = path_of(reference), path_of(candidate)
+    if file.suffix != ".onnx" or source.suffix not in (".onnx", *KerasFile.SUFFIXES):
         return Search(
             None,
-            f"{candidate.name} cannot be looked into: verify the ONNX file that it was built from",
+            f"{file.name} cannot be looked into: verify the ONNX file that it was built from",
         )
     samples = load_dataset(data).test
     sample = next((sample for sample in samples if sample.name == worst), samples[0])
     try:
-        with _as_onnx(reference) as right, _as_onnx(candidate) as wrong:
+        with _as_onnx(source) as right, _as_onnx(file) as wrong:
             x = as_batch(sample.image, SizeRule.joined(right.sizes, wrong.sizes))
             feeds = ImagePort(right).feed(x), ImagePort(wrong).feed(x)
             found = first_divergence(right, wrong, feeds, wrong.precision.divergence)
     except UnetrtError as error:
         return Search(
-            None, f"where {candidate.name} first diverges could not be found: {str(error)[:-1]}"
+            None, f"where {file.name} first diverges could not be found: {str(error)[:-1]}"
         )
     if found is None:
-        said = f"no layer of {candidate.name} diverges on the CPU by more than its precision does"
+        said = f"no layer of {file.name} diverges on the CPU by more than its precision does"
         return Search(None, said)
-    said = f"{candidate.name} diverges at layer {found}; {found.before} values before it agree"
+    said = f"{file.name} diverges at layer {found}; {found.before} values before it agree"
     return Search(found, said)
 
 

@@ -116,7 +116,7 @@ def bench(
     if layers:
         refuse_options(
             "bench --layers", mode=mode, rate=rate, scope=scope, percentile=percentile, fast=fast,
-            data=data, seed=seed is not None,
+            data=data, seed=seed,
         )  # fmt: skip
         found = bench_layers(
             paths,
@@ -137,7 +137,7 @@ def bench(
             expected="ONNX files, engines or Keras models, or --layers",
         )
     if data is not None:
-        refuse_options("bench --data", seed=seed is not None)
+        refuse_options("bench --data", seed=seed)
     if all(path.suffix != ".onnx" for path in paths):
         refuse_options("bench without an ONNX file", backend=backend, fast=fast)
     spec = BenchSpec(

@@ -11,6 +11,7 @@ import typer
 
 from unetrt.benchmarks.matrix import matrix
 from unetrt.benchmarks.matrix.matrix_spec import spec_here
+from unetrt.cli.options import Size
 from unetrt.cli.output import emit
 from unetrt.cli.shell import AsJson
 from unetrt.progress import ConsoleProgress
@@ -21,7 +22,7 @@ __all__ = ["bench_matrix"]
 def bench_matrix(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for record and report; an earlier run resumes.")
-    ],
+    ] = Path("bench-out"),
     minutes: Annotated[float, typer.Option(min=0.0, help="Time for all of it.")] = 30.0,
     samples: Annotated[
         int, typer.Option(min=1, help="Timed runs of each row; a 99th percentile takes 662.")
@@ -29,13 +30,18 @@ def bench_matrix(
     network: Annotated[
         list[str] | None, typer.Option(help="article, paper or small; may be repeated.")
     ] = None,
-    size: Annotated[list[int] | None, typer.Option(help="Side in pixels; may be repeated.")] = None,
+    size: Annotated[
+        list[Size] | None,
+        typer.Option(
+            parser=Size.read_square, metavar="SIDE", help="In pixels: 512; may be repeated."
+        ),
+    ] = None,
     batch: Annotated[list[int] | None, typer.Option(help="Images a run; may be repeated.")] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="fp32, tf32, fp16, bf16 or int8; may be repeated.")
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="core or end_to_end; may be repeated.")
+        list[str] | None, typer.Option(help="core or end-to-end; may be repeated.")
     ] = None,
     backend: Annotated[
         list[str] | None, typer.Option(help="Library or other tool; may be repeated.")
@@ -49,10 +55,10 @@ def bench_matrix(
     """
     spec = spec_here(
         networks=network,
-        sizes=size,
+        sizes=[one.height.opt for one in size or []],
         batches=batch,
         precisions=precision,
-        scopes=scope,
+        scopes=[one.replace("-", "_") for one in scope or []],
         backends=backend,
     )
     record = matrix.bench_matrix(

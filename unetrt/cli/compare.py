@@ -1,19 +1,19 @@
-"""`unetrt compare`: has a benchmark become slower?"""
+"""`unetrt compare`: tell whether a benchmark has become slower."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from unetrt.benchmarks import read_record
+from unetrt.benchmarks.compare import ComparedRecords, compare_records
+from unetrt.cli.options import read_percent
 from unetrt.cli.output import emit, interval, table
 from unetrt.cli.shell import AsJson
-
-if TYPE_CHECKING:
-    from unetrt.benchmarks.compare import ComparedRecords
-    from unetrt.errors import CheckFailed
+from unetrt.errors import CheckFailed
 
 __all__ = ["compare"]
 
@@ -22,8 +22,12 @@ def compare(
     old: Annotated[Path, typer.Argument(help="A file that `unetrt bench --out` wrote.")],
     new: Annotated[Path, typer.Argument(help="Another, later one.")],
     fail_above: Annotated[
-        str | None,
-        typer.Option(metavar="PERCENT", help="Exit with 1 if a row is slower by more than this."),
+        float | None,
+        typer.Option(
+            parser=read_percent,
+            metavar="PERCENT",
+            help="Exit with 1 if a row is slower by more than this, such as 5%.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -32,10 +36,6 @@ def compare(
     The ratio of the medians with its 95 % interval, how far a row is from itself within either
     record, and a verdict; a row fails where it is slower and the whole interval above the limit.
     """
-    from unetrt.benchmarks import read_record
-    from unetrt.benchmarks.compare import compare_records
-
-    limit = None if fail_above is None else _limit(fail_above)
     found = compare_records(read_record(old), read_record(new))
     rows = [
         [
@@ -49,24 +49,11 @@ def compare(
     ]
     columns = ["", "new / old", "95 %", "beside itself", "the new one is"]
     emit(
-        _result(found, limit),
+        _result(found, fail_above),
         as_json=as_json,
         shown=[*_warnings(found), table("Medians", columns, rows), *_aside(found, old, new)],
-        failure=None if limit is None else _failure(found, limit),
+        failure=None if fail_above is None else _failure(found, fail_above),
     )
-
-
-def _limit(text: str) -> float:
-    """Return 0.05 for "5%" or "5"."""
-    from unetrt.errors import BadInput
-
-    try:
-        percent = float(text.strip().removesuffix("%"))
-    except ValueError:
-        percent = -1.0
-    if not 0 <= percent < float("inf"):
-        raise BadInput("Cannot use --fail-above", got=text, expected="percents, such as 5%")
-    return percent / 100
 
 
 def _result(found: ComparedRecords, limit: float | None) -> dict[str, Any]:
@@ -105,8 +92,6 @@ def _aside(found: ComparedRecords, old: Path, new: Path) -> list[str]:
 
 
 def _failure(found: ComparedRecords, limit: float) -> CheckFailed | None:
-    from unetrt.errors import CheckFailed
-
     slow = [change for change in found.changes if change.slower_beyond_doubt(limit)]
     if not slow:
         return None

@@ -1,36 +1,42 @@
-"""`unetrt demo`: the whole road on real images, stage by stage, and a report at its end."""
+"""`unetrt demo`: walk the whole road on real images, stage by stage, and report at its end."""
 
 from __future__ import annotations
 
-import csv
-import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 import unetrt
+from unetrt import vendor
+from unetrt.artifacts import Engine, OnnxModel
+from unetrt.benchmarks import CallCandidate, MeasureSpec, describe_machine, measure, summarize
 from unetrt.cli.output import emit, figure, table
 from unetrt.cli.shell import AsJson
 from unetrt.cli.train import show_plan
-
-if TYPE_CHECKING:
-    from unetrt.artifacts import Engine, OnnxModel
-    from unetrt.convert.to_engine import EngineSpec
-    from unetrt.data import Dataset
-    from unetrt.predictors import Predictor
-    from unetrt.progress import Progress
-    from unetrt.sizes import SizeRule
+from unetrt.convert.engine_spec import EngineSpec
+from unetrt.convert.to_engine import choose_backend
+from unetrt.data import Dataset, load_dataset
+from unetrt.errors import NoDevice
+from unetrt.files import output_folder
+from unetrt.parity import compare
+from unetrt.predictors import Predictor, common_sizes, onnx_runtime, open_predictor
+from unetrt.progress import ConsoleProgress, Progress
+from unetrt.report import write_demo
+from unetrt.runtime import SessionSpec
+from unetrt.sizes import as_batch
 
 __all__ = ["demo"]
 
 PRECISIONS = ("fp32", "fp16")
-_SHOWN = 4
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")] = Path(
+        "demo-out"
+    ),
     data: Annotated[
         str, typer.Option(help='"brain", or a folder of images/ and labels/.')
     ] = "brain",
@@ -41,10 +47,6 @@ def demo(
 
     Leaves OUT/report.html and OUT/summary.json, and every artifact beside them.
     """
-    from unetrt.data import load_dataset
-    from unetrt.files import output_folder
-    from unetrt.progress import ConsoleProgress
-
     progress = ConsoleProgress()
     _need_everything()
     with progress.step("data", f"Reading {data}"):
@@ -55,11 +57,12 @@ def demo(
     with progress.step("plan", f"Looking at {dataset.name}"):
         plan = unetrt.plan(dataset, minutes=minutes)
     show_plan(plan)
-    unetrt.train(dataset, out / "run", plan, restart=True, progress=progress)
+    result = unetrt.train(dataset, out / "run", plan, restart=True, progress=progress)
     onnx_models = _convert(out, dataset, progress)
     engines = _build(out, onnx_models, dataset, progress)
     summary = _verify_and_time(out, engines, dataset, progress)
-    _report(out, summary, dataset, onnx_models["fp32"], progress)
+    with unetrt.open_session(onnx_models["fp32"]) as session:
+        write_demo(out, summary, result.history, dataset.test, session.segment, progress)
     emit(
         {"report": str(out / "report.html"), **summary},
         as_json=as_json,
@@ -69,9 +72,6 @@ def demo(
 
 def _need_everything() -> None:
     """Miss an extra now, not after minutes of training."""
-    from unetrt import vendor
-    from unetrt.convert.to_engine import choose_backend
-
     vendor.need("tensorflow", extra="train", purpose="Training")
     vendor.need_exporter()
     vendor.jinja2()
@@ -90,36 +90,18 @@ def _convert(out: Path, data: Dataset, progress: Progress) -> dict[str, OnnxMode
 def _build(
     out: Path, onnx_models: dict[str, OnnxModel], data: Dataset, progress: Progress
 ) -> dict[str, Engine]:
-    from unetrt.convert.to_engine import build_engine
-
     engines = {}
     for precision, model in onnx_models.items():
         with progress.step("build", f"Building the {precision} engine"):
-            spec = _engine_spec(data, model.sizes)
-            engines[precision] = build_engine(model, out / f"model.{precision}.engine", spec)
+            spec = EngineSpec.for_sizes((s.label.shape for s in data.test), model.sizes)
+            engines[precision] = unetrt.build(model, out / f"model.{precision}.engine", spec)
     return engines
-
-
-def _engine_spec(data: Dataset, rule: SizeRule) -> EngineSpec:
-    """Take every size of the test images, mirrored out as the network needs; best at the median."""
-    from unetrt.convert.to_engine import EngineSpec
-    from unetrt.tensors import ShapeRange
-
-    def sides(axis: int) -> ShapeRange:
-        sizes = sorted(rule.covering(s.label.shape[axis]) for s in data.test)
-        return ShapeRange(sizes[0], sizes[len(sizes) // 2], sizes[-1])
-
-    return EngineSpec(height=sides(0), width=sides(1))
 
 
 def _verify_and_time(
     out: Path, engines: dict[str, Engine], data: Dataset, progress: Progress
 ) -> dict[str, Any]:
     """Open all that can run here once; check it on every test image, then time what passed."""
-    from unetrt.benchmarks import describe_machine
-    from unetrt.parity import compare
-    from unetrt.predictors import common_sizes, open_predictor
-
     with ExitStack() as stack:
         with progress.step("verify", "Opening the artifacts"):
             keras = stack.enter_context(open_predictor(out / "run" / "model.keras", name="keras"))
@@ -165,11 +147,6 @@ def _open_candidates(
     stack: ExitStack, out: Path, engines: dict[str, Engine]
 ) -> tuple[list[Predictor], dict[str, str]]:
     """Open the ONNX files and every engine this machine can run; return why it cannot others."""
-    from unetrt import vendor
-    from unetrt.errors import NoDevice
-    from unetrt.predictors import onnx_runtime, open_predictor
-    from unetrt.runtime import SessionSpec
-
     runtime = SessionSpec(backend=onnx_runtime())
     found = [
         stack.enter_context(
@@ -197,9 +174,6 @@ def _open_candidates(
 def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
-    from unetrt.benchmarks import CallCandidate, MeasureSpec, measure, summarize
-    from unetrt.predictors import common_sizes
-    from unetrt.sizes import as_batch
 
     image = data.test[len(data.test) // 2].image
     x = as_batch(image, common_sizes(predictors))
@@ -209,53 +183,7 @@ def _time(
     return list(x.shape), {name: summarize(taken).to_json() for name, taken in samples.items()}
 
 
-def _report(
-    out: Path,
-    summary: dict[str, Any],
-    data: Dataset,
-    model: OnnxModel,
-    progress: Progress,
-) -> None:
-    """Draw the pictures, then write report.html and, last, summary.json with all the seconds."""
-    from unetrt.files import write_bytes, write_text
-    from unetrt.report import as_file, latency_chart, learning_curve, render_html
-    from unetrt.runtime import open_session
-
-    with progress.step("report", "Writing the report"):
-        with (out / "run" / "history.csv").open(newline="", encoding="utf-8") as file:
-            history = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-        with open_session(model) as session:
-            sheet = _segmentation(data, session.segment)
-        write_bytes(out / "pictures" / "segmentation.png", sheet)
-        charts = {
-            "learning": learning_curve(history),
-            "latency": latency_chart(summary["latency_ms"]),
-        }
-        for name, svg in charts.items():
-            write_text(out / "pictures" / f"{name}.svg", as_file(svg))
-        summary["seconds"] = {k: round(s, 2) for k, s in progress.seconds.items()}
-        page = render_html(summary, sheet, charts)
-    summary["seconds"]["report"] = round(progress.seconds["report"], 2)
-    write_text(out / "report.html", page)
-    write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
-
-
-def _segmentation(data: Dataset, segment: Any) -> bytes:
-    import io
-
-    from PIL import Image
-
-    from unetrt.report import segmentation_sheet
-
-    step = max(1, len(data.test) // _SHOWN)
-    chosen = data.test[step // 2 :: step][:_SHOWN]
-    sheet = segmentation_sheet([(s.image, s.label, segment(s.image)) for s in chosen])
-    png = io.BytesIO()
-    Image.fromarray(sheet).save(png, format="PNG", optimize=True)
-    return png.getvalue()
-
-
-def _tables(summary: dict[str, Any]) -> list[Any]:
+def _tables(summary: dict[str, Any]) -> list[Table | str]:
     keys = list(summary["dice"]["keras"])
     agreement = [
         [

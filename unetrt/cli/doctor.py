@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unetrt import vendor
+from unetrt.benchmarks import describe_machine
+from unetrt.benchmarks.peers.peers import peers_available
 from unetrt.cli.output import emit, table
 from unetrt.cli.shell import AsJson
+from unetrt.gpu import find_gpu
 
 __all__ = ["doctor"]
 
@@ -47,11 +51,6 @@ def doctor(as_json: AsJson = False) -> None:
 
     And the install command for what is missing.
     """
-    from unetrt import vendor
-    from unetrt.benchmarks import describe_machine
-    from unetrt.benchmarks.peers.peers import peers_available
-    from unetrt.gpu import find_gpu
-
     gpu = find_gpu()
     rows, report = [], {}
     for ability in _ABILITIES:

@@ -19,6 +19,7 @@ __all__ = [
     "SizeOption",
     "SizeRangeOption",
     "read_memory",
+    "read_percent",
     "read_range",
 ]
 
@@ -77,6 +78,18 @@ class Size:
         return size
 
     @classmethod
+    def read_square(cls, text: str) -> Self:
+        """Read one side of a square.
+
+        Raises:
+            BadParameter: it is none.
+        """
+        size = None if ":" in text or "x" in text else cls._parsed(text)
+        if size is None:
+            raise typer.BadParameter(f"got {text!r}, expected the side of a square in pixels: 512.")
+        return size
+
+    @classmethod
     def read_range(cls, text: str) -> Self:
         """Read height and width, each of them one number or MIN:OPT:MAX.
 
@@ -118,9 +131,26 @@ def read_range(text: str) -> ShapeRange:
         ) from None
 
 
+def read_percent(text: str) -> float:
+    """Read a share.
+
+    Raises:
+        BadParameter: it is none, or below zero.
+
+    >>> read_percent("5%"), read_percent("5")
+    (0.05, 0.05)
+    """
+    try:
+        percent = float(text.strip().removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent < float("inf"):
+        raise typer.BadParameter(f"got {text!r}, expected percents, such as 5%.")
+    return percent / 100
+
+
 Precisions = Literal["fp32", "fp16", "bf16", "int8"]
 """The names of the precisions that a network can be retyped to."""
-
 MemoryOption = Annotated[
     int | None,
     typer.Option(

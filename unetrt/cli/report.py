@@ -18,10 +18,14 @@ __all__ = ["report"]
 
 def report(
     record: Annotated[Path, typer.Argument(help="RECORD.json that a benchmark wrote.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.md.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for report.html and report.md; that of the record."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the page of a benchmark's record."""
-    write_report(read_record(record), output_folder(out))
-    files = {"html": str(out / "report.html"), "markdown": str(out / "report.md")}
+    folder = out or record.parent
+    write_report(read_record(record), output_folder(folder))
+    files = {"html": str(folder / "report.html"), "markdown": str(folder / "report.md")}
     emit(files, as_json=as_json, shown=[f"Wrote {file}" for file in files.values()])

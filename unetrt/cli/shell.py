@@ -102,13 +102,16 @@ def refuse_options(who: str, **given: object) -> None:
 
     Args:
         who: what takes none of them, for the error.
-        given: the options' values by the names of their parameters; None, False and an empty list
-            were not given.
+        given: the options' values by the names of their parameters; None and False were not given.
 
     Raises:
         BadInput: one was given; names all of them.
     """
-    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    named = [
+        f"--{name.replace('_', '-')}"
+        for name, value in given.items()
+        if value is not None and value is not False
+    ]
     if named:
         raise BadInput(f"{who} takes no {' and no '.join(named)}", hint="leave it out")
 

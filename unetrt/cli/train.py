@@ -16,6 +16,7 @@ from unetrt.builder.plan import Preset, TrainingPlan
 from unetrt.builder.train_spec import LossName
 from unetrt.cli.output import emit, table
 from unetrt.cli.shell import AsJson, refuse_options
+from unetrt.errors import BadInput
 from unetrt.progress import ConsoleProgress
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 Data = Annotated[str, typer.Argument(help='"brain", or a folder of images/ and labels/.')]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the model and its history.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the model and its history; run, if there is none yet."),
+]
 Minutes = Annotated[float | None, typer.Option(min=0.05, help="Time for training: 3 minutes.")]
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="Train so many epochs, however long they take.")
@@ -53,12 +57,14 @@ Tta = Annotated[
     bool, typer.Option("--tta", help="Evaluate flipped and turned test images too, apart.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")]
+_RUN = Path("run")
+
 Restart = Annotated[bool, typer.Option("--restart", help="Begin again over an interrupted one.")]
 
 
 def train(
     data: Data,
-    out: Out,
+    out: Out = None,
     minutes: Minutes = None,
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -85,6 +91,8 @@ def train(
         refuse_options("A training by --epochs", minutes=minutes)
     if resume:
         refuse_options("A training that is resumed", restart=restart)
+    if out is None and not (resume or restart) and _RUN.exists():
+        raise BadInput(f"There is a folder {_RUN} already", hint="name another one with `out`")
     progress = ConsoleProgress()
     vendor.need("tensorflow", extra="train", purpose="Training")
     with progress.step("data", f"Reading {data}"):
@@ -110,7 +118,7 @@ def train(
         progress.say(f"Crops of {plan.training.crop} pixels: the network cannot take {crop}")
     try:
         result = unetrt.train(
-            dataset, out, plan, resume=resume, restart=restart, tta=tta, progress=progress
+            dataset, out or _RUN, plan, resume=resume, restart=restart, tta=tta, progress=progress
         )
     except KeyboardInterrupt:
         progress.say("Stopped. The same command with --resume continues from the last epoch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .demo import write_demo
 from .figures import latency_chart, learning_curve, segmentation_sheet
 from .html import render_html, render_template
 from .svg import as_file, colours, set_tip, styled_figure, to_svg
@@ -17,4 +18,5 @@ __all__ = [
     "set_tip",
     "styled_figure",
     "to_svg",
+    "write_demo",
 ]
