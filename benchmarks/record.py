@@ -407,5 +407,5 @@ def _no_record(path: Path, got: object) -> BadInput:
     return BadInput(
         f"{path} is not the record of a benchmark",
         got=got,
-        expected="a file that `unetrt bench --out` wrote",
+        expected="a file that a benchmark wrote",
     )

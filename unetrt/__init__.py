@@ -1,4 +1,14 @@
-"""From a Keras U-Net to a TensorRT engine that is known to be right, and timed."""
+"""From a Keras U-Net to a TensorRT engine that is known to be right, and timed.
+
+Each verb takes the noun before it, or the path of one, and a frozen spec, and returns the next
+noun. README.md lists them. A name brings its module when it is first used.
+
+>>> import unetrt
+>>> with unetrt.open_session("model.onnx") as session:
+...     labels = session.segment(unetrt.read_image("cell.png"))
+>>> labels.shape, labels.dtype
+((48, 56), dtype('uint8'))
+"""
 
 from __future__ import annotations
 
@@ -9,6 +19,7 @@ from unetrt.lazy import lazy_names
 if TYPE_CHECKING:
     from unetrt.artifacts import Engine, KerasFile, OnnxModel
     from unetrt.benchmarks.bench import BenchSpec, bench
+    from unetrt.benchmarks.measure import MeasureSpec
     from unetrt.benchmarks.record import Record
     from unetrt.builder.history import TrainResult
     from unetrt.builder.plan import TrainingPlan, plan
@@ -23,6 +34,7 @@ if TYPE_CHECKING:
     from unetrt.data import Dataset, load_dataset, read_image
     from unetrt.errors import BadInput, CheckFailed, UnetrtError
     from unetrt.parity import Parity
+    from unetrt.precision import Precision
     from unetrt.progress import ConsoleProgress, Progress
     from unetrt.runtime import Session, SessionSpec, open_session
     from unetrt.runtime.predict import PredictSpec, Summary, predict
@@ -41,8 +53,10 @@ else:
             "EngineSpec": "convert.engine_spec",
             "ExportSpec": "convert.export",
             "KerasFile": "artifacts",
+            "MeasureSpec": "benchmarks.measure",
             "OnnxModel": "artifacts",
             "Parity": "parity",
+            "Precision": "precision",
             "PrecisionSpec": "convert.precision",
             "PredictSpec": "runtime.predict",
             "Progress": "progress",
@@ -82,8 +96,10 @@ __all__ = [
     "EngineSpec",
     "ExportSpec",
     "KerasFile",
+    "MeasureSpec",
     "OnnxModel",
     "Parity",
+    "Precision",
     "PrecisionSpec",
     "PredictSpec",
     "Progress",

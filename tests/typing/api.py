@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import unetrt
 from tests.fakes.device import FakeDevice
-from unetrt import Engine, OnnxModel, ShapeRange
+from unetrt import Engine, OnnxModel
 from unetrt.benchmarks import (
     CallCandidate,
     Latency,
@@ -25,15 +26,42 @@ from unetrt.benchmarks import (
 from unetrt.benchmarks.candidates import BoundCandidate
 from unetrt.convert.export import ExportSpec
 from unetrt.convert.precision import PrecisionSpec, to_precision
-from unetrt.convert.refit import refit_engine
-from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.convert.to_onnx import export_onnx
-from unetrt.data import Dataset, load_dataset
+from unetrt.data import Dataset
 from unetrt.runtime import Session, SessionSpec, open_session
 from unetrt.runtime.backends import Backend, DeviceBackend
 from unetrt.runtime.backends.backend import BoundRun
 from unetrt.runtime.backends.tensorrt import open_backend
 from unetrt.runtime.devices import Device, DeviceArray, cuda_python, pycuda
+
+
+def five_lines(folder: str, image: Path) -> NDArray[np.uint8]:
+    """Walk from a folder of images to a label map."""
+    result: unetrt.TrainResult = unetrt.train(folder, "run", unetrt.plan(folder, minutes=3))
+    assert result.file is not None
+    model: OnnxModel = unetrt.export(result.file, "model.onnx")
+    with unetrt.open_session(model) as session:
+        return session.segment(unetrt.read_image(image))
+
+
+def every_verb(trained: Path) -> tuple[unetrt.Parity, unetrt.Record, unetrt.Summary]:
+    """Give every verb a noun and a spec."""
+    data: unetrt.Dataset = unetrt.load_dataset("brain")
+    plan: unetrt.TrainingPlan = unetrt.plan(data, preset="paper", crop=388)
+    unetrt.train(data, trained.parent, plan, resume=True, progress=unetrt.ConsoleProgress())
+    unetrt.train(data, "other", unetrt.TrainSpec(epochs=2))
+    model = unetrt.export(trained, "m.onnx", unetrt.ExportSpec(pixels="uint8"))
+    half = unetrt.to_precision(model, "h.onnx", unetrt.PrecisionSpec(keep=("up1/*",)), data=data)
+    sizes = unetrt.ShapeRange(256, 512, 1024)
+    engine: unetrt.Engine = unetrt.build(half, "h.engine", unetrt.EngineSpec(height=sizes))
+    unetrt.refit(engine, "other.onnx", "other.engine")
+    spec = unetrt.SessionSpec(memory_bytes=2**30)
+    summary = unetrt.predict(engine, ["a.png"], "out", unetrt.PredictSpec(session=spec))
+    parity = unetrt.verify(trained, half, data)
+    parity.check(unetrt.Precision.FP16.tolerance)
+    measure = unetrt.MeasureSpec(samples=10)
+    record = unetrt.bench([model, "h.engine"], unetrt.BenchSpec(measure=measure), data=data)
+    return parity, record, summary
 
 
 def segment(path: Path, image: NDArray[Any]) -> NDArray[np.uint8]:
@@ -50,11 +78,6 @@ def convert(model: Any, data: Dataset) -> OnnxModel:
     return to_precision(
         exported, Path("m.int8.onnx"), PrecisionSpec(precision="int8", keep=("up1/*",)), data=data
     )
-
-
-def refit(engine: Engine, retrained: OnnxModel) -> Engine:
-    """Put new weights into an engine."""
-    return refit_engine(engine, retrained, Path("new.engine"))
 
 
 def by_name(session: Session, tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -87,13 +110,6 @@ def engine_backend(engine: Engine) -> tuple[Backend, DeviceBackend]:
     return opened, opened
 
 
-def build(path: Path) -> Engine:
-    """Load and build."""
-    model: OnnxModel = OnnxModel.load(path)
-    sizes = ShapeRange(256, 512, 1024)
-    return build_engine(model, Path("m.engine"), EngineSpec(height=sizes, width=sizes))
-
-
 def latency(session: Session, x: NDArray[np.float32]) -> Latency:
     """Time one session."""
     samples: dict[str, Samples] = measure(
@@ -118,9 +134,3 @@ def verdict(one: Session, other: Session, x: NDArray[np.float32]) -> str:
 def median_ms(path: Path) -> float:
     """Read a record."""
     return read_record(path).rows[0].latency_ms["p50"]
-
-
-def classes(source: str) -> tuple[str, ...]:
-    """Load a data set."""
-    data: Dataset = load_dataset(source)
-    return data.classes

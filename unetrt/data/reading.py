@@ -73,7 +73,7 @@ def stem_of(path: Path) -> str:
     return path.name[:-7] if path.name.lower().endswith(".nii.gz") else path.stem
 
 
-def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
+def read_image(path: str | Path, *, palette: bool = False) -> NDArray[Any]:
     """Read one image as [height, width, channels], in the type and values of the file.
 
     It is turned as its EXIF or TIFF orientation says, as every viewer shows it.
@@ -87,11 +87,11 @@ def read_image(path: Path, *, palette: bool = False) -> NDArray[Any]:
             values that are not finite numbers.
 
     Example:
-        >>> from pathlib import Path
-        >>> image = read_image(Path("cell.png"))
+        >>> image = read_image("cell.png")
         >>> image.shape, image.dtype
         ((48, 56, 1), dtype('uint8'))
     """
+    path = Path(path)
     with _one_sentence(f"the image {path}", "a whole PNG, JPEG, TIFF, BMP or NPY file"):
         _check_kind(path)
         return _checked(_read_whole(path, palette=palette), f"the image {path}")

@@ -114,7 +114,7 @@ class OpenedEngine:
                     f"The engine was not built for this size of {tensor.name!r}",
                     got=shape[: len(shape) - pair],
                     expected="between {} and {}".format(*ends),
-                    hint="build it again with other --batch or --size ranges",
+                    hint="build it again with other ranges of batch, height and width",
                 )
         return bound
 
@@ -130,7 +130,7 @@ class OpenedEngine:
             raise OutOfMemory(
                 f"{self._file.backend} {self._file.backend_version} cannot run {self._file.path}",
                 got=str(self._gpu),
-                hint="see its message above; a smaller --batch or --size takes less memory",
+                hint="see its message above; a smaller batch, height or width takes less memory",
             )
         return context
 

@@ -107,7 +107,7 @@ def test_in_a_stream_that_was_given_there_is_one_context(world):
 
 def test_without_room_for_one_context_the_engine_does_not_open(world):
     world.room_for_contexts = 0
-    with pytest.raises(BadInput, match="cannot run .*smaller --batch or --size takes less memory"):
+    with pytest.raises(BadInput, match="cannot run .*smaller batch, height or width takes"):
         world.open()
     assert world.device.held == {}
 
