@@ -22,7 +22,7 @@ LAYOUTS = ("NHWC", "NCHW")
 """The orders of an image's axes: N is the batch, H the height, W the width, C the channels."""
 
 IMAGE_RANK = 4
-"""How many axes an image has, or a batch of images."""
+"""Axes of a batch of images: batch, height, width, channels."""
 
 TO_NCHW = (0, 3, 1, 2)
 """The permutation from [batch, height, width, channels]."""
