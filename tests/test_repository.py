@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -220,6 +221,21 @@ def test_every_folder_with_modules_but_the_promises_is_a_listed_package():
 def test_the_version_is_said_once_and_again_the_same():
     assert unetrt.__version__ == PROJECT["project"]["version"]
     assert f"## {unetrt.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_error_of_the_library_names_an_option():
+    """It names its arguments; unetrt/cli/shell.py knows their options."""
+    sentences = []
+    for path in (p for top in ("unetrt", *STAGES) for p in sorted((ROOT / top).rglob("*.py"))):
+        if {"cli", "promises", "children"} & set(path.parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                texts = (n.value for n in ast.walk(node.exc) if isinstance(n, ast.Constant))
+                sentences += [(path, text) for text in texts if isinstance(text, str)]
+    assert len(sentences) > 500
+    named = [one for one in sentences if re.search(r"(?:^|[\s(])--[a-z]", one[1])]
+    assert named == []
 
 
 @pytest.mark.parametrize("machine", ["cpu", "gpu"])

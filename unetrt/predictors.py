@@ -43,7 +43,7 @@ Runnable = str | Path | KerasFile | OnnxModel | Engine
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A runnable artifact and what is known about it.
+    """Hold a runnable artifact and what is known about it.
 
     Attributes:
         name: of the file, unless another was given.

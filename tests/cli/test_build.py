@@ -63,7 +63,7 @@ def test_a_person_sees_the_share_of_each_type_and_what_was_kept(build):
         assert words in shown
 
 
-def test_a_build_that_takes_long_says_that_it_goes_on():
+def test_a_build_that_takes_long_says_so():
     said = threading.Event()
 
     class Progress:

@@ -41,8 +41,8 @@ def test_the_same_network_from_every_format(unetrt, road, others, tmp_path, name
     converted(unetrt, others / name, tmp_path / "m.onnx")
     x = np.random.default_rng(0).uniform(0, 255, (1, 32, 48, 1)).astype(np.float32)
     with open_session(road / "model.fp32.onnx") as right, open_session(tmp_path / "m.onnx") as own:
-        (answer,) = own.run({own.inputs[0].name: x}).values()
-        np.testing.assert_allclose(answer, right.run(x), atol=1e-6)
+        (output,) = own.run({own.inputs[0].name: x}).values()
+        np.testing.assert_allclose(output, right.run(x), atol=1e-6)
     assert OnnxModel.load(tmp_path / "m.onnx").classes == ("background", "class1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.json"]
 

@@ -7,7 +7,7 @@ from typer.main import get_command
 
 from unetrt.__main__ import COMMANDS, app
 from unetrt.cli import shell
-from unetrt.cli.output import emit, interval
+from unetrt.cli.output import ShownProgress, emit, interval
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -21,6 +21,43 @@ def test_every_module_of_the_command_line_is_in_the_table():
     words = {name.replace("-", "_") for name in COMMANDS}
     modules = {path.stem for path in Path(shell.__file__).parent.glob("*.py")}
     assert words <= modules
+
+
+def test_every_option_that_the_library_s_arguments_become_exists():
+    there = {
+        option
+        for command in get_command(app).commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    arguments = {*shell._OPTIONS, *shell._ARGUMENTS}
+    assert len(arguments) > 20
+    assert {shell.option_of(argument) for argument in arguments} <= there
+
+
+@pytest.mark.parametrize("option", ["--size", "--memory", "--workspace", "--precision"])
+def test_a_value_that_cannot_be_read_is_one_sentence_with_the_option_and_its_grammar(
+    unetrt, option
+):
+    grammar = {"--size": "512", "--memory": "512MiB", "--workspace": "512MiB", "--precision": "fp1"}
+    given = {"bench-matrix": (), "bench": ("no.onnx",), "predict": ("no.onnx", "no.png")}
+    commands = [
+        name
+        for name, command in get_command(app).commands.items()
+        if any(option in parameter.opts for parameter in command.params)
+    ]
+    assert commands
+    for name in commands:
+        run = unetrt(name, *given.get(name, ("no.onnx",)), option, "wide")
+        (sentence,) = run.stderr.splitlines()
+        assert run.exit_code == 2
+        assert "wide" in sentence
+        assert grammar[option] in sentence
+
+
+def test_the_library_s_arguments_are_options_in_progress_too(capsys):
+    ShownProgress().say("skipped a.png: take `tiling='blended'`")
+    assert capsys.readouterr().err.strip().endswith("skipped a.png: take --tiling blended")
 
 
 def test_as_json_a_value_that_cannot_be_read_is_json_too(unetrt):

@@ -56,7 +56,7 @@ def test_the_data_and_the_plan_are_shown_and_the_crop_that_is_taken(unetrt, disc
     }
 
 
-def test_an_unfinished_run_is_gone_on_with_or_begun_again_but_never_lost(
+def test_an_unfinished_run_is_resumed_or_begun_again_but_never_lost(
     unetrt, disc_folder, unfinished
 ):
     words = ("train", disc_folder, "--out", unfinished, *QUICK)

@@ -1,1 +1,1 @@
-"""The command line's subcommands, one a file; each imports its stages when it runs."""
+"""Hold the subcommands of the command line, one a file, each imported when it is named."""

@@ -29,10 +29,9 @@ from unetrt.benchmarks.record import SCOPES
 from unetrt.benchmarks.roofline.layers import bench_layers
 from unetrt.cli.bench_layers import layer_tables
 from unetrt.cli.options import Fast, SizeOption
-from unetrt.cli.output import emit, figure, interval, table
+from unetrt.cli.output import ShownProgress, emit, figure, interval, table
 from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.errors import BadInput
-from unetrt.progress import ConsoleProgress
 from unetrt.runtime import SessionSpec
 
 __all__ = ["bench"]
@@ -109,7 +108,7 @@ def bench(
     also runs beside itself: a difference must be larger than its own. Without --data, on random
     images of the network's own size, or of 512 x 512 pixels where any size would do.
     """
-    paths, progress = artifacts or [], ConsoleProgress()
+    paths, progress = artifacts or [], ShownProgress()
     command = shlex.join(["unetrt", *sys.argv[1:]])
     sides = None if size is None else size.sides
     wrote = [] if out is None else [f"Wrote {out}"]

@@ -12,9 +12,8 @@ import typer
 from unetrt.benchmarks.matrix import matrix
 from unetrt.benchmarks.matrix.matrix_spec import spec_here
 from unetrt.cli.options import Size
-from unetrt.cli.output import emit
+from unetrt.cli.output import ShownProgress, emit
 from unetrt.cli.shell import AsJson
-from unetrt.progress import ConsoleProgress
 
 __all__ = ["bench_matrix"]
 
@@ -66,7 +65,7 @@ def bench_matrix(
         out,
         minutes=minutes,
         samples=samples,
-        progress=ConsoleProgress(),
+        progress=ShownProgress(),
         command=shlex.join(["unetrt", *sys.argv[1:]]),
     )
     told = f"{len(record.rows)} rows, {len(record.failures)} failures: {out / matrix.RECORD}"

@@ -13,11 +13,11 @@ import typer
 import unetrt
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.cli.options import SizeRangeOption, read_memory, read_range
-from unetrt.cli.output import emit, table
+from unetrt.cli.output import ShownProgress, emit, table
 from unetrt.cli.shell import AsJson
 from unetrt.convert.engine_spec import EngineSpec
 from unetrt.convert.to_engine import choose_backend, engine_path
-from unetrt.progress import ConsoleProgress, Progress
+from unetrt.progress import Progress
 from unetrt.tensors import ShapeRange
 
 __all__ = ["build"]
@@ -97,7 +97,7 @@ def build(
     )
     path = engine_path(out or model.with_suffix(".engine"))
     onnx_model = OnnxModel.load(model)
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     with (
         progress.step("build", f"Building {onnx_model.precision} for {spec.backend}"),
         _heartbeat(progress),
@@ -149,7 +149,7 @@ def _rows(engine: Engine) -> list[list[str]]:
 
 @contextmanager
 def _heartbeat(progress: Progress) -> Iterator[None]:
-    """Show that a long build goes on: builders' own progress reports come late or never."""
+    """Show that a long build is at work: builders' own progress reports come late or never."""
     done = threading.Event()
 
     def beat() -> None:

@@ -12,13 +12,12 @@ import unetrt
 from unetrt import vendor
 from unetrt.artifacts import OnnxModel
 from unetrt.cli.options import Precisions, SizeOption
-from unetrt.cli.output import emit, table
+from unetrt.cli.output import ShownProgress, emit, table
 from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.convert.export import ExportSpec
 from unetrt.data import Dataset
 from unetrt.errors import BadInput
 from unetrt.precision import Precision
-from unetrt.progress import ConsoleProgress
 
 __all__ = ["convert"]
 
@@ -70,7 +69,7 @@ def convert(
         refuse_options("A conversion without --data", images=images)
     if precision not in ("int8", "fp16"):
         refuse_options(f"A conversion to {precision}", data=data)
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     out = out or _beside(model, precision)
     if model.suffix == ".onnx":
         refuse_options(f"{model} is ONNX already: it", **chosen, size=size)
@@ -108,7 +107,7 @@ def _precision_spec(
     return unetrt.PrecisionSpec(precision=precision, keep=tuple(keep or ()), rest=rest, **given)
 
 
-def _dataset(data: str | None, progress: ConsoleProgress) -> Dataset | None:
+def _dataset(data: str | None, progress: ShownProgress) -> Dataset | None:
     if data is None:
         return None
     with progress.step("data", f"Reading {data}"):

@@ -13,7 +13,7 @@ import unetrt
 from unetrt import vendor
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.benchmarks import CallCandidate, MeasureSpec, describe_machine, measure, summarize
-from unetrt.cli.output import emit, figure, table
+from unetrt.cli.output import ShownProgress, emit, figure, table
 from unetrt.cli.shell import AsJson
 from unetrt.cli.train import show_plan
 from unetrt.convert.engine_spec import EngineSpec
@@ -23,7 +23,7 @@ from unetrt.errors import NoDevice
 from unetrt.files import output_folder
 from unetrt.parity import compare
 from unetrt.predictors import Predictor, common_sizes, onnx_runtime, open_predictor
-from unetrt.progress import ConsoleProgress, Progress
+from unetrt.progress import Progress
 from unetrt.report import write_demo
 from unetrt.runtime import SessionSpec
 from unetrt.sizes import as_batch
@@ -47,7 +47,7 @@ def demo(
 
     Leaves OUT/report.html and OUT/summary.json, and every artifact beside them.
     """
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     _need_everything()
     with progress.step("data", f"Reading {data}"):
         dataset = load_dataset(data)

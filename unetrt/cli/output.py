@@ -10,12 +10,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unetrt.cli.shell import print_json
+from unetrt.cli.shell import print_json, translated
 from unetrt.errors import UnetrtError
+from unetrt.progress import ConsoleProgress
 
-__all__ = ["emit", "figure", "first_failure", "interval", "table"]
+__all__ = ["ShownProgress", "emit", "figure", "first_failure", "interval", "table"]
 
 T = TypeVar("T")
+
+
+class ShownProgress(ConsoleProgress):
+    """Show progress on stderr, the library's arguments as options."""
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        super().say(translated(line))
 
 
 def first_failure(check: Callable[[T], None], things: Iterable[T]) -> UnetrtError | None:

@@ -9,10 +9,9 @@ import typer
 
 import unetrt
 from unetrt.cli.options import Fast, MemoryOption
-from unetrt.cli.output import emit
-from unetrt.cli.shell import AsJson
+from unetrt.cli.output import ShownProgress, emit
+from unetrt.cli.shell import AsJson, translated
 from unetrt.errors import CheckFailed
-from unetrt.progress import ConsoleProgress
 from unetrt.runtime import SessionSpec
 from unetrt.runtime.predict import PredictSpec, Summary
 
@@ -53,7 +52,7 @@ def predict(
         tiling=tiling,
     )
     spec = PredictSpec(session=session, overlays=overlays, probabilities=probabilities)
-    summary = unetrt.predict(artifact, images, out, spec, progress=ConsoleProgress())
+    summary = unetrt.predict(artifact, images, out, spec, progress=ShownProgress())
     failure = CheckFailed(
         f"{len(summary.failed)} of {summary.files} files could not be segmented",
         got=next(iter(summary.failed.values()), "").rstrip("."),
@@ -61,7 +60,7 @@ def predict(
     emit(
         {
             "images": summary.images,
-            "failed": dict(summary.failed),
+            "failed": {path: translated(why) for path, why in summary.failed.items()},
             "skipped": list(map(str, summary.skipped)),
             "out": str(out),
             "session": dict(summary.session),

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from unetrt.cli.output import emit
+from unetrt.cli.output import ShownProgress, emit
 from unetrt.cli.shell import AsJson
 from unetrt.convert.refit import refit_engine
-from unetrt.progress import ConsoleProgress
 
 __all__ = ["refit"]
 
@@ -26,7 +25,7 @@ def refit(
     Nothing is built again: the network must be the one that the engine was built from. Needs the
     GPU it was built for.
     """
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     with progress.step("refit", f"Putting the weights of {model.name} into {engine.name}"):
         new = refit_engine(engine, model, out)
     emit(

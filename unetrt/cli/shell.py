@@ -25,7 +25,6 @@ _OPTIONS = {
     "hardware_compatibility": "--hardware-compatible",
     "memory_bytes": "--memory",
     "optimization_level": "--level",
-    "seed": "--random",
     "targets": "--target",
     "workspace_bytes": "--workspace",
 }
@@ -34,7 +33,7 @@ _OPTIONS = {
 _ARGUMENTS = (
     "backend", "batch", "data", "images", "keep", "layout", "opset", "out", "outputs", "percentile",
     "pixels", "precision", "probabilities", "rate", "refittable", "rest", "restart", "resume",
-    "samples", "scope", "size", "stripped", "tiling", "version_compatible",
+    "samples", "scope", "seed", "size", "stripped", "tiling", "version_compatible",
 )  # fmt: skip
 """Arguments of the library whose options have their name."""
 

@@ -14,10 +14,9 @@ import unetrt
 from unetrt import vendor
 from unetrt.builder.plan import Preset, TrainingPlan
 from unetrt.builder.train_spec import LossName
-from unetrt.cli.output import emit, table
+from unetrt.cli.output import ShownProgress, emit, table
 from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.errors import BadInput
-from unetrt.progress import ConsoleProgress
 
 if TYPE_CHECKING:
     from unetrt.builder.evaluate import Metrics
@@ -93,7 +92,7 @@ def train(
         refuse_options("A training that is resumed", restart=restart)
     if out is None and not (resume or restart) and _RUN.exists():
         raise BadInput(f"There is a folder {_RUN} already", hint="name another one with `out`")
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     vendor.need("tensorflow", extra="train", purpose="Training")
     with progress.step("data", f"Reading {data}"):
         dataset = unetrt.load_dataset(data)

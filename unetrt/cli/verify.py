@@ -11,13 +11,12 @@ import typer
 from rich.table import Table
 
 from unetrt.artifacts import KerasFile
-from unetrt.cli.output import emit, first_failure, table
+from unetrt.cli.output import ShownProgress, emit, first_failure, table
 from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.data import load_dataset
 from unetrt.errors import BadInput
 from unetrt.parity import Parity
 from unetrt.predictors import runnable
-from unetrt.progress import ConsoleProgress
 from unetrt.runtime import open_session
 from unetrt.verification import Search, find_divergence, verify_all
 
@@ -45,7 +44,7 @@ def verify(
         refuse_options("The check of one artifact alone", data=data)
         _verify_alone(reference, as_json=as_json)
         return
-    progress = ConsoleProgress()
+    progress = ShownProgress()
     with progress.step("data", f"Reading {data or 'brain'}"):
         dataset = load_dataset(data or "brain")
     parities = verify_all(reference, candidates, dataset, progress=progress)
