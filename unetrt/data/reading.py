@@ -93,8 +93,8 @@ def read_image(path: str | Path, *, palette: bool = False) -> NDArray[Any]:
     """
     path = Path(path)
     with _one_sentence(f"the image {path}", "a whole PNG, JPEG, TIFF, BMP or NPY file"):
-        _check_kind(path)
-        return _checked(_read_whole(path, palette=palette), f"the image {path}")
+        _check_kind(Path(path))
+        return _checked(_read_whole(Path(path), palette=palette), f"the image {path}")
 
 
 def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDArray[Any]]:
