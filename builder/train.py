@@ -62,9 +62,9 @@ def train(
         ArtifactError: there is nothing to resume, or its checkpoint is damaged.
         OutputError: `out` cannot be written.
 
-    Example (minutes of work, so not run here):
-        result = unetrt.train("cells", "run", unetrt.plan("cells", minutes=10))
-        print(result.file.path, result.metrics["test"].dice)
+    >>> result = train("cells", "run", plan("cells", epochs=1, crop=16, batch=2))
+    >>> result.file.path.name, result.best.epoch, sorted(result.metrics)
+    ('model.keras', 1, ['test', 'train', 'val'])
     """
     progress = progress or Progress()
     if resume and restart:

@@ -192,6 +192,6 @@ def test_two_images_of_one_name_are_refused(unetrt, road, tmp_path):
 
 
 def test_usage_errors_have_status_2(unetrt):
-    assert unetrt("demo").exit_code == 2
+    assert unetrt("train").exit_code == 2
     assert unetrt("train", "brain", "--out", "x", "--minutes", "0").exit_code == 2
     assert unetrt("dance").exit_code == 2
