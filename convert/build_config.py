@@ -112,6 +112,12 @@ def _range(
     ]
     if given is None:
         return _FREE_BATCH if role == "batch" else _FREE_SIDE
+    if not own:
+        raise ShapeError(
+            f"{model.path} takes nothing that has a {role}",
+            got=", ".join(map(str, model.inputs)),
+            hint=f"leave out `{role}`",
+        )
     if role != "batch":
         for size in (given.min, given.opt, given.max):
             _check_side(model, role, size)

@@ -70,6 +70,11 @@ def test_a_fixed_batch_is_refused_another():
         input_profiles(model((2, 64, 64, 1)), EngineSpec(batch=ShapeRange(1, 4, 8)))
 
 
+def test_a_height_of_a_model_that_takes_no_image_is_refused():
+    with pytest.raises(ShapeError, match="nothing that has a height.*leave out `height`"):
+        input_profiles(model(("batch", 5)), EngineSpec(height=ShapeRange(8, 8, 8)))
+
+
 def test_the_default_size_is_checked_too():
     with pytest.raises(ShapeError, match="height: got 256, expected a multiple of 96"):
         input_profiles(model(("batch", "height", "width", 1), multiple=96), EngineSpec())

@@ -23,9 +23,11 @@ _INTERRUPTED = 130
 
 _OPTIONS = {
     "hardware_compatibility": "--hardware-compatible",
+    "height": "--size",
     "memory_bytes": "--memory",
     "optimization_level": "--level",
     "targets": "--target",
+    "width": "--size",
     "workspace_bytes": "--workspace",
 }
 """Arguments of the library whose options have another name than theirs."""
