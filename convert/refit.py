@@ -12,7 +12,7 @@ from unetrt.engine_compatibility import check_gpu, check_version
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import find_gpu
 
-from .onnx_file import architecture, read_content
+from .onnx_proto import architecture, read_content
 from .to_engine import build_log, engine_path, parser_input
 
 __all__ = ["refit_engine"]

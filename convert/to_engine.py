@@ -23,7 +23,7 @@ from .build_config import (
     use_timing_cache,
 )
 from .engine_spec import EngineSpec
-from .onnx_file import OnnxContent, architecture, convolution_types, read_content
+from .onnx_proto import OnnxContent, architecture, convolution_types, read_content
 from .receipt import inspect_engine, read_receipt
 
 __all__ = [

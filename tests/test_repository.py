@@ -145,6 +145,19 @@ def test_the_command_line_s_help_loads_no_stage():
     assert not {f"unetrt.{stage}" for stage in STAGES} & set(done.split())
 
 
+def test_the_help_of_every_subcommand_needs_no_optional_package():
+    code = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'tf2onnx', 'onnx', 'onnx_ir', 'onnxscript', 'scipy',\n"
+        "             'onnxruntime', 'openvino', 'tensorrt_rtx', 'matplotlib', 'jinja2', 'zarr'):\n"
+        "    sys.modules[name] = None\n"
+        "from typer.main import get_command\n"
+        "from unetrt.__main__ import app\n"
+        "print(*(command.name for command in get_command(app).commands.values()))"
+    )
+    assert {"train", "convert", "build", "verify", "bench-matrix"} <= set(python(code).split())
+
+
 def test_importing_the_package_loads_nothing_but_itself():
     loaded = python("import sys, unetrt\nprint(*sys.modules)").split()
     assert {name for name in loaded if name.startswith("unetrt")} == {

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from unetrt import __version__
 from unetrt.cli.shell import reported
+from unetrt.lazy import naming_extras
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -48,8 +49,10 @@ class _Subcommands(Mapping[str, Any]):
         if name not in COMMANDS:
             raise KeyError(name)
         word = name.replace("-", "_")
+        with naming_extras(f"unetrt {name}"):
+            module = importlib.import_module(f"unetrt.cli.{word}")
         alone = typer.Typer(**_PLAIN)
-        alone.command(name)(getattr(importlib.import_module(f"unetrt.cli.{word}"), word))
+        alone.command(name)(getattr(module, word))
         return get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 from unetrt.errors import MissingDependency
 
-__all__ = ["lazy_names"]
+__all__ = ["lazy_names", "naming_extras"]
 
 _EXTRAS = {
     "keras": "train",
-    "onnx": "rtx",
-    "onnx_ir": "train",
-    "onnxscript": "train",
+    "onnx": "convert",
+    "onnx_ir": "convert",
+    "onnxscript": "convert",
     "scipy": "train",
     "tensorflow": "train",
     "tf2onnx": "train",
@@ -48,14 +49,26 @@ def lazy_names(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         module, _, own = homes[name].partition(":")
-        try:
+        with naming_extras(f"{package}.{name}"):
             return getattr(import_module(f"{package}.{module}"), own or name)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if missing not in _EXTRAS:
-                raise
-            raise MissingDependency(
-                missing, extra=_EXTRAS[missing], purpose=f"{package}.{name}"
-            ) from error
 
     return get, lambda: sorted(homes)
+
+
+@contextmanager
+def naming_extras(purpose: str) -> Iterator[None]:
+    """Name the extra of an optional package that an import within the block does not find.
+
+    Args:
+        purpose: what needs it, as the first words of the error.
+
+    Raises:
+        MissingDependency: it is one of ours.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        raise MissingDependency(missing, extra=_EXTRAS[missing], purpose=purpose) from error

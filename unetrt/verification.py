@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
-from unetrt.convert.divergence import Divergence, first_divergence
 from unetrt.data import Dataset, load_dataset
 from unetrt.errors import UnetrtError
 from unetrt.keras_models import load_model
@@ -25,6 +26,9 @@ from unetrt.predictors import (
 from unetrt.progress import Progress
 from unetrt.runtime import ImagePort
 from unetrt.sizes import SizeRule, as_batch
+
+if TYPE_CHECKING:
+    from unetrt.convert.divergence import Divergence
 
 __all__ = ["Search", "find_divergence", "verify", "verify_all"]
 
@@ -132,6 +136,9 @@ def find_divergence(
             None,
             f"{file.name} cannot be looked into: verify the ONNX file that it was built from",
         )
+    vendor.need_rewriter()
+    from unetrt.convert.divergence import first_divergence  # noqa: PLC0415  (verify runs without)
+
     samples = load_dataset(data).test
     sample = next((sample for sample in samples if sample.name == worst), samples[0])
     try:

@@ -11,7 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.convert.graphs import chain, make, model_of, rand, run
 from unetrt.artifacts import OnnxModel, sidecar_of
 from unetrt.convert import onnx_file
-from unetrt.convert.onnx_file import architecture, convolution_types, read_content, save
+from unetrt.convert.onnx_file import save
+from unetrt.convert.onnx_proto import architecture, convolution_types, read_content
 from unetrt.errors import ArtifactError, OutputError
 from unetrt.runtime import open_session
 from unetrt.tensors import TensorSpec

@@ -115,7 +115,7 @@ def record(n=100, sides=(512, 256), batches=(1, 4)):
     return Record(
         title="A machine that does not exist",
         made="2026-01-01T00:00:00+00:00",
-        command="python -m unetrt.benchmarks matrix",
+        command="unetrt bench-matrix",
         machine={
             "cpu": "Synthetic CPU", "cores": 8,
             "gpu": {"name": "Synthetic GPU", "compute_capability": "0.0", "driver_cuda": "0.0"},
