@@ -112,3 +112,11 @@ def test_what_there_is_not_or_does_not_apply_is_refused(unetrt, tmp_path, words,
     assert done.exit_code == 2
     assert told in plain(done.stderr)
     assert not (tmp_path / "run").exists()
+
+
+def test_without_a_folder_to_write_to_no_run_of_another_day_is_lost(unetrt, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    done = unetrt("train", "brain")
+    assert done.exit_code == 2
+    assert "There is a folder run already; name another one with --out" in plain(done.stderr)
