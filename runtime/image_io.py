@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
 from unetrt.errors import ShapeError
+from unetrt.normalization import ImageSource
 from unetrt.tensors import IMAGE_RANK
 
 __all__ = ["ImagePort", "ImageSource", "mirrored_window"]
@@ -86,17 +87,6 @@ class ImagePort:
             sigmoid = prediction.shape[-1] == 1
             prediction = prediction[..., 0] > _HALF if sigmoid else prediction.argmax(axis=-1)
         return np.asarray(prediction, np.uint8)
-
-
-class ImageSource(Protocol):
-    """Give slices of an image [height, width, channels]: an array, a memory map, a Zarr array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (height, width, channels)."""
-
-    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
-        """Return a part of the image, all channels."""
 
 
 def mirrored_window(

@@ -23,6 +23,7 @@ from unetrt.tensors import ShapeProfile, TensorSpec
 
 if TYPE_CHECKING:
     from unetrt.golden import GoldenSample
+    from unetrt.normalization import Normalization
 
 __all__ = [
     "Artifact",
@@ -54,6 +55,8 @@ class Artifact:
         sizes: the heights and widths that the network takes.
         source: {"file", "sha256"} of the artifact that it was made from, or of the data for a
             Keras model.
+        normalization: how the pixels of a file are brought to the network's scale before they go
+            in; None where it takes them as they are stored.
         made_with: versions and choices it was made with, for people: no stage reads them.
     """
 
@@ -66,6 +69,7 @@ class Artifact:
     classes: tuple[str, ...] = ()
     sizes: SizeRule = field(default_factory=SizeRule)
     source: dict[str, Any] = field(default_factory=dict)
+    normalization: Normalization | None = None
     made_with: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -155,6 +159,7 @@ class Artifact:
             "classes": list(self.classes),
             "sizes": asdict(self.sizes),
             "source": self.source,
+            "normalization": None if self.normalization is None else self.normalization.to_json(),
             "made_with": self.made_with,
         }
 
@@ -165,6 +170,7 @@ class Artifact:
             "classes": tuple(fields["classes"]),
             "sizes": SizeRule(**fields["sizes"]),
             "source": dict(fields["source"]),
+            "normalization": _normalization(fields["normalization"]),
             "made_with": dict(fields["made_with"]),
         }
 
@@ -178,7 +184,7 @@ class KerasFile(Artifact):
     ()
     """
 
-    kind, format = "keras", 5
+    kind, format = "keras", 6
     SUFFIXES: ClassVar = (".keras", ".h5")
     """Endings of the names of Keras files."""
 
@@ -266,7 +272,7 @@ class OnnxModel(_Network):
         external_data: name and sha256 of the file beside it that holds weights over 2 GiB.
     """
 
-    kind, format = "onnx", 6
+    kind, format = "onnx", 7
     kept: tuple[str, ...] = ()
     simulated: bool = False
     external_data: dict[str, str] = field(default_factory=dict)
@@ -381,7 +387,7 @@ class Engine(_Network):
         warnings: of its builder.
     """
 
-    kind, format = "engine", 6
+    kind, format = "engine", 7
     backend: str = ""
     backend_version: str = ""
     target: EngineTarget = field(default_factory=EngineTarget)
@@ -431,6 +437,14 @@ class Engine(_Network):
             "architecture": str(fields["architecture"]),
             "warnings": tuple(map(str, fields["warnings"])),
         }
+
+
+def _normalization(fields: dict[str, Any] | None) -> Normalization | None:
+    if fields is None:
+        return None
+    from unetrt.normalization import Normalization  # noqa: PLC0415  (as _golden)
+
+    return Normalization.from_json(fields)
 
 
 def _golden(fields: dict[str, Any] | None) -> GoldenSample | None:

@@ -20,6 +20,8 @@ from unetrt.sizes import SizeRule
 if TYPE_CHECKING:
     import keras
 
+    from unetrt.normalization import Normalization
+
 __all__ = [
     "in_full_precision",
     "load_model",
@@ -107,6 +109,7 @@ def save_model(
     classes: tuple[str, ...],
     source: dict[str, Any],
     made_with: dict[str, Any],
+    normalization: Normalization | None = None,
 ) -> KerasFile:
     """Write a Keras model, and the sidecar beside it, whole or not at all.
 
@@ -116,6 +119,7 @@ def save_model(
         classes: their names, the background first.
         source: JSON-ready values that name the data of the model.
         made_with: JSON-ready values that say how it was made; versions are added.
+        normalization: of the pixels that it takes; None where they are as they are stored.
 
     Raises:
         UnsupportedModel: no rule says which sizes the model takes.
@@ -137,6 +141,7 @@ def save_model(
         classes=classes,
         sizes=size_rule(model),
         source=source,
+        normalization=normalization,
         made_with=made_with | versions,
     )
 

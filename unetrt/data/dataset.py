@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import DataError
+from unetrt.normalization import Normalization
 
-__all__ = ["IGNORED", "Dataset", "Sample"]
+__all__ = ["IGNORED", "Dataset", "Sample", "files_of"]
 
 IGNORED = 255
 """The label of pixels whose class is unknown: no loss and no metric counts them."""
@@ -96,6 +98,25 @@ class Dataset:
         """Return the channels of every image."""
         return int(self.train[0].image.shape[2])
 
+    def normalized(self, normalization: Normalization | None) -> Dataset:
+        """Return the set as a network takes it: float32 images, each file by its own statistics.
+
+        The slices of a volume are normalised together. With None it is the set itself: such a
+        network takes pixels as they are stored.
+
+        Example:
+            >>> from unetrt.data import load_dataset
+            >>> sample = load_dataset("cells").normalized(Normalization()).train[0]
+            >>> sample.image.dtype, abs(float(sample.image.mean())) < 0.1
+            (dtype('float32'), True)
+        """
+        if normalization is None:
+            return self
+        train, val, test = (
+            tuple(_normalized(part, normalization)) for part in (self.train, self.val, self.test)
+        )
+        return replace(self, train=train, val=val, test=test)
+
     def pixel_statistics(self) -> tuple[float, float]:
         """Return the mean and the standard deviation of the training pixels.
 
@@ -114,6 +135,24 @@ class Dataset:
                 expected="images with contrast",
             )
         return mean, math.sqrt(squares / count)
+
+
+def files_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
+    """Return the samples of each file, in order: of a volume its slices, else one."""
+    files: dict[str, list[Sample]] = {}
+    for sample in samples:
+        files.setdefault(sample.group or sample.name, []).append(sample)
+    return files
+
+
+def _normalized(samples: tuple[Sample, ...], normalization: Normalization) -> Iterator[Sample]:
+    scales = {
+        name: normalization.measure([sample.image for sample in pages])
+        for name, pages in files_of(samples).items()
+    }
+    for sample in samples:
+        scale = scales[sample.group or sample.name]
+        yield replace(sample, image=scale.apply(sample.image))
 
 
 def _has_foreground(label: NDArray[np.uint8]) -> bool:
