@@ -13,6 +13,7 @@ import numpy as np
 from unetrt.data import Dataset
 from unetrt.errors import BadInput, DataError, UnsupportedModel
 from unetrt.keras_models import size_rule
+from unetrt.normalization import Normalization
 from unetrt.sizes import SizeRule
 
 from .crops import CropStream
@@ -38,6 +39,7 @@ def fit(
     resume: bool = False,
     restart: bool = False,
     made_with: Mapping[str, Any] | None = None,
+    normalization: Normalization | None = None,
     on_epoch: Callable[[Epoch, bool], None] = lambda _epoch, _best: None,
     on_step: Callable[[str], None] = lambda _line: None,
 ) -> TrainResult:
@@ -56,6 +58,7 @@ def fit(
             `epochs` it ends as it would have without.
         restart: begin again over an interrupted training in `run`.
         made_with: entries of model.keras.json besides the spec and the epoch.
+        normalization: that the images of `data` have been through, for model.keras.json.
         on_epoch: called with each finished epoch and whether it is the best so far (the model
             then holds its weights).
         on_step: called with a line of text on how far the epoch is.
@@ -92,6 +95,7 @@ def fit(
         resume=resume,
         restart=restart,
         made_with=made_with or {},
+        normalization=normalization,
         on_step=on_step,
     )
     keras.utils.set_random_seed(spec.seed)

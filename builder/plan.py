@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from unetrt.data import Dataset, load_dataset
 from unetrt.data.fingerprint import Fingerprint, fingerprint
 from unetrt.errors import BadInput
+from unetrt.normalization import Normalization
 
 from .spec import DtypePolicy, UNetSpec
 from .train_spec import TrainSpec
@@ -47,12 +48,15 @@ class TrainingPlan:
         unet: the network.
         training: its training.
         reasons: every choice and why it was made.
+        normalization: of the pixels before they reach the network; None where the network takes
+            them as they are stored.
     """
 
     found: Fingerprint
     unet: UNetSpec
     training: TrainSpec
     reasons: tuple[Choice, ...]
+    normalization: Normalization | None = None
 
 
 def plan(

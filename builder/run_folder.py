@@ -17,6 +17,7 @@ from unetrt.data.writing import panels
 from unetrt.errors import ArtifactError, BadInput
 from unetrt.files import output_folder
 from unetrt.keras_models import save_model
+from unetrt.normalization import Normalization
 from unetrt.sizes import SizeRule
 
 from .checkpoints import (
@@ -146,6 +147,7 @@ def open_run(
     resume: bool,
     restart: bool,
     made_with: Mapping[str, Any],
+    normalization: Normalization | None = None,
     on_step: Callable[[str], None],
 ) -> RunWriter | NoRun:
     """Open the folder of a training that begins or is resumed.
@@ -163,7 +165,15 @@ def open_run(
     identity = run_identity(model, data, spec, on_step=on_step)
     found = folder.resume(identity) if resume else None
     return RunWriter(
-        folder, model, data, spec, sizes, identity=identity, made_with=made_with, found=found
+        folder,
+        model,
+        data,
+        spec,
+        sizes,
+        identity=identity,
+        made_with=made_with,
+        normalization=normalization,
+        found=found,
     )
 
 
@@ -178,6 +188,7 @@ class RunWriter:
         sizes: sizes that the model takes.
         identity: of all that, for the checkpoint.
         made_with: other entries of the model's sidecar.
+        normalization: that the images of `data` have been through.
         found: the checkpoint to resume from, if any.
     """
 
@@ -191,8 +202,10 @@ class RunWriter:
         *,
         identity: dict[str, Any],
         made_with: Mapping[str, Any],
+        normalization: Normalization | None,
         found: Checkpoint | None,
     ) -> None:
+        self._normalization = normalization
         self._found = found
         self._folder = folder
         self._model = model
@@ -253,6 +266,7 @@ class RunWriter:
             self._folder.model,
             classes=self._data.classes,
             source={"data": self._data.name, "images": len(self._data.train)},
+            normalization=self._normalization,
             made_with={**self._made_with, "epoch": epoch.epoch},
         )
 

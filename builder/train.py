@@ -75,8 +75,9 @@ def train(
     chosen = _planned(dataset, spec)
     with progress.step("load", "Loading TensorFlow"):
         vendor.keras()
-    result = _fitted(run, dataset, chosen, progress, resume=resume, restart=restart)
-    return replace(result, metrics=_evaluated(run, result, dataset, progress, tta=tta))
+    taken = dataset.normalized(chosen.normalization)
+    result = _fitted(run, taken, chosen, progress, resume=resume, restart=restart)
+    return replace(result, metrics=_evaluated(run, result, taken, progress, tta=tta))
 
 
 def _planned(data: Dataset, spec: TrainingPlan | TrainSpec | None) -> TrainingPlan:
@@ -127,6 +128,7 @@ def _fitted(
             resume=resume,
             restart=restart,
             made_with={"network": asdict(chosen.unet)},
+            normalization=chosen.normalization,
             on_epoch=say,
             on_step=progress.tick,
         )
