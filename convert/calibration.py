@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import OnnxModel
 from unetrt.data import Dataset
+from unetrt.data.dataset import normalized
 from unetrt.errors import DataError
 from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
 
@@ -30,18 +31,20 @@ _AT_ONCE = 1 << 20
 _MOST_SIDE = 1024
 """Larger images are cut to their middle where the network's size is free: memory stays bounded."""
 
+Item = TypeVar("Item")
+
 Feed: TypeAlias = Mapping[str, NDArray[Any]]
 
 CalibrationData: TypeAlias = Dataset | Iterable[NDArray[Any] | Feed]
-"""A data set, whose training images are taken; images [height, width, channels] as stored; or, for
-a network of several inputs, mappings of input names to whole arrays."""
+"""A data set, whose training images are taken; images [height, width, channels] as stored, each a
+file of its own; or, for a network of several inputs, mappings of input names to whole arrays."""
 
 
 def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
     """Return at most `most` feeds for `model`, evenly drawn and checked.
 
-    Images are mirrored out to a size that the network takes, and cut to their middle where they
-    are larger than a fixed size.
+    Images are normalised where the network wants that, mirrored out to a size that it takes, and
+    cut to their middle where they are larger than a fixed size.
 
     Args:
         model: the network.
@@ -62,16 +65,9 @@ def feeds_of(model: OnnxModel, data: CalibrationData, most: int) -> list[Feed]:
     >>> {name: (array.dtype.name, array.shape) for name, array in feed.items()}
     {'image': ('float32', (1, 20, 30, 1))}
     """
-    given = [s.image for s in data.train] if isinstance(data, Dataset) else list(data)
-    if not given:
-        raise DataError(
-            "There are no calibration images", expected="at least one, as the network will see"
-        )
-    step = max(1.0, len(given) / most)
-    chosen = [given[int(k * step)] for k in range(min(most, len(given)))]
     feeds = [
         _checked_feed(model, item) if isinstance(item, Mapping) else _feed(model, item)
-        for item in chosen
+        for item in _drawn(model, data, most)
     ]
     for k, feed in enumerate(feeds):
         for name, array in feed.items():
@@ -166,6 +162,30 @@ class Histogram:
         cut = tail[2] - 2 * edges * tail[1] + edges**2 * tail[0]
         error = below * (edges / LARGEST) ** 2 / 12 + cut
         return float(edges[_FIRST - 1 :][np.argmin(error[_FIRST - 1 :])])
+
+
+def _drawn(model: OnnxModel, data: CalibrationData, most: int) -> list[NDArray[Any] | Feed]:
+    """Return at most `most` images, on the scale that the network takes, or mappings."""
+    if isinstance(data, Dataset):
+        samples = normalized(_spread(data.train, most), model.normalization, among=data.train)
+        return [sample.image for sample in samples]
+    items = _spread(list(data), most)
+    if model.normalization is None:
+        return items
+    return [
+        item if isinstance(item, Mapping) else model.normalization.measure([item]).apply(item)
+        for item in items
+    ]
+
+
+def _spread(given: Sequence[Item], most: int) -> list[Item]:
+    """Return at most `most` items, evenly drawn."""
+    if not given:
+        raise DataError(
+            "There are no calibration images", expected="at least one, as the network will see"
+        )
+    step = max(1.0, len(given) / most)
+    return [given[int(k * step)] for k in range(min(most, len(given)))]
 
 
 def _checked_feed(model: OnnxModel, feed: Feed) -> Feed:

@@ -39,7 +39,7 @@ class ExportSpec:
         opset: version of the operators, 17 (TensorRT 8.5 and later) to 23.
         layout: "NHWC", as Keras has it, or "NCHW", for inputs and outputs that are images.
         pixels: type of image inputs; "uint8" or "uint16" are turned into float32 in the graph.
-            TensorRT takes no uint16.
+            TensorRT takes no uint16; pixels that are normalised first are float32.
         outputs: "probabilities", "labels" (each pixel's class, uint8 [batch, height, width]), or
             "both".
         size: height and width, in pixels, to trace at where the model leaves them free. They are
@@ -102,6 +102,7 @@ def export(
     Raises:
         MissingDependency: TensorFlow, tf2onnx or onnx-ir is not installed.
         ArtifactError: the file is missing, damaged, or no Keras model.
+        BadInput: whole numbers for pixels that are normalised before they go in.
         UnsupportedModel: the network cannot be converted, or does not fit the precision; names
             the layer.
         OutputError: `path` is a file of `model`, or cannot be written.

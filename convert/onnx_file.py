@@ -65,6 +65,8 @@ def write_onnx(
     """
     metadata = {name: fields[name] for name in _METADATA if name in fields} | dict(about or {})
     metadata["layout"] = layout
+    if fields.get("normalization") is not None:
+        metadata["file_normalization"] = fields["normalization"].to_json()
     if "sizes" in metadata:
         metadata["sizes"] = asdict(metadata["sizes"])
     for name, value in metadata.items():

@@ -210,7 +210,7 @@ def simulate_bfloat16(model: OnnxModel, path: Path) -> OnnxModel:
 
 
 def _write_like(model: OnnxModel, graph: ir.Model, path: Path, **fields: Any) -> OnnxModel:
-    """Write another form of `model`, of the same classes, sizes, layout and golden sample."""
+    """Write another form of `model`: same classes, sizes, normalisation, layout, golden sample."""
     return write_onnx(
         graph,
         path,
@@ -218,6 +218,7 @@ def _write_like(model: OnnxModel, graph: ir.Model, path: Path, **fields: Any) ->
         classes=model.classes,
         sizes=model.sizes,
         golden=model.golden,
+        normalization=model.normalization,
         **fields,
     )
 

@@ -79,6 +79,7 @@ def refit_engine(
     changes = {
         "classes": model.classes,
         "sizes": model.sizes,
+        "normalization": model.normalization,
         "golden": model.golden,
         "source": model.as_source,
         "made_with": engine.made_with | {"refitted_from": engine.as_source},

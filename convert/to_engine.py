@@ -113,6 +113,7 @@ def build_engine(
         lambda temporary: temporary.write_bytes(memoryview(plan)),
         classes=model.classes,
         sizes=model.sizes,
+        normalization=model.normalization,
         source=model.as_source,
         made_with={
             "spec": asdict(spec) | {"targets": list(spec.targets)},

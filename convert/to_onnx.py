@@ -18,10 +18,11 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel, sidecar_of
-from unetrt.errors import UnsupportedModel
+from unetrt.errors import BadInput, UnsupportedModel
 from unetrt.files import refuse_overwriting
 from unetrt.golden import GoldenOutput, GoldenSample, draw_grid
 from unetrt.keras_models import size_rule
+from unetrt.normalization import Normalization
 from unetrt.precision import Precision
 from unetrt.sizes import SizeRule
 from unetrt.tensors import LAYOUTS
@@ -62,9 +63,11 @@ def export_onnx(
         model: a Keras model, or a SavedModel from `read_saved_model(folder)`.
         path: the file to write.
         spec: the form of the file; by default float32 NHWC in, probabilities out.
-        origin: the file that the model was read from; its classes, training and checksum travel on.
+        origin: the file that the model was read from; its classes, normalisation, training
+            and checksum travel on.
 
     Raises:
+        BadInput: whole numbers for pixels that are normalised before they go in.
         UnsupportedModel: the model was never built, has a free axis that is neither batch, height
             nor width, or a layer that tf2onnx cannot convert.
         OutputError: `path` is a file of `origin`, or cannot be written.
@@ -78,8 +81,12 @@ def export_onnx(
     refuse_overwriting([path, sidecar_of(path)], origin.files if origin else ())
     spec = spec or ExportSpec()
     source = keras_source(model) if isinstance(model, keras.Model) else model
+    normalization = origin.normalization if origin else None
+    if normalization is not None:
+        _check_pixels(spec, source)
     graph, sizes = _traced(model, source, spec, origin.sizes if origin else SizeRule())
-    golden = _golden_sample(source, graph, sizes, whole_numbers=spec.pixels != "float32")
+    scale = _pixel_scale(source, normalization, whole_numbers=spec.pixels != "float32")
+    golden = _golden_sample(source, graph, sizes, scale)
     classes = origin.classes if origin is not None and origin.classes else _numbered_classes(graph)
     for rewrite in (NameBatch(), *_edges(spec), ShapeInferencePass()):
         rewrite(graph)
@@ -101,7 +108,36 @@ def export_onnx(
         precision=Precision.FP32,
         layout=spec.layout,
         golden=golden,
+        normalization=normalization,
     )
+
+
+def _check_pixels(spec: ExportSpec, source: Source) -> None:
+    """Refuse whole numbers for a network whose pixels are normalised before they go in."""
+    types = (spec.pixels, *(tensor.dtype for tensor in source.inputs))
+    whole = [dtype for dtype in types if "int" in dtype]
+    if whole:
+        raise BadInput(
+            f"The network {source.name!r} takes pixels that are normalised by each file's own",
+            got=f"{whole[0]} pixels",
+            expected="float32",
+            hint="a session takes images of any type and normalises them itself",
+        )
+
+
+def _pixel_scale(
+    source: Source, normalization: Normalization | None, *, whole_numbers: bool
+) -> float:
+    """Return what to multiply 0 to 255 by, for pixels such as the model was made for.
+
+    Others would be rounded more coarsely than its precision tells. They are four deviations at
+    most where a file's pixels are normalised first, 0 to 255 where the model itself does that or
+    the graph takes `whole_numbers`, else 0 to 1.
+    """
+    if normalization is not None:
+        return 4 / 256
+    whole = whole_numbers or source.normalization or "int" in source.inputs[0].dtype
+    return 1.0 if whole else 1 / 256
 
 
 def _traced(
@@ -123,13 +159,11 @@ def _traced(
 
 
 def _golden_sample(
-    source: Source, graph: ir.Model, sizes: SizeRule, *, whole_numbers: bool
+    source: Source, graph: ir.Model, sizes: SizeRule, scale: float
 ) -> GoldenSample | None:
     """Return a picture of a small size that model and graph take, and the model's own outputs.
 
     The deepest level of a network that pads is two pixels wide then: a mean over one says nothing.
-    Pixels go from 0 to 255 where the model normalises them or the graph takes `whole_numbers`, else
-    to 1: numbers a network was not made for are rounded more coarsely than its precision tells.
     None where a network takes more than images, of more channels than a sidecar should hold, or
     images of several sizes, or where its own outputs are not finite.
     """
@@ -148,9 +182,8 @@ def _golden_sample(
     if len(wanted) != 1:
         return None
     height, width = wanted.pop()
-    whole = whole_numbers or source.normalization or "int" in source.inputs[0].dtype
     grids = {t.name: draw_grid(int(t.channels), k) for k, t in enumerate(source.inputs)}
-    golden = GoldenSample(height, width, 1.0 if whole else 1 / 256, grids, {})
+    golden = GoldenSample(height, width, scale, grids, {})
     vendor.tensorflow_without_tf32()  # a reference must not round
     images = [tf.constant(golden.feed(t.name, t.dtype)) for t in source.inputs]
     try:

@@ -163,6 +163,45 @@ def _build_road(folder: Path, discs: Dataset) -> None:
         )
 
 
+@pytest.fixture(scope="session")
+def normalizing(tmp_path_factory: pytest.TempPathFactory, discs: Dataset) -> Path:
+    """A folder as of `road`, of a network whose pixels are normalised file by file; untrained."""
+    pytest.importorskip("tensorflow")
+    return built_once(tmp_path_factory, "normalizing", lambda at: _build_normalizing(at, discs))
+
+
+def _build_normalizing(folder: Path, discs: Dataset) -> None:
+    from unetrt import vendor
+
+    vendor.keras().utils.set_random_seed(0)
+    from unetrt.builder import UNetSpec, build_unet
+    from unetrt.convert.precision import to_precision
+    from unetrt.convert.to_engine import EngineSpec, build_engine
+    from unetrt.convert.to_onnx import export_onnx
+    from unetrt.keras_models import save_model
+    from unetrt.normalization import Normalization
+    from unetrt.tensors import ShapeRange
+
+    spec = UNetSpec(shape=(None, None, 1), n_classes=2, filters=(4, 8), bottleneck=8)
+    model = build_unet(spec)
+    file = save_model(
+        model,
+        folder / "model.keras",
+        classes=discs.classes,
+        source={"data": "discs"},
+        made_with={},
+        normalization=Normalization(),
+    )
+    fp32 = export_onnx(model, folder / "model.fp32.onnx", origin=file)
+    fp16 = to_precision(fp32, folder / "model.fp16.onnx")
+    sizes = ShapeRange(32, 64, 128)
+    build_engine(
+        fp16,
+        folder / "model.fp16.engine",
+        EngineSpec(backend="tensorrt-rtx", height=sizes, width=sizes),
+    )
+
+
 @pytest.fixture
 def world_of(monkeypatch, tmp_path):
     """Make a world of a fake TensorRT and a fake GPU; the backend opens engines in it."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.errors import BadInput
+from unetrt.errors import BadInput, DataError
 
 __all__ = ["ImageSource", "Normalization", "NormalizedImage", "PixelScale"]
 
@@ -80,15 +80,25 @@ class Normalization:
 
         Args:
             pages: [height, width, channels] each, all of as many channels.
+
+        Raises:
+            DataError: pixels that are not finite numbers.
         """
         pixels = sum(page.shape[0] * page.shape[1] for page in pages)
         step = max(1, math.ceil(math.sqrt(pixels / _MOST_PIXELS)))
         seen = np.concatenate([_some_pixels(page, step) for page in pages]).astype(np.float64)
+        if not np.isfinite(seen).all():
+            raise DataError(
+                "Cannot normalise these pixels", got="NaN or infinite ones", expected="numbers"
+            )
         low, high = np.percentile(seen, self.percentiles, axis=0)
+        # Nearly all of a file may be one background; what little is not then sets the scale.
+        flat = low == high
+        low, high = np.where(flat, seen.min(axis=0), low), np.where(flat, seen.max(axis=0), high)
         clipped = np.clip(seen, low, high)
         deviation = clipped.std(axis=0)
         # A constant file has no scale; what is left of it after its mean is nothing.
-        deviation[~(deviation > 0)] = 1.0
+        deviation[~((deviation > 0) & (low < high))] = 1.0
         return PixelScale(clipped.mean(axis=0), deviation, self.limit)
 
     def to_json(self) -> dict[str, Any]:

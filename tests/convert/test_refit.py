@@ -19,6 +19,7 @@ from unetrt.convert.refit import refit_engine
 from unetrt.convert.to_engine import EngineSpec, build_engine
 from unetrt.errors import ArtifactError, BadInput, NoDevice, UnsupportedModel
 from unetrt.gpu import Gpu, find_gpu
+from unetrt.normalization import Normalization
 
 __all__ = ["library"]
 
@@ -80,7 +81,8 @@ def refittable(tmp_path):
         built = build_engine(old, tmp_path / "old.engine", EngineSpec(backend=backend))
         new = tmp_path / "new.onnx"
         new.write_bytes(old.path.read_bytes())
-        new_model = dataclasses.replace(old, path=new, sha256="new", classes=("a", "b"))
+        changed = {"classes": ("a", "b"), "normalization": Normalization()}
+        new_model = dataclasses.replace(old, path=new, sha256="new", **changed)
         return dataclasses.replace(built, **changes), old, new_model
 
     return build
@@ -94,6 +96,7 @@ def test_refitting_calls_what_each_version_has(library, version, refittable, tmp
     assert out.path.read_bytes() == b"refitted"
     assert FakeParserRefitter.given == new.path.read_bytes()
     assert (out.source["file"], out.classes) == ("new.onnx", ("a", "b"))
+    assert (engine.normalization, out.normalization) == (None, new.normalization)
     assert out.made_with["refitted_from"] == engine.as_source
     assert (out.refittable, out.stripped, out.receipt) == (True, False, engine.receipt)
     assert out.profiles == engine.profiles

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import DataError
-from unetrt.normalization import Normalization
+from unetrt.normalization import Normalization, PixelScale
 
-__all__ = ["IGNORED", "Dataset", "Sample", "files_of"]
+__all__ = ["IGNORED", "Dataset", "Sample", "files_of", "normalized"]
 
 IGNORED = 255
 """The label of pixels whose class is unknown: no loss and no metric counts them."""
@@ -113,7 +113,7 @@ class Dataset:
         if normalization is None:
             return self
         train, val, test = (
-            tuple(_normalized(part, normalization)) for part in (self.train, self.val, self.test)
+            tuple(normalized(part, normalization)) for part in (self.train, self.val, self.test)
         )
         return replace(self, train=train, val=val, test=test)
 
@@ -145,14 +145,36 @@ def files_of(samples: Iterable[Sample]) -> dict[str, list[Sample]]:
     return files
 
 
-def _normalized(samples: tuple[Sample, ...], normalization: Normalization) -> Iterator[Sample]:
-    scales = {
-        name: normalization.measure([sample.image for sample in pages])
-        for name, pages in files_of(samples).items()
-    }
+def normalized(
+    samples: Iterable[Sample],
+    normalization: Normalization | None,
+    *,
+    among: Iterable[Sample] | None = None,
+) -> Iterator[Sample]:
+    """Yield samples as a network takes them, one after another; see `Dataset.normalized`.
+
+    Args:
+        samples: to normalise.
+        normalization: of the network; None yields the samples themselves.
+        among: samples whose files' pixels count, these and others; by default these alone.
+
+    Example:
+        >>> from unetrt.data import load_dataset
+        >>> test = load_dataset("cells").test
+        >>> [sample.image.dtype.name for sample in normalized(test, Normalization())]
+        ['float32']
+    """
+    if normalization is None:
+        yield from samples
+        return
+    samples = tuple(samples)
+    files = files_of(samples if among is None else among)
+    scales: dict[str, PixelScale] = {}
     for sample in samples:
-        scale = scales[sample.group or sample.name]
-        yield replace(sample, image=scale.apply(sample.image))
+        file = sample.group or sample.name
+        if file not in scales:
+            scales[file] = normalization.measure([page.image for page in files[file]])
+        yield replace(sample, image=scales[file].apply(sample.image))
 
 
 def _has_foreground(label: NDArray[np.uint8]) -> bool:
