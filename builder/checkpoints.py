@@ -26,12 +26,13 @@ from .train_spec import TrainSpec
 __all__ = [
     "Checkpoint",
     "as_json",
+    "data_changes",
+    "data_identity",
     "identity_changes",
     "load_checkpoint",
     "restore",
     "run_identity",
     "save_checkpoint",
-    "spec_changes",
 ]
 
 _FORMAT = 1
@@ -145,14 +146,6 @@ def run_identity(
     Returns:
         JSON-ready values; layers and pixels are hashed, weights do not count.
     """
-    parts = {}
-    for part in _PARTS:
-        samples = getattr(data, part)
-        digest = hashlib.blake2b(digest_size=16)
-        for number, sample in enumerate(samples, start=1):
-            _hash_sample(digest.update, sample)
-            on_step(f"hashing the {part} images, {number}/{len(samples)}")
-        parts[part] = {"images": len(samples), "hash": digest.hexdigest()}
     network = {
         "input": list(model.input_shape[1:]),
         "classes": model.output_shape[-1],
@@ -162,33 +155,48 @@ def run_identity(
     identity = {
         "spec": asdict(spec),
         "network": network,
-        "data": {"classes": list(data.classes), **parts},
+        "data": data_identity(data, on_step=on_step),
     }
     return as_json(identity)
 
 
+def data_identity(
+    data: Dataset, *, on_step: Callable[[str], None] = lambda _line: None
+) -> dict[str, Any]:
+    """Describe a data set: its classes, and of each part the images and their hash."""
+    parts: dict[str, Any] = {"classes": list(data.classes)}
+    for part in _PARTS:
+        samples = getattr(data, part)
+        digest = hashlib.blake2b(digest_size=16)
+        for number, sample in enumerate(samples, start=1):
+            _hash_sample(digest.update, sample)
+            on_step(f"hashing the {part} images, {number}/{len(samples)}")
+        parts[part] = {"images": len(samples), "hash": digest.hexdigest()}
+    return parts
+
+
 def identity_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """List the differences of two identities, such as "spec: batch 8 -> 4"."""
-    found = spec_changes(before, now)
-    if before["data"]["classes"] != now["data"]["classes"]:
-        was, is_now = (", ".join(side["data"]["classes"]) for side in (before, now))
+    return [
+        f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
+        for what in ("spec", "network")
+        for name, (was, is_now) in _differing(before[what], now[what])
+    ] + data_changes(before["data"], now["data"])
+
+
+def data_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """List the differences of two data sets by their identities."""
+    found = []
+    if before["classes"] != now["classes"]:
+        was, is_now = (", ".join(side["classes"]) for side in (before, now))
         found.append(f"data: classes {was} -> {is_now}")
     for part in _PARTS:
-        was, is_now = before["data"][part], now["data"][part]
+        was, is_now = before[part], now[part]
         if was["images"] != is_now["images"]:
             found.append(f"data: {was['images']} -> {is_now['images']} {part} images")
         elif was["hash"] != is_now["hash"]:
             found.append(f"data: other {part} images or labels")
     return found
-
-
-def spec_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """List the differences of "spec" and "network" alone, as `identity_changes` does."""
-    return [
-        f"{what}: {name} {was} -> {is_now}" if name != "layers" else f"{what}: other layers"
-        for what in ("spec", "network")
-        for name, (was, is_now) in _differing(before[what], now[what])
-    ]
 
 
 def as_json(fields: dict[str, Any]) -> dict[str, Any]:
@@ -220,7 +228,7 @@ def _explaining(path: Path) -> Iterator[None]:
             f"Cannot resume from {path}",
             got=error,
             expected="a whole checkpoint of this version of unetrt",
-            hint="begin again with `restart=True`",
+            hint="train again with `restart=True`",
         ) from error
 
 

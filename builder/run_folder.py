@@ -22,18 +22,15 @@ from unetrt.sizes import SizeRule
 
 from .checkpoints import (
     Checkpoint,
-    as_json,
     identity_changes,
     load_checkpoint,
     restore,
     run_identity,
     save_checkpoint,
-    spec_changes,
 )
 from .evaluate import predicted_classes
 from .history import Epoch, best_epoch, write_history
 from .loop import TrainingLoop
-from .spec import UNetSpec
 from .train_spec import TrainSpec
 
 __all__ = ["RunFolder", "RunWriter", "open_run"]
@@ -73,6 +70,11 @@ class RunFolder:
         return self.path / "metrics.json"
 
     @property
+    def plan(self) -> Path:
+        """Return what the training began with, JSON."""
+        return self.path / "plan.json"
+
+    @property
     def logs(self) -> Path:
         """Return the folder of TensorBoard's logs."""
         return self.path / "logs"
@@ -98,7 +100,7 @@ class RunFolder:
             raise BadInput(
                 f"{self.path} holds an unfinished training",
                 expected="an empty folder, or a finished run",
-                hint="continue it with `resume=True`, or begin again with `restart=True`",
+                hint="resume it, or train again with `restart=True`",
             )
         output_folder(self.path)
         # Metrics would be of another model; TensorBoard would draw two trainings as one curve.
@@ -113,27 +115,35 @@ class RunFolder:
             BadInput: it was of another spec, network or data.
         """
         if not self.checkpoint.exists():
-            raise ArtifactError(
-                f"Cannot resume {self.path}",
-                got="a finished training" if self.finished else "no training",
-                expected="one that was interrupted",
-                hint="train without `resume=True` to begin one",
-            )
+            raise self._nothing("a finished training" if self.finished else "no training")
         found = load_checkpoint(self.checkpoint)
-        self._refuse(identity_changes(found.identity, identity))
+        self.refuse(identity_changes(found.identity, identity))
         return found
 
-    def check_finished(self, file: KerasFile, spec: TrainSpec, network: UNetSpec) -> None:
-        """Raise BadInput unless the training that ended here was of this spec and network."""
-        now = as_json({"spec": asdict(spec), "network": asdict(network)})
-        self._refuse(spec_changes({name: file.made_with.get(name, {}) for name in now}, now))
+    def check_unfinished(self) -> None:
+        """Raise ArtifactError where a training came to its end, its evaluation included."""
+        if self.metrics.exists() and not self.checkpoint.exists():
+            raise self._nothing("a finished training")
 
-    def _refuse(self, changes: list[str]) -> None:
+    def ended(self, plan: str) -> bool:
+        """Return whether the training came to its end here whose plan.json has this sha256."""
+        return self.finished and KerasFile.load(self.model).made_with.get("plan") == plan
+
+    def _nothing(self, got: str) -> ArtifactError:
+        return ArtifactError(
+            f"Cannot resume {self.path}",
+            got=got,
+            expected="one that was interrupted",
+            hint="train to begin one",
+        )
+
+    def refuse(self, changes: list[str]) -> None:
+        """Raise BadInput if anything has changed since the training here began."""
         if changes:
             raise BadInput(
                 f"Cannot resume {self.path} with something else than it began with",
                 got="; ".join(changes),
-                hint="resume with what it began with, or begin again with `restart=True`",
+                hint="resume it with what it began with, or train again with `restart=True`",
             )
 
 

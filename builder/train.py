@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING
 from unetrt import vendor
 from unetrt.data import Dataset, Sample, load_dataset, write_image
 from unetrt.data.writing import panels
-from unetrt.errors import BadInput
-from unetrt.files import output_folder, write_text
+from unetrt.errors import BadInput, DataError
+from unetrt.files import output_folder, sha256_of, write_text
 from unetrt.progress import Progress
 
 from .history import Epoch, TrainResult, read_history
 from .plan import TrainingPlan, plan
+from .saved_plan import SavedPlan, read_plan, write_plan
 from .train_spec import TrainSpec
 
 if TYPE_CHECKING:
     from .evaluate import Metrics
+    from .run_folder import RunFolder
 
-__all__ = ["train"]
+__all__ = ["resume", "train"]
 
 _OVERLAYS = 6
 _TRAIN_IMAGES = 50
@@ -34,7 +36,6 @@ def train(
     out: str | Path,
     spec: TrainingPlan | TrainSpec | None = None,
     *,
-    resume: bool = False,
     restart: bool = False,
     tta: bool = False,
     progress: Progress | None = None,
@@ -42,24 +43,22 @@ def train(
     """Train a U-Net on a data set and evaluate its best epoch.
 
     The folder gets model.keras and its sidecar, history.csv, metrics.json, overlays/ and logs/ for
-    TensorBoard. On a CPU the same seed and epochs give the same weights to the last bit.
+    TensorBoard. On a CPU the same seed and epochs give the same weights to the last bit. What is
+    interrupted, `resume` continues.
 
     Args:
         data: a data set, "brain", or a folder of images/ and labels/.
         out: folder for all of it.
         spec: network and training, as `plan` chooses them; with a `TrainSpec`, only the network is
             chosen; with None, both.
-        resume: continue the interrupted training in `out`; it ends as it would have without.
-        restart: begin again over an interrupted one.
+        restart: begin again over an interrupted training.
         tta: evaluate flipped and turned test images too, as "test_tta".
         progress: is told of every epoch.
 
     Raises:
         MissingDependency: TensorFlow is not installed.
         DataError: the data cannot be used, or the loss becomes NaN.
-        BadInput: an unfinished training lies in `out`, or the one to resume was of another spec,
-            network or data.
-        ArtifactError: there is nothing to resume, or its checkpoint is damaged.
+        BadInput: an unfinished training lies in `out`.
         OutputError: `out` cannot be written.
 
     >>> result = train("cells", "run", plan("cells", epochs=1, crop=16, batch=2))
@@ -67,17 +66,80 @@ def train(
     ('model.keras', 1, ['test', 'train', 'val'])
     """
     progress = progress or Progress()
-    if resume and restart:
-        raise BadInput("Cannot both resume and restart a training", expected="one of them")
     vendor.need("tensorflow", extra="train", purpose="Training")
     dataset = load_dataset(data)
     run = output_folder(Path(out))
     chosen = _planned(dataset, spec)
-    with progress.step("load", "Loading TensorFlow"):
-        vendor.keras()
-    taken = dataset.normalized(chosen.normalization)
-    result = _fitted(run, taken, chosen, progress, resume=resume, restart=restart)
-    return replace(result, metrics=_evaluated(run, result, taken, progress, tta=tta))
+    _load_tensorflow(progress)
+    from .checkpoints import data_identity  # noqa: PLC0415  (TensorFlow takes seconds)
+    from .run_folder import RunFolder  # noqa: PLC0415
+
+    folder = RunFolder(run)
+    folder.begin(restart=restart)
+    identity = data_identity(dataset, on_step=progress.tick)
+    saved = SavedPlan(data=dataset.source, identity=identity, plan=chosen, tta=tta)
+    write_plan(folder.plan, saved)
+    return _trained(folder, saved, dataset, progress, resume=False)
+
+
+def resume(
+    run: str | Path,
+    *,
+    data: Dataset | str | Path | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Continue a training that was interrupted, from its last epoch.
+
+    With `epochs` it ends on a CPU as it would have without the interruption, to the last bit.
+
+    Args:
+        run: folder that the training left.
+        data: the data set where it lies now; None where it did at the beginning.
+        progress: is told of every epoch.
+
+    Raises:
+        MissingDependency: TensorFlow is not installed.
+        ArtifactError: there is nothing to resume, or a file of it is damaged.
+        DataError: the data are not where they were, or cannot be used.
+        BadInput: the data have changed, or were made in memory and are not given.
+
+    Example (a training that was finished):
+        >>> _ = train("cells", "run", plan("cells", epochs=1, crop=16, batch=2))
+        >>> resume("run")
+        Traceback (most recent call last):
+            ...
+        unetrt.errors.ArtifactError: Cannot resume run: got a finished training, expected one that
+        was interrupted; train to begin one.
+    """
+    progress = progress or Progress()
+    saved = read_plan(Path(run) / "plan.json")
+    vendor.need("tensorflow", extra="train", purpose="Training")
+    _load_tensorflow(progress)
+    from .checkpoints import data_changes, data_identity  # noqa: PLC0415
+    from .run_folder import RunFolder  # noqa: PLC0415
+
+    folder = RunFolder(Path(run))
+    folder.check_unfinished()
+    dataset = load_dataset(_place_of(folder, saved) if data is None else data)
+    folder.refuse(data_changes(saved.identity, data_identity(dataset, on_step=progress.tick)))
+    return _trained(folder, saved, dataset, progress, resume=True)
+
+
+def _place_of(folder: RunFolder, saved: SavedPlan) -> str:
+    """Return where the data of a training lie."""
+    if saved.data is None:
+        raise BadInput(
+            f"Cannot resume {folder.path} by itself",
+            got="a training on data that were made in memory",
+            hint="give them again as `data`",
+        )
+    if saved.data != "brain" and not Path(saved.data).is_dir():
+        raise DataError(
+            f"The data of {folder.path} are not where they were",
+            got=f"no folder {saved.data}",
+            hint="say as `data` where they lie now",
+        )
+    return saved.data
 
 
 def _planned(data: Dataset, spec: TrainingPlan | TrainSpec | None) -> TrainingPlan:
@@ -87,27 +149,34 @@ def _planned(data: Dataset, spec: TrainingPlan | TrainSpec | None) -> TrainingPl
     return plan(data, **given)
 
 
+def _load_tensorflow(progress: Progress) -> None:
+    with progress.step("load", "Loading TensorFlow"):
+        vendor.keras()
+
+
+def _trained(
+    folder: RunFolder, saved: SavedPlan, data: Dataset, progress: Progress, *, resume: bool
+) -> TrainResult:
+    """Train and evaluate, from wherever the folder stands."""
+    taken = data.normalized(saved.plan.normalization)
+    result = _fitted(folder, saved.plan, taken, progress, resume=resume)
+    metrics = _evaluated(folder, result, taken, progress, tta=saved.tta)
+    return replace(result, metrics=metrics)
+
+
 def _fitted(
-    run: Path,
-    data: Dataset,
-    chosen: TrainingPlan,
-    progress: Progress,
-    *,
-    resume: bool,
-    restart: bool,
+    folder: RunFolder, chosen: TrainingPlan, data: Dataset, progress: Progress, *, resume: bool
 ) -> TrainResult:
     """Train, keeping the folder up to date after every epoch."""
-    from unetrt.keras_models import load_model  # noqa: PLC0415  (TensorFlow takes seconds)
+    from unetrt.keras_models import load_model  # noqa: PLC0415
 
     from .fit import fit  # noqa: PLC0415
-    from .run_folder import RunFolder  # noqa: PLC0415
     from .unet import build_unet  # noqa: PLC0415
 
-    folder = RunFolder(run)
-    if resume and folder.finished and not folder.metrics.exists():
+    began_with = sha256_of(folder.plan)
+    if resume and folder.ended(began_with):
         progress.say("The training was finished; what is left is to evaluate")
         model, file = load_model(folder.model)
-        folder.check_finished(file, chosen.training, chosen.unet)
         return TrainResult(model, chosen.training, read_history(folder.history), file)
     vendor.keras().utils.set_random_seed(chosen.training.seed)
     model = build_unet(chosen.unet)
@@ -124,10 +193,9 @@ def _fitted(
             model,
             data,
             chosen.training,
-            run=run,
-            resume=resume,
-            restart=restart,
-            made_with={"network": asdict(chosen.unet)},
+            run=folder.path,
+            resume=resume and folder.checkpoint.exists(),
+            made_with={"network": asdict(chosen.unet), "plan": began_with},
             normalization=chosen.normalization,
             on_epoch=say,
             on_step=progress.tick,
@@ -137,13 +205,12 @@ def _fitted(
 
 
 def _evaluated(
-    run: Path, result: TrainResult, data: Dataset, progress: Progress, *, tta: bool
+    folder: RunFolder, result: TrainResult, data: Dataset, progress: Progress, *, tta: bool
 ) -> dict[str, Metrics]:
     """Write metrics.json and overlays/ of the best model; of the training images at most 50."""
     from unetrt.keras_models import size_rule  # noqa: PLC0415
 
     from .evaluate import evaluate, predicted_classes  # noqa: PLC0415
-    from .run_folder import RunFolder  # noqa: PLC0415
 
     model = result.model
     splits = {"train": _some(data.train, _TRAIN_IMAGES), "val": data.val, "test": data.test}
@@ -165,9 +232,9 @@ def _evaluated(
         for sample in _some(data.test, _OVERLAYS):
             classes = predicted_classes(model.predict_on_batch, sample.image, sizes)
             drawn = panels(sample.image, sample.label, classes)
-            write_image(run / "overlays" / f"{sample.name}.png", drawn)
+            write_image(folder.path / "overlays" / f"{sample.name}.png", drawn)
         found = {name: measured.to_json() for name, measured in metrics.items()}
-        write_text(RunFolder(run).metrics, json.dumps(found, indent=1) + "\n")
+        write_text(folder.metrics, json.dumps(found, indent=1) + "\n")
     return metrics
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unetrt.builder.history import TrainResult
     from unetrt.builder.plan import TrainingPlan, plan
     from unetrt.builder.spec import UNetSpec
-    from unetrt.builder.train import train
+    from unetrt.builder.train import resume, train
     from unetrt.builder.train_spec import TrainSpec
     from unetrt.convert.engine_spec import EngineSpec
     from unetrt.convert.export import ExportSpec, export
@@ -80,6 +80,7 @@ else:
             "predict": "runtime.predict",
             "read_image": "data",
             "refit": "convert.refit:refit_engine",
+            "resume": "builder.train",
             "to_precision": "convert.precision",
             "train": "builder.train",
             "verify": "verification",
@@ -124,6 +125,7 @@ __all__ = [
     "predict",
     "read_image",
     "refit",
+    "resume",
     "to_precision",
     "train",
     "verify",

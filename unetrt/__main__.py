@@ -22,6 +22,7 @@ __all__ = ["COMMANDS", "app", "main"]
 COMMANDS = {
     "demo": "Do all of the below on real images, and report.",
     "train": "Train a U-Net on a data set.",
+    "resume": "Continue a training that was interrupted.",
     "convert": "Write a Keras model as ONNX, in the precision asked for.",
     "build": "Build a TensorRT engine from an ONNX file.",
     "refit": "Put an ONNX file's weights into an engine.",

@@ -81,7 +81,7 @@ def test_a_checkpoint_cut_short_says_what_to_do(parts, tmp_path):
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(
-            ArtifactError, match="Cannot resume from .*begin again with `restart=True`"
+            ArtifactError, match="Cannot resume from .*train again with `restart=True`"
         ):
             load_checkpoint(path)
 

@@ -145,7 +145,7 @@ def unfinished(stopped, tmp_path):
 
 def test_what_changed_since_is_named_and_nothing_is_lost(go, unfinished, disc_folder):
     before = (unfinished / "checkpoint").read_bytes()
-    with pytest.raises(BadInput, match="spec: batch 4 -> 2.*begin again with `restart=True`"):
+    with pytest.raises(BadInput, match="spec: batch 4 -> 2.*train again with `restart=True`"):
         go(unfinished, resume=True, batch=2)
     with pytest.raises(BadInput, match=r"network: parameters \d+ -> \d+; network: other layers"):
         go(unfinished, resume=True, filters=(6,))
@@ -161,7 +161,8 @@ def test_what_changed_since_is_named_and_nothing_is_lost(go, unfinished, disc_fo
 
 def test_an_unfinished_training_is_not_begun_again_by_accident(go, unfinished):
     with pytest.raises(
-        BadInput, match="holds an unfinished training.*`resume=True`.*`restart=True`"
+        BadInput,
+        match="holds an unfinished training.*resume it, or train again with `restart=True`",
     ):
         go(unfinished)
 
@@ -169,7 +170,7 @@ def test_an_unfinished_training_is_not_begun_again_by_accident(go, unfinished):
 def test_a_damaged_checkpoint_says_what_to_do(go, unfinished):
     path = unfinished / "checkpoint"
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ArtifactError, match="begin again with `restart=True`"):
+    with pytest.raises(ArtifactError, match="train again with `restart=True`"):
         go(unfinished, resume=True)
 
 

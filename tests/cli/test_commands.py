@@ -174,7 +174,7 @@ def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 130
-    assert "The same command with --resume continues" in told
+    assert f"It goes on from the last epoch by: unetrt resume {tmp_path}" in told
     assert "interrupted; what was finished is kept" in told
     assert "Traceback" not in told
     assert not list(tmp_path.glob(".*"))

@@ -59,30 +59,48 @@ def test_the_data_and_the_plan_are_shown_and_the_crop_that_is_taken(unetrt, disc
 def test_an_unfinished_run_is_resumed_or_begun_again_but_never_lost(
     unetrt, disc_folder, unfinished
 ):
-    words = ("train", disc_folder, "--out", unfinished, *QUICK)
-    refused = unetrt(*words)
+    refused = unetrt("train", disc_folder, "--out", unfinished, *QUICK)
     assert refused.exit_code == 2
-    assert re.search("unfinished training.*--resume.*--restart", plain(refused.stderr))
-    changed = unetrt(*words, "--seed", "1", "--resume")
-    assert changed.exit_code == 2
-    assert "spec: seed 0 -> 1" in plain(changed.stderr)
-    assert unetrt(*words, "--resume").exit_code == 0
+    assert re.search("unfinished training.*resume it, or train again with --restart",
+                     plain(refused.stderr))  # fmt: skip
+    done = unetrt("resume", unfinished, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["model"] == str(unfinished / "model.keras")
     assert (unfinished / "metrics.json").exists()
     assert not (unfinished / "checkpoint").exists()
-    finished = unetrt(*words, "--resume")
+    finished = unetrt("resume", unfinished)
     assert finished.exit_code == 2
     assert "a finished training" in plain(finished.stderr)
 
 
-def test_a_run_killed_while_it_was_evaluated_is_evaluated(unetrt, disc_folder, unfinished):
+def test_a_run_killed_while_it_was_evaluated_is_evaluated(unetrt, unfinished):
     (unfinished / "checkpoint").unlink()
-    changed = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--resume", "--loss", "ce")
-    assert changed.exit_code == 2
-    assert "spec: loss ce_dice -> ce" in plain(changed.stderr)
-    done = unetrt("train", disc_folder, "--out", unfinished, *QUICK, "--resume")
+    done = unetrt("resume", unfinished)
     assert done.exit_code == 0, done.output
     assert "epoch 1" not in plain(done.stderr)
+    assert "what is left is to evaluate" in plain(done.stderr)
     assert (unfinished / "metrics.json").exists()
+
+
+def test_data_that_were_moved_are_asked_for_and_data_that_changed_are_named(
+    unetrt, disc_folder, unfinished
+):
+    plan = unfinished / "plan.json"
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"data": str(disc_folder / "gone")}))
+    refused = unetrt("resume", unfinished)
+    assert refused.exit_code == 2
+    assert re.search("are not where they were.*gone.*say as --data", plain(refused.stderr))
+    (disc_folder / "images" / "disc0.png").unlink()
+    (disc_folder / "labels" / "disc0.png").unlink()
+    changed = unetrt("resume", unfinished, "--data", disc_folder)
+    assert changed.exit_code == 2
+    assert re.search(r"data: \d -> \d train images.*--restart", plain(changed.stderr))
+
+
+def test_there_is_nothing_to_resume_in_another_folder(unetrt, tmp_path):
+    done = unetrt("resume", tmp_path)
+    assert done.exit_code == 2
+    assert "got no plan.json in it, expected the folder of a training" in plain(done.stderr)
 
 
 def test_restart_begins_again(unetrt, disc_folder, unfinished):
@@ -91,12 +109,6 @@ def test_restart_begins_again(unetrt, disc_folder, unfinished):
     sidecar = json.loads((unfinished / "model.keras.json").read_text())
     assert sidecar["made_with"]["spec"]["seed"] == 1
     assert sidecar["made_with"]["network"]["n_classes"] == 2
-
-
-def test_resume_and_restart_together_are_refused(unetrt, disc_folder, tmp_path):
-    done = unetrt("train", disc_folder, "--out", tmp_path, "--resume", "--restart")
-    assert done.exit_code == 2
-    assert "takes no --restart" in plain(done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def every_verb(trained: Path) -> tuple[unetrt.Parity, unetrt.Record, unetrt.Summ
     """Give every verb a noun and a spec."""
     data: unetrt.Dataset = unetrt.load_dataset("brain")
     plan: unetrt.TrainingPlan = unetrt.plan(data, preset="paper", crop=388)
-    unetrt.train(data, trained.parent, plan, resume=True, progress=unetrt.ConsoleProgress())
+    unetrt.train(data, trained.parent, plan, restart=True, progress=unetrt.ConsoleProgress())
+    unetrt.resume(trained.parent, data=data)
     unetrt.train(data, "other", unetrt.TrainSpec(epochs=2))
     model = unetrt.export(trained, "m.onnx", unetrt.ExportSpec(pixels="uint8"))
     half = unetrt.to_precision(model, "h.onnx", unetrt.PrecisionSpec(keep=("up1/*",)), data=data)

@@ -34,7 +34,7 @@ _OPTIONS = {
 
 _ARGUMENTS = (
     "backend", "batch", "data", "images", "keep", "layout", "opset", "out", "outputs", "percentile",
-    "pixels", "precision", "probabilities", "rate", "refittable", "rest", "restart", "resume",
+    "pixels", "precision", "probabilities", "rate", "refittable", "rest", "restart",
     "samples", "scope", "seed", "size", "stripped", "tiling", "version_compatible",
 )  # fmt: skip
 """Arguments of the library whose options have their name."""

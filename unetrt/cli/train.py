@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +18,13 @@ from unetrt.builder.train_spec import LossName
 from unetrt.cli.output import ShownProgress, emit, table
 from unetrt.cli.shell import AsJson, refuse_options
 from unetrt.errors import BadInput
+from unetrt.progress import Progress
 
 if TYPE_CHECKING:
     from unetrt.builder.evaluate import Metrics
+    from unetrt.builder.history import TrainResult
 
-__all__ = ["train"]
+__all__ = ["emit_result", "resumable", "show_plan", "train"]
 
 Data = Annotated[str, typer.Argument(help='"brain", or a folder of images/ and labels/.')]
 Out = Annotated[
@@ -55,7 +58,6 @@ MixedPrecision = Annotated[
 Tta = Annotated[
     bool, typer.Option("--tta", help="Evaluate flipped and turned test images too, apart.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")]
 _RUN = Path("run")
 
 Restart = Annotated[bool, typer.Option("--restart", help="Begin again over an interrupted one.")]
@@ -77,20 +79,17 @@ def train(
     devices: Devices = None,
     mixed_precision: MixedPrecision = False,
     tta: Tta = False,
-    resume: Resume = False,
     restart: Restart = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a U-Net on a data set.
 
-    Leaves OUT/model.keras, history.csv, metrics.json, overlays/ and logs/ for TensorBoard. An
-    interrupted training continues with --resume and the same options.
+    Leaves OUT/model.keras, history.csv, metrics.json, overlays/ and logs/ for TensorBoard. What is
+    interrupted goes on by `unetrt resume OUT`.
     """
     if epochs is not None:
         refuse_options("A training by --epochs", minutes=minutes)
-    if resume:
-        refuse_options("A training that is resumed", restart=restart)
-    if out is None and not (resume or restart) and _RUN.exists():
+    if out is None and not restart and _RUN.exists():
         raise BadInput(f"There is a folder {_RUN} already", hint="name another one with `out`")
     progress = ShownProgress()
     vendor.need("tensorflow", extra="train", purpose="Training")
@@ -115,13 +114,24 @@ def train(
     show_plan(plan)
     if crop not in (None, plan.training.crop):
         progress.say(f"Crops of {plan.training.crop} pixels: the network cannot take {crop}")
+    run = out or _RUN
+    with resumable(run, progress):
+        result = unetrt.train(dataset, run, plan, restart=restart, tta=tta, progress=progress)
+    emit_result(result, as_json=as_json)
+
+
+@contextmanager
+def resumable(run: Path, progress: Progress) -> Iterator[None]:
+    """Say how a training goes on that is stopped by Ctrl-C."""
     try:
-        result = unetrt.train(
-            dataset, out or _RUN, plan, resume=resume, restart=restart, tta=tta, progress=progress
-        )
+        yield
     except KeyboardInterrupt:
-        progress.say("Stopped. The same command with --resume continues from the last epoch")
+        progress.say(f"Stopped. It goes on from the last epoch by: unetrt resume {run}")
         raise
+
+
+def emit_result(result: TrainResult, *, as_json: bool) -> None:
+    """Print what a training came to."""
     assert result.file is not None  # noqa: S101  (a folder was given)
     metrics = {name: found.to_json() for name, found in result.metrics.items()}
     emit(

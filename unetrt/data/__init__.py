@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from unetrt.data.dataset import IGNORED, Dataset, Sample
@@ -34,7 +35,7 @@ def load_dataset(source: str | Path | Dataset) -> Dataset:
     if source == "brain":
         from unetrt.data.brain import load_brain  # noqa: PLC0415  (nilearn takes seconds)
 
-        return load_brain()
+        return replace(load_brain(), source="brain")
     from unetrt.data.folder import load_folder  # noqa: PLC0415
 
-    return load_folder(Path(source))
+    return replace(load_folder(Path(source)), source=str(Path(source).resolve()))

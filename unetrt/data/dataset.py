@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class Dataset:
         train: samples to learn from.
         val: samples to choose the best epoch by.
         test: samples to judge on.
+        source: where it was read from: "brain" or a folder; None where it was made in memory.
 
     Raises:
         DataError: a part without samples, grey and RGB images together, or no foreground.
@@ -70,6 +71,7 @@ class Dataset:
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    source: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for part in ("train", "val", "test"):

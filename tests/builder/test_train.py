@@ -1,0 +1,84 @@
+"""`unetrt.train` and `unetrt.resume`: a run's folder holds all that it takes to go on."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+import unetrt
+from unetrt.errors import ArtifactError, BadInput
+
+pytestmark = pytest.mark.tf
+
+QUICK = {"crop": 16, "batch": 2}
+
+
+def killed(code, *words):
+    """Run code that kills its own process."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+KILLED_IN_ITS_SECOND_EPOCH = """
+import os, signal, sys, unetrt
+class Killing(unetrt.Progress):
+    def tick(self, line):
+        if line.startswith("epoch 2, step 3/"):
+            os.kill(os.getpid(), signal.SIGKILL)
+data, run = sys.argv[1:]
+unetrt.train(data, run, unetrt.plan(data, epochs=2, crop=16, batch=2), progress=Killing())
+"""
+
+
+@pytest.mark.slow
+def test_a_training_killed_in_its_process_is_resumed_by_its_folder_alone(
+    keras, disc_folder, tmp_path
+):
+    run = tmp_path / "run"
+    killed(KILLED_IN_ITS_SECOND_EPOCH, disc_folder, run)
+    result = unetrt.resume(run)
+    plan = unetrt.plan(str(disc_folder), epochs=2, **QUICK)
+    whole = unetrt.train(str(disc_folder), tmp_path / "whole", plan)
+    assert [e.loss for e in result.history] == [e.loss for e in whole.history]
+    for a, b in zip(result.model.get_weights(), whole.model.get_weights(), strict=True):
+        assert (a == b).all()
+
+
+def test_data_made_in_memory_are_given_again(keras, discs, tmp_path):
+    class Stopping(unetrt.Progress):
+        def tick(self, line):
+            if line.startswith("epoch 1, step 2/"):
+                raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        unetrt.train(discs, run, unetrt.plan(discs, epochs=1, **QUICK), progress=Stopping())
+    with pytest.raises(BadInput, match="data that were made in memory; give them again as `data`"):
+        unetrt.resume(run)
+    other = replace(discs, test=discs.test[:1])
+    with pytest.raises(BadInput, match="data: 3 -> 1 test images"):
+        unetrt.resume(run, data=other)
+    assert len(unetrt.resume(run, data=discs).history) == 1
+
+
+def test_a_plan_that_was_changed_or_damaged_is_refused(tmp_path, discs):
+    from unetrt.builder.saved_plan import SavedPlan, read_plan, write_plan
+
+    path = tmp_path / "plan.json"
+    saved = SavedPlan(data=None, identity={}, plan=unetrt.plan(discs))
+    write_plan(path, saved)
+    assert read_plan(path) == saved
+    for changed in ({"format": 2}, {"plan": {}}, {"surprise": 1}):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+        with pytest.raises(ArtifactError, match="Cannot read .*plan.json.*`restart=True`"):
+            read_plan(path)
+        write_plan(path, saved)
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(ArtifactError, match="Cannot read .*plan.json"):
+        read_plan(path)
