@@ -22,7 +22,14 @@ from .loop import Schedule, TrainingLoop, batches
 from .losses import check_loss
 from .run_folder import RunFolder, open_run
 from .train_spec import TrainSpec
-from .training_model import copy_under, fused_normalization, model_to_train, scope_of, strategy_for
+from .training_model import (
+    copy_under,
+    freeze_layers,
+    fused_normalization,
+    model_to_train,
+    scope_of,
+    strategy_for,
+)
 
 __all__ = ["fit"]
 
@@ -64,8 +71,9 @@ def fit(
         on_step: called with a line of text on how far the epoch is.
 
     Raises:
-        BadInput: the model does not fit the data or the spec; an unfinished training lies in
-            `run`, or the one to resume was of another spec, network or data.
+        BadInput: the model does not fit the data or the spec, or has no layers of a pattern to
+            freeze; an unfinished training lies in `run`, or the one to resume was of another spec,
+            network or data.
         UnsupportedModel: no rule says which sizes the model takes.
         ArtifactError: there is nothing to resume, or its checkpoint is damaged.
         DataError: a class is never shown, or the loss becomes NaN.
@@ -85,6 +93,7 @@ def fit(
     spec = _with_fitting_crop(asked, model, sizes)
     if spec.crop != asked.crop:
         on_step(f"crops of {spec.crop} pixels, not {asked.crop}, which the network cannot take")
+    freeze_layers(model, spec.freeze)
     strategy = strategy_for(spec)
     writer = open_run(
         run,
@@ -110,6 +119,7 @@ def fit(
         border=spec.loss == "border",
     )
     source = model if strategy is None else copy_under(model, strategy)
+    freeze_layers(source, spec.freeze)
     with scope_of(strategy):
         trained, heads = model_to_train(source, spec, stream)
     schedule = Schedule(spec, stream.steps_per_epoch, spent_s=writer.spent_s)

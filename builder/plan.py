@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from unetrt.artifacts import KerasFile, sidecar_of
 from unetrt.data import Dataset, load_dataset
 from unetrt.data.fingerprint import Fingerprint, fingerprint
 from unetrt.errors import BadInput
 from unetrt.normalization import Normalization
 
 from .spec import DtypePolicy, UNetSpec
+from .start import StartingModel
 from .train_spec import TrainSpec
 
 __all__ = ["Choice", "Preset", "TrainingPlan", "plan"]
@@ -50,6 +52,7 @@ class TrainingPlan:
         reasons: every choice and why it was made.
         normalization: of the pixels before they reach the network; None where the network takes
             them as they are stored.
+        start: the model that training starts from in the place of `unet`, if any.
     """
 
     found: Fingerprint
@@ -57,6 +60,7 @@ class TrainingPlan:
     training: TrainSpec
     reasons: tuple[Choice, ...]
     normalization: Normalization | None = None
+    start: StartingModel | None = None
 
 
 def plan(
@@ -64,6 +68,7 @@ def plan(
     *,
     preset: Preset = "auto",
     dtype_policy: DtypePolicy = "float32",
+    start: KerasFile | str | Path | None = None,
     **training: Any,
 ) -> TrainingPlan:
     """Choose normalisation, depth, crop and batch by the data.
@@ -73,11 +78,15 @@ def plan(
         preset: "auto" is the small network, as deep as the crops allow; "small", "article" and
             "paper" keep their depth.
         dtype_policy: Keras' name of the type that layers compute in while it is trained.
+        start: a Keras model to start from; it is the network then, and keeps the normalisation
+            that its sidecar names.
         training: fields of `TrainSpec`, which win over the choice; None leaves it open.
 
     Raises:
         DataError: the folder or a file in it cannot be used.
-        BadInput: no such preset, or a field that TrainSpec refuses.
+        BadInput: no such preset, a field that TrainSpec refuses, or a model to start from whose
+            classes are not the data's.
+        ArtifactError: the model to start from is missing, or not the one its sidecar describes.
 
     Example:
         >>> chosen = plan("cells", minutes=1)
@@ -89,6 +98,8 @@ def plan(
         raise BadInput(
             "There is no such preset", got=preset, expected=f"one of {', '.join(get_args(Preset))}"
         )
+    if start is not None and preset != "auto":
+        raise BadInput("Cannot both start from a model and choose a preset", expected="one of them")
     given = {name: value for name, value in training.items() if value is not None}
     pixels, normalization = _normalization(found)
     unet = UNetSpec.paper if preset == "paper" else UNetSpec.small
@@ -113,7 +124,21 @@ def plan(
         Choice("batch", str(batch), batch_why),
     ]
     spec = TrainSpec(**{**given, "crop": crop, "batch": batch})
-    return TrainingPlan(found, network, spec, tuple(reasons))
+    chosen = TrainingPlan(found, network, spec, tuple(reasons))
+    return chosen if start is None else _starting_from(chosen, KerasFile.of(start))
+
+
+def _starting_from(chosen: TrainingPlan, file: KerasFile) -> TrainingPlan:
+    """Return the plan with a model in the place of its network; its sidecar says what it takes."""
+    start = StartingModel.of(file, classes=chosen.found.classes)
+    reasons = {choice.what: choice for choice in chosen.reasons}
+    reasons["network"] = Choice("network", file.path.name, "as asked")
+    if not sidecar_of(file.path).exists():
+        return replace(chosen, start=start, reasons=tuple(reasons.values()))
+    taken = file.normalization
+    pixels = "as they are stored" if taken is None else str(taken)
+    reasons["pixels"] = Choice("pixels", pixels, f"as {file.path.name} was trained")
+    return replace(chosen, start=start, normalization=taken, reasons=tuple(reasons.values()))
 
 
 def _normalization(found: Fingerprint) -> tuple[dict[str, Any], Choice]:

@@ -179,7 +179,9 @@ def _fitted(
         model, file = load_model(folder.model)
         return TrainResult(model, chosen.training, read_history(folder.history), file)
     vendor.keras().utils.set_random_seed(chosen.training.seed)
-    model = build_unet(chosen.unet)
+    start = chosen.start
+    model = build_unet(chosen.unet) if start is None else start.load()
+    network = {"network": asdict(chosen.unet)} if start is None else {"start": asdict(start)}
 
     def say(epoch: Epoch, best: bool) -> None:  # noqa: FBT001  (as of `fit`)
         progress.say(
@@ -195,7 +197,7 @@ def _fitted(
             chosen.training,
             run=folder.path,
             resume=resume and folder.checkpoint.exists(),
-            made_with={"network": asdict(chosen.unet), "plan": began_with},
+            made_with={**network, "plan": began_with},
             normalization=chosen.normalization,
             on_epoch=say,
             on_step=progress.tick,

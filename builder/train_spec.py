@@ -97,6 +97,9 @@ class TrainSpec:
         patience: stop after so many epochs without a better one.
         deep_supervision: number of expanding blocks below the last that get a loss too, each at
             its own scale and with half the weight of the one above.
+        freeze: patterns of layers that stay as they are, batch statistics included, by the path
+            of a layer through the models that it is in: "down1" is a block, "down*/conv1" a layer
+            of every one, "down*" all of them.
         devices: "one", or "all": each of them takes a share of every batch.
         seed: of weights, crops and augmentation.
 
@@ -121,6 +124,7 @@ class TrainSpec:
     ema: float | None = None
     patience: int | None = None
     deep_supervision: int = 0
+    freeze: tuple[str, ...] = ()
     devices: Literal["one", "all"] = "one"
     seed: int = 0
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from types import MethodType
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "AuxiliaryHead",
     "computes_in_float16",
     "copy_under",
+    "freeze_layers",
     "fused_normalization",
     "loss_weights",
     "make_optimizer",
@@ -173,6 +175,51 @@ def copy_under(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Mo
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
     return copy
+
+
+def freeze_layers(model: keras.Model, patterns: Sequence[str]) -> None:
+    """Keep layers of `model` as they are: their weights, and their batch statistics.
+
+    Args:
+        model: all other layers stay as they are marked.
+        patterns: of paths through nested models, such as "down1", "down*/conv1" or "down*".
+
+    Raises:
+        BadInput: a pattern that no layer with weights has, or nothing is left to train.
+    """
+    paths = dict(_with_weights(model))
+    for pattern in patterns:
+        found = [layer for path, layer in paths.items() if _lies_in(path, pattern)]
+        if not found:
+            raise BadInput(
+                f"Cannot freeze {pattern!r}",
+                got=f"no layer of {model.name!r} of that name",
+                expected=f"a pattern of {', '.join(dict.fromkeys(p.split('/')[0] for p in paths))}",
+            )
+        for layer in found:
+            layer.trainable = False
+    if patterns and not model.trainable_variables:
+        raise BadInput(
+            f"Nothing is left to train of {model.name!r}",
+            got=f"all layers frozen by {', '.join(patterns)}",
+            expected="at least one that trains",
+        )
+
+
+def _with_weights(model: keras.Model, within: str = "") -> Iterator[tuple[str, layers.Layer]]:
+    """Yield the path and the layer of every layer with weights, those of nested models too."""
+    for layer in model.layers:
+        path = f"{within}{layer.name}"
+        if isinstance(layer, keras.Model):
+            yield from _with_weights(layer, f"{path}/")
+        elif layer.weights:
+            yield path, layer
+
+
+def _lies_in(path: str, pattern: str) -> bool:
+    """Return whether the pattern fits a path, or that of a model it leads through."""
+    parts = path.split("/")
+    return any(fnmatchcase("/".join(parts[:depth]), pattern) for depth in range(1, len(parts) + 1))
 
 
 @contextmanager

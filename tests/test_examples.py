@@ -26,6 +26,7 @@ TENSORFLOW = (
     "unetrt.builder.loop",
     "unetrt.builder.losses",
     "unetrt.builder.run_folder",
+    "unetrt.builder.start",
     "unetrt.builder.unet",
     "unetrt.convert.export",
     "unetrt.convert.keras_source",

@@ -117,6 +117,7 @@ def test_restart_begins_again(unetrt, disc_folder, unfinished):
         (("--loss", "magic"), "'--loss': 'magic' is not one of 'ce_dice'"),
         (("--preset", "tiny"), "'--preset': 'tiny' is not one of 'auto'"),
         (("--epochs", "1", "--minutes", "2"), "by --epochs takes no --minutes"),
+        (("--from", "own.keras", "--preset", "paper"), "--from a model takes no --preset"),
     ],
 )
 def test_what_there_is_not_or_does_not_apply_is_refused(unetrt, tmp_path, words, told):

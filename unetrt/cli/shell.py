@@ -26,6 +26,7 @@ _OPTIONS = {
     "height": "--size",
     "memory_bytes": "--memory",
     "optimization_level": "--level",
+    "start": "--from",
     "targets": "--target",
     "width": "--size",
     "workspace_bytes": "--workspace",

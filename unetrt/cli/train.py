@@ -60,6 +60,16 @@ Tta = Annotated[
 ]
 _RUN = Path("run")
 
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", help="Start from this .keras, whatever made it, not from a new network."
+    ),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave layers of this pattern as they are: 'down*', 'up1/conv2'."),
+]
 Restart = Annotated[bool, typer.Option("--restart", help="Begin again over an interrupted one.")]
 
 
@@ -70,6 +80,8 @@ def train(
     epochs: Epochs = None,
     seed: Seed = 0,
     preset: Network = "auto",
+    start: Start = None,
+    freeze: Freeze = None,
     loss: Loss = None,
     crop: Crop = None,
     batch: Batch = None,
@@ -89,6 +101,13 @@ def train(
     """
     if epochs is not None:
         refuse_options("A training by --epochs", minutes=minutes)
+    if start is not None:
+        preset_given = None if preset == "auto" else preset
+        refuse_options(
+            "A training that starts --from a model",
+            preset=preset_given,
+            mixed_precision=mixed_precision,
+        )
     if out is None and not restart and _RUN.exists():
         raise BadInput(f"There is a folder {_RUN} already", hint="name another one with `out`")
     progress = ShownProgress()
@@ -100,6 +119,8 @@ def train(
             dataset,
             preset=preset,
             dtype_policy="mixed_float16" if mixed_precision else "float32",
+            start=start,
+            freeze=tuple(freeze or ()) or None,
             minutes=minutes,
             epochs=epochs,
             seed=seed,
