@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unetrt.cases import Case, Interval, mean_interval
 from unetrt.data import IGNORED
 from unetrt.keras_models import size_rule
 from unetrt.overlap import OverlapCounter
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
 
     from unetrt.data import Sample
 
-__all__ = ["Metrics", "evaluate", "hd95", "mean_over_views", "predicted_classes"]
+__all__ = [
+    "Evaluation",
+    "Metrics",
+    "evaluate",
+    "hd95",
+    "mean_over_views",
+    "measure",
+    "predicted_classes",
+]
 
 _IOU = 0.5
 """Above this an object matches at most one other, so no assignment has to be solved."""
@@ -45,6 +54,9 @@ class Metrics:
             for a class that truth and prediction never share; only of a thorough evaluation.
         object_f1: F1 of objects matched at an IoU above 0.5; only where objects are numbered.
         per_image: by name, the same figures of each image; only of a thorough evaluation.
+        cases: figures of each file, a volume's over all its slices; likewise.
+        mean_dice: mean over the cases of their mean Dice, with its interval; likewise.
+        class_dice: mean over the cases of the Dice of each class; likewise.
     """
 
     images: int
@@ -56,11 +68,13 @@ class Metrics:
     hd95: dict[str, float | None] | None = None
     object_f1: float | None = None
     per_image: dict[str, dict[str, Any]] | None = None
+    cases: tuple[Case, ...] | None = None
+    mean_dice: Interval | None = None
+    class_dice: dict[str, Interval] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures that were measured, JSON-ready, by their names here."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def evaluate(
@@ -95,42 +109,139 @@ def evaluate(
         >>> metrics.images, list(metrics.dice)
         (1, ['foreground'])
     """
+    found = measure(model, samples, classes, tta=tta, thorough=thorough, on_sample=on_sample)
+    return found.metrics
+
+
+def measure(
+    model: keras.Model,
+    samples: Iterable[Sample],
+    classes: tuple[str, ...],
+    *,
+    tta: bool = False,
+    thorough: bool = False,
+    on_sample: Callable[[int], None] = lambda _done: None,
+) -> Evaluation:
+    """Evaluate as `evaluate` does; what is counted can be joined with other models' images."""
     sizes = size_rule(model)
     predict = model.predict_on_batch
     if tta:
         turns = len(set(model.input_shape[1:3])) == 1
         predict = partial(mean_over_views, predict, turns=turns)
-    pooled, surfaces, objects = OverlapCounter(classes), SurfaceCounter(classes), ObjectCounter()
-    per_image: dict[str, dict[str, Any]] = {}
-    count, numbered = 0, False
+    evaluation = Evaluation(classes, thorough=thorough)
     for count, sample in enumerate(samples, start=1):
-        labels = predicted_classes(predict, sample.image, sizes)
-        pooled.add(sample.label, labels)
-        if thorough:
-            alone = OverlapCounter(classes)
-            alone.add(sample.label, labels)
-            per_image[sample.name] = {
-                "dice": alone.dice,
-                "iou": alone.iou,
-                "precision": alone.precision,
-                "recall": alone.recall,
-                "hd95": surfaces.add(sample.label, labels),
-            }
-            if sample.instances is not None:
-                numbered = True
-                objects.add(sample.instances, (labels > 0) & (sample.label != IGNORED))
+        evaluation.add(sample, predicted_classes(predict, sample.image, sizes))
         on_sample(count)
-    return Metrics(
-        images=count,
-        dice=pooled.dice,
-        per_image_foreground=pooled.per_image_foreground,
-        iou=pooled.iou,
-        precision=pooled.precision,
-        recall=pooled.recall,
-        hd95=surfaces.hd95 if thorough else None,
-        object_f1=objects.f1 if numbered else None,
-        per_image=per_image if thorough else None,
-    )
+    return evaluation
+
+
+class Evaluation:
+    """Compare predictions with truths, image by image.
+
+    Args:
+        classes: their names, the background first.
+        thorough: measure surface distances, objects, and each image and file by itself too.
+    """
+
+    def __init__(self, classes: tuple[str, ...], *, thorough: bool) -> None:
+        self._classes = classes
+        self._all = _Counted(classes)
+        self._files: dict[str, _Counted] | None = {} if thorough else None
+        self._per_image: dict[str, dict[str, Any]] = {}
+
+    def add(self, sample: Sample, labels: NDArray[np.integer]) -> None:
+        """Count an image of whose pixels `labels` [height, width] are the predicted classes."""
+        one = _Counted(self._classes)
+        one.add(sample, labels, thorough=self._files is not None)
+        self._all.join(one)
+        if self._files is None:
+            return
+        file = self._files.setdefault(sample.group or sample.name, _Counted(self._classes))
+        file.join(one)
+        found = one.overlap
+        self._per_image[sample.name] = {
+            "dice": found.dice,
+            "iou": found.iou,
+            "precision": found.precision,
+            "recall": found.recall,
+            "hd95": {name: value for name, value in one.surfaces.hd95.items() if value is not None},
+        }
+
+    def join(self, other: Evaluation) -> None:
+        """Count the images of another evaluation of the same classes too."""
+        self._all.join(other._all)
+        self._per_image |= other._per_image
+        if self._files is not None and other._files is not None:
+            for name, counted in other._files.items():
+                self._files.setdefault(name, _Counted(self._classes)).join(counted)
+
+    @property
+    def metrics(self) -> Metrics:
+        """Return the figures of all images so far."""
+        found = self._all
+        pooled = Metrics(
+            images=found.images,
+            dice=found.overlap.dice,
+            per_image_foreground=found.overlap.per_image_foreground,
+            iou=found.overlap.iou,
+            precision=found.overlap.precision,
+            recall=found.overlap.recall,
+        )
+        if not self._files:
+            return pooled
+        cases = tuple(counted.as_case(name) for name, counted in self._files.items())
+        return replace(
+            pooled,
+            hd95=found.surfaces.hd95,
+            object_f1=found.object_f1,
+            per_image=self._per_image,
+            cases=cases,
+            mean_dice=mean_interval([case.mean_dice for case in cases]),
+            class_dice={
+                name: mean_interval([case.dice[name] for case in cases]) for name in pooled.dice
+            },
+        )
+
+
+class _Counted:
+    """Count some images together."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self.images = 0
+        self.overlap = OverlapCounter(classes)
+        self.surfaces = SurfaceCounter(classes)
+        self._objects: ObjectCounter | None = None
+
+    def add(self, sample: Sample, labels: NDArray[np.integer], *, thorough: bool) -> None:
+        self.images += 1
+        self.overlap.add(sample.label, labels)
+        if not thorough:
+            return
+        self.surfaces.add(sample.label, labels)
+        if sample.instances is not None:
+            self._objects = ObjectCounter()
+            self._objects.add(sample.instances, (labels > 0) & (sample.label != IGNORED))
+
+    def join(self, other: _Counted) -> None:
+        self.images += other.images
+        self.overlap.join(other.overlap)
+        self.surfaces.join(other.surfaces)
+        if other._objects is not None:
+            self._objects = self._objects or ObjectCounter()
+            self._objects.join(other._objects)
+
+    @property
+    def object_f1(self) -> float | None:
+        return None if self._objects is None else self._objects.f1
+
+    def as_case(self, name: str) -> Case:
+        return Case(
+            name=name,
+            images=self.images,
+            dice=self.overlap.dice,
+            hd95=self.surfaces.hd95,
+            object_f1=self.object_f1,
+        )
 
 
 def predicted_classes(
@@ -198,19 +309,21 @@ class SurfaceCounter:
         self._classes = classes
         self._distances: dict[str, list[float]] = {name: [] for name in classes[1:]}
 
-    def add(self, truth: NDArray[Any], prediction: NDArray[Any]) -> dict[str, float]:
-        """Measure one image: two [height, width] arrays of class numbers; return its HD95.
+    def add(self, truth: NDArray[Any], prediction: NDArray[Any]) -> None:
+        """Measure one image: two [height, width] arrays of class numbers.
 
         A class that only one of them has has no distance, and is left out.
         """
         known = truth != IGNORED
-        found = {}
         for number, name in enumerate(self._classes):
             a, b = (truth == number) & known, (prediction == number) & known
             if number and a.any() and b.any():
-                found[name] = hd95(a, b)
-                self._distances[name].append(found[name])
-        return found
+                self._distances[name].append(hd95(a, b))
+
+    def join(self, other: SurfaceCounter) -> None:
+        """Count the images of another counter of the same classes too."""
+        for name, distances in other._distances.items():
+            self._distances[name] += distances
 
     @property
     def hd95(self) -> dict[str, float | None]:
@@ -241,6 +354,12 @@ class ObjectCounter:
         self.matched += int(fits[:, 1:].sum())
         self.true += true
         self.found += found
+
+    def join(self, other: ObjectCounter) -> None:
+        """Count the objects of another counter too."""
+        self.matched += other.matched
+        self.true += other.true
+        self.found += other.found
 
     @property
     def f1(self) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetrt.artifacts import KerasFile
+from unetrt.errors import BadInput
 from unetrt.files import write_text
 
 from .train_spec import TrainSpec
@@ -55,10 +56,13 @@ class TrainResult:
     Attributes:
         model: the Keras model, with the weights of its best epoch.
         spec: the training as it was, its crop rounded up to a size that the network takes.
-        history: one entry for each epoch.
+        history: one entry for each epoch; of an ensemble none: its folds have their own.
         file: model.keras and its sidecar; None where no folder was given.
         metrics: of the images of each part: "train", "val", "test" and, where asked for,
-            "test_tta"; empty where nothing was evaluated.
+            "test_tta"; of an ensemble "test", each fold's files that it did not see as "fold1",
+            ..., and all of these together as "cross_validation"; empty where nothing was
+            evaluated.
+        folds: the trainings whose networks the model averages; empty for a single training.
     """
 
     model: keras.Model
@@ -66,10 +70,19 @@ class TrainResult:
     history: tuple[Epoch, ...] = field(repr=False)
     file: KerasFile | None = None
     metrics: Mapping[str, Metrics] = field(default_factory=dict, repr=False)
+    folds: tuple[TrainResult, ...] = field(default=(), repr=False)
 
     @property
     def best(self) -> Epoch:
-        """Return the epoch with the highest validation Dice."""
+        """Return the epoch with the highest validation Dice.
+
+        Raises:
+            BadInput: the model is an ensemble.
+        """
+        if self.folds:
+            raise BadInput(
+                "An ensemble has no best epoch", hint="look at those of its parts, in `folds`"
+            )
         return best_epoch(self.history)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,6 +86,30 @@ class RunFolder:
         return self.path / "checkpoint"
 
     @property
+    def report(self) -> Path:
+        """Return the page on the whole training, HTML."""
+        return self.path / "report.html"
+
+    def fold(self, name: str) -> RunFolder:
+        """Return the folder of one training of a cross-validation."""
+        return RunFolder(self.path / name)
+
+    @property
+    def folds(self) -> tuple[RunFolder, ...]:
+        """Return the folders of the folds that were begun."""
+        return tuple(
+            RunFolder(path)
+            for path in sorted(self.path.glob("fold[0-9]*"))
+            if (path / "checkpoint").exists() or (path / "history.csv").exists()
+        )
+
+    @property
+    def unfinished(self) -> bool:
+        """Return whether a training was interrupted here, between two folds too."""
+        between = bool(self.folds) and not self.metrics.exists()
+        return between or any(one.checkpoint.exists() for one in (self, *self.folds))
+
+    @property
     def finished(self) -> bool:
         """Return whether a training came to its end here."""
         return self.model.exists() and self.history.exists() and not self.checkpoint.exists()
@@ -96,7 +121,7 @@ class RunFolder:
             BadInput: an unfinished training lies here.
             OutputError: the folder cannot be written.
         """
-        if self.checkpoint.exists() and not restart:
+        if self.unfinished and not restart:
             raise BadInput(
                 f"{self.path} holds an unfinished training",
                 expected="an empty folder, or a finished run",
@@ -104,7 +129,14 @@ class RunFolder:
             )
         output_folder(self.path)
         # Metrics would be of another model; TensorBoard would draw two trainings as one curve.
-        for old in (self.checkpoint, self.metrics, *self.logs.glob("events.out.tfevents.*")):
+        for fold in self.folds:
+            shutil.rmtree(fold.path)
+        for old in (
+            self.checkpoint,
+            self.metrics,
+            self.report,
+            *self.logs.glob("events.out.tfevents.*"),
+        ):
             old.unlink(missing_ok=True)
 
     def resume(self, identity: dict[str, Any]) -> Checkpoint:
@@ -122,7 +154,7 @@ class RunFolder:
 
     def check_unfinished(self) -> None:
         """Raise ArtifactError where a training came to its end, its evaluation included."""
-        if self.metrics.exists() and not self.checkpoint.exists():
+        if self.metrics.exists() and not self.unfinished:
             raise self._nothing("a finished training")
 
     def ended(self, plan: str) -> bool:

@@ -24,6 +24,7 @@ class SavedPlan:
         data: "brain" or the folder of the data set; None where it was made in memory.
         identity: of the data: see `data_identity`.
         plan: the network, its training, and why.
+        folds: number of trainings of a cross-validation; None for a single training.
         tta: evaluate flipped and turned test images too.
         format: version of the file.
     """
@@ -31,6 +32,7 @@ class SavedPlan:
     data: str | None
     identity: dict[str, Any]
     plan: TrainingPlan
+    folds: int | None = None
     tta: bool = False
     format: Literal[1] = 1
 

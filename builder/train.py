@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unetrt import vendor
-from unetrt.data import Dataset, Sample, load_dataset, write_image
-from unetrt.data.writing import panels
+from unetrt.data import Dataset, load_dataset
 from unetrt.errors import BadInput, DataError
-from unetrt.files import output_folder, sha256_of, write_text
+from unetrt.files import output_folder, sha256_of
 from unetrt.progress import Progress
 
+from .folds import Fold, folds_of
 from .history import Epoch, TrainResult, read_history
 from .plan import TrainingPlan, plan
 from .saved_plan import SavedPlan, read_plan, write_plan
 from .train_spec import TrainSpec
 
 if TYPE_CHECKING:
-    from .evaluate import Metrics
     from .run_folder import RunFolder
 
 __all__ = ["resume", "train"]
-
-_OVERLAYS = 6
-_TRAIN_IMAGES = 50
-"""Training images that are evaluated: enough to see overfitting by."""
 
 
 def train(
@@ -36,21 +30,25 @@ def train(
     out: str | Path,
     spec: TrainingPlan | TrainSpec | None = None,
     *,
+    folds: int | None = None,
     restart: bool = False,
     tta: bool = False,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train a U-Net on a data set and evaluate its best epoch.
 
-    The folder gets model.keras and its sidecar, history.csv, metrics.json, overlays/ and logs/ for
-    TensorBoard. On a CPU the same seed and epochs give the same weights to the last bit. What is
-    interrupted, `resume` continues.
+    The folder gets model.keras and its sidecar, history.csv, metrics.json, report.html, overlays/
+    and logs/ for TensorBoard. On a CPU the same seed and epochs give the same weights to the last
+    bit. What is interrupted, `resume` continues.
 
     Args:
         data: a data set, "brain", or a folder of images/ and labels/.
         out: folder for all of it.
         spec: network and training, as `plan` chooses them; with a `TrainSpec`, only the network is
             chosen; with None, both.
+        folds: if given, share the files for training and validation out among so many trainings,
+            each of which is validated on its own share: fold1/ and so on, each with its part of
+            the minutes. model.keras then averages the probabilities of all their networks.
         restart: begin again over an interrupted training.
         tta: evaluate flipped and turned test images too, as "test_tta".
         progress: is told of every epoch.
@@ -58,7 +56,7 @@ def train(
     Raises:
         MissingDependency: TensorFlow is not installed.
         DataError: the data cannot be used, or the loss becomes NaN.
-        BadInput: an unfinished training lies in `out`.
+        BadInput: an unfinished training lies in `out`, or there are fewer files than folds.
         OutputError: `out` cannot be written.
 
     >>> result = train("cells", "run", plan("cells", epochs=1, crop=16, batch=2))
@@ -74,10 +72,12 @@ def train(
     from .checkpoints import data_identity  # noqa: PLC0415  (TensorFlow takes seconds)
     from .run_folder import RunFolder  # noqa: PLC0415
 
+    if folds is not None:
+        folds_of(dataset, folds)  # before an older run is given up
     folder = RunFolder(run)
     folder.begin(restart=restart)
     identity = data_identity(dataset, on_step=progress.tick)
-    saved = SavedPlan(data=dataset.source, identity=identity, plan=chosen, tta=tta)
+    saved = SavedPlan(data=dataset.source, identity=identity, plan=chosen, folds=folds, tta=tta)
     write_plan(folder.plan, saved)
     return _trained(folder, saved, dataset, progress, resume=False)
 
@@ -158,14 +158,68 @@ def _trained(
     folder: RunFolder, saved: SavedPlan, data: Dataset, progress: Progress, *, resume: bool
 ) -> TrainResult:
     """Train and evaluate, from wherever the folder stands."""
+    from .run_report import evaluated  # noqa: PLC0415
+
     taken = data.normalized(saved.plan.normalization)
-    result = _fitted(folder, saved.plan, taken, progress, resume=resume)
-    metrics = _evaluated(folder, result, taken, progress, tta=saved.tta)
-    return replace(result, metrics=metrics)
+    if saved.folds is None:
+        result = _fitted(folder, saved.plan, taken, progress, resume=resume)
+        return evaluated(folder, saved, result, taken, progress)
+    began_with = sha256_of(folder.plan)
+    folds = folds_of(taken, saved.folds)
+    results = tuple(
+        _fitted(
+            folder.fold(fold.name),
+            replace(saved.plan, training=fold.training(saved.plan.training)),
+            fold.data,
+            progress,
+            resume=resume,
+            began_with=began_with,
+            fold=fold,
+        )
+        for fold in folds
+    )
+    result = _averaged(folder, saved.plan, folds, results, began_with)
+    return evaluated(folder, saved, result, taken, progress, folds=folds)
+
+
+def _averaged(
+    folder: RunFolder,
+    chosen: TrainingPlan,
+    folds: Sequence[Fold],
+    results: tuple[TrainResult, ...],
+    began_with: str,
+) -> TrainResult:
+    """Save the model that averages the folds' networks."""
+    from unetrt.keras_models import save_model  # noqa: PLC0415
+
+    from .ensemble import ensemble_of  # noqa: PLC0415
+
+    data = folds[0].data
+    parts = {fold.name: one for fold, one in zip(folds, results, strict=True)}
+    model = ensemble_of({name: one.model for name, one in parts.items()})
+    file = save_model(
+        model,
+        folder.model,
+        classes=data.classes,
+        source={"data": data.name, "images": len(data.train) + len(data.val)},
+        normalization=chosen.normalization,
+        made_with={
+            "folds": {name: one.file.sha256 for name, one in parts.items() if one.file},
+            "plan": began_with,
+        },
+    )
+    return TrainResult(model, chosen.training, (), file, folds=results)
 
 
 def _fitted(
-    folder: RunFolder, chosen: TrainingPlan, data: Dataset, progress: Progress, *, resume: bool
+    folder: RunFolder,
+    chosen: TrainingPlan,
+    data: Dataset,
+    progress: Progress,
+    *,
+    resume: bool,
+    began_with: str | None = None,
+    fold: Fold | None = None,
 ) -> TrainResult:
     """Train, keeping the folder up to date after every epoch."""
     from unetrt.keras_models import load_model  # noqa: PLC0415
@@ -173,24 +227,30 @@ def _fitted(
     from .fit import fit  # noqa: PLC0415
     from .unet import build_unet  # noqa: PLC0415
 
-    began_with = sha256_of(folder.plan)
+    began_with = began_with or sha256_of(folder.plan)
+    title = "The training" if fold is None else f"Fold {fold.number}"
     if resume and folder.ended(began_with):
-        progress.say("The training was finished; what is left is to evaluate")
+        progress.say(f"{title} was finished")
         model, file = load_model(folder.model)
         return TrainResult(model, chosen.training, read_history(folder.history), file)
     vendor.keras().utils.set_random_seed(chosen.training.seed)
     start = chosen.start
     model = build_unet(chosen.unet) if start is None else start.load()
     network = {"network": asdict(chosen.unet)} if start is None else {"start": asdict(start)}
+    which = "" if fold is None else f"fold {fold.number}/{fold.count}  "
+    folds_left = 0 if fold is None else fold.count - fold.number
 
     def say(epoch: Epoch, best: bool) -> None:  # noqa: FBT001  (as of `fit`)
+        # The folds to come take as long as this one.
+        left = epoch.remaining_s + folds_left * (epoch.elapsed_s + epoch.remaining_s)
         progress.say(
-            f"epoch {epoch.epoch:3d}  loss {epoch.loss:.3f}  validation Dice {epoch.val_dice:.4f}"
-            f"{' *' if best else '  '}  elapsed {epoch.elapsed_s:.0f} s"
-            f"  remaining {epoch.remaining_s:.0f} s"
+            f"{which}epoch {epoch.epoch:3d}  loss {epoch.loss:.3f}"
+            f"  validation Dice {epoch.val_dice:.4f}{' *' if best else '  '}"
+            f"  elapsed {epoch.elapsed_s:.0f} s  remaining {left:.0f} s"
         )
 
-    with progress.step("train", f"Training on {len(data.train)} images of {data.name}"):
+    images = f"{len(data.train)} images of {data.name}"
+    with progress.step("train", f"{which.title()}Training on {images}"):
         result = fit(
             model,
             data,
@@ -200,50 +260,7 @@ def _fitted(
             made_with={**network, "plan": began_with},
             normalization=chosen.normalization,
             on_epoch=say,
-            on_step=progress.tick,
+            on_step=lambda line: progress.tick(which + line),
         )
     model, file = load_model(folder.model)
     return replace(result, model=model, file=file)
-
-
-def _evaluated(
-    folder: RunFolder, result: TrainResult, data: Dataset, progress: Progress, *, tta: bool
-) -> dict[str, Metrics]:
-    """Write metrics.json and overlays/ of the best model; of the training images at most 50."""
-    from unetrt.keras_models import size_rule  # noqa: PLC0415
-
-    from .evaluate import evaluate, predicted_classes  # noqa: PLC0415
-
-    model = result.model
-    splits = {"train": _some(data.train, _TRAIN_IMAGES), "val": data.val, "test": data.test}
-    if tta:
-        splits["test_tta"] = data.test
-    with progress.step("evaluate", "Evaluating the best epoch"):
-        metrics = {
-            name: evaluate(
-                model,
-                samples,
-                data.classes,
-                tta=name.endswith("_tta"),
-                thorough=True,
-                on_sample=_ticking(name, len(samples), progress),
-            )
-            for name, samples in splits.items()
-        }
-        sizes = size_rule(model)
-        for sample in _some(data.test, _OVERLAYS):
-            classes = predicted_classes(model.predict_on_batch, sample.image, sizes)
-            drawn = panels(sample.image, sample.label, classes)
-            write_image(folder.path / "overlays" / f"{sample.name}.png", drawn)
-        found = {name: measured.to_json() for name, measured in metrics.items()}
-        write_text(folder.metrics, json.dumps(found, indent=1) + "\n")
-    return metrics
-
-
-def _some(samples: Sequence[Sample], most: int) -> Sequence[Sample]:
-    """Return at most `most` samples, evenly spread."""
-    return samples[:: -(-len(samples) // most)]
-
-
-def _ticking(name: str, count: int, progress: Progress) -> Callable[[int], None]:
-    return lambda done: progress.tick(f"{name} images, {done}/{count}")

@@ -45,6 +45,11 @@ class OverlapCounter:
         both, true, found = confusion[1:, 1:].sum(), confusion[1:].sum(), confusion[:, 1:].sum()
         self._foreground.append(float(_share(2 * both, true + found)))
 
+    def join(self, other: OverlapCounter) -> None:
+        """Count the images of another counter of the same classes too."""
+        self._confusion += other._confusion
+        self._foreground += other._foreground
+
     @property
     def dice(self) -> dict[str, float]:
         """Return the Dice of every class but the background."""

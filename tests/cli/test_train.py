@@ -78,7 +78,7 @@ def test_a_run_killed_while_it_was_evaluated_is_evaluated(unetrt, unfinished):
     done = unetrt("resume", unfinished)
     assert done.exit_code == 0, done.output
     assert "epoch 1" not in plain(done.stderr)
-    assert "what is left is to evaluate" in plain(done.stderr)
+    assert "The training was finished" in plain(done.stderr)
     assert (unfinished / "metrics.json").exists()
 
 
