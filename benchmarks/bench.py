@@ -17,6 +17,7 @@ from unetrt.data import Dataset, load_dataset
 from unetrt.errors import BadInput
 from unetrt.files import sha256_of
 from unetrt.gpu import find_gpu
+from unetrt.normalization import common_normalization
 from unetrt.precision import Precision
 from unetrt.predictors import Predictor, Runnable, check_fit, common_sizes, open_predictors
 from unetrt.progress import Progress
@@ -45,8 +46,8 @@ class BenchSpec:
         batch: images at once.
         size: height and width of the images, in pixels; by default that of the data's first image
             or, of random images, the network's own, or 512 x 512.
-        scopes: "core" (the network alone, in place where it computes), "end_to_end" (from a uint8
-            image to its labels, both in host memory), or both. Keras has no core.
+        scopes: "core" (the network alone, in place where it computes), "end_to_end" (from a
+            stored image to its labels, both in host memory), or both. Keras has no core.
         seed: of random images.
         measure: how often, in which order and mode.
         session: what ONNX files and engines are opened with.
@@ -176,8 +177,14 @@ def _chosen_input(
     check_fit(predictors, dataset)
     images = [sample.image for sample in dataset.test]
     height, width = spec.size or images[0].shape[:2]
-    source = f"test images of {dataset.name}"
-    return real_input(images, batch=spec.batch, height=height, width=width, source=source)
+    return real_input(
+        images,
+        batch=spec.batch,
+        height=height,
+        width=width,
+        source=f"test images of {dataset.name}",
+        any_scale=predictors[0].normalization is not None,
+    )
 
 
 def _random(predictors: Sequence[Predictor], spec: BenchSpec, progress: Progress) -> TimedInput:
@@ -207,7 +214,9 @@ def _with_scope(
     progress: Progress,
 ) -> Record:
     """Return the record with the rows and comparisons of one scope added."""
-    fitted = timed_input.fitted(common_sizes(predictors))
+    own = {predictor.name: predictor.normalization for predictor in predictors}
+    normalized = timed_input.normalized(common_normalization(own))
+    fitted = normalized.fitted(common_sizes(predictors))
     reference = _reference(predictors[0], timed_input, fitted, scope)
     timed = [p for p in predictors if p.session is not None or scope == "end_to_end"]
     again = f"{timed[0].name} again"
@@ -262,7 +271,8 @@ def _labelled(
     _, height, width, _ = timed_input.shape
 
     def labels(pixels: NDArray[Any]) -> NDArray[Any]:
-        x = replace(timed_input, pixels=pixels).fitted(predictor.sizes).pixels
+        stored = replace(timed_input, pixels=pixels)
+        x = stored.normalized(predictor.normalization).fitted(predictor.sizes).pixels
         return ImagePort.labels(predictor.predict(x.astype(np.float32)))[:, :height, :width]
 
     return labels

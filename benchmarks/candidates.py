@@ -178,7 +178,7 @@ class TimedSession(BindingSession, Protocol):
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
         """Map inputs to outputs."""
 
-    def segment(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def segment(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         """Map an image to its labels."""
 
 
@@ -191,8 +191,8 @@ def session_candidate(
         name: of the row.
         session: it stays the caller's to close, after the candidate.
         timed_input: the core takes its pixels mirrored out to what the network can halve.
-        scope: "core", inputs and outputs where it computes; or "end_to_end", from a uint8 image in
-            host memory to its label map in host memory.
+        scope: "core", inputs and outputs where it computes; or "end_to_end", from an image as it
+            is stored, in host memory, to its label map in host memory.
         precision: whose tolerance holds: "fp32", "tf32", "fp16", "bf16", "int8".
 
     Raises:
@@ -328,7 +328,8 @@ class CoreCandidate(BoundCandidate):
     ) -> None:
         self.precision = precision
         self._port = ImagePort(session.artifact, prefer="probabilities")
-        fitted = timed_input.fitted(session.artifact.sizes)
+        artifact = session.artifact
+        fitted = timed_input.normalized(artifact.normalization).fitted(artifact.sizes)
         super().__init__(name, session, self._port.feed(fitted.pixels))
 
     def predict(self) -> NDArray[Any]:
@@ -405,9 +406,10 @@ def open_host_to_host(
 
 
 class EndToEndCandidate:
-    """Time the way from a uint8 image in host memory to its label map in host memory.
+    """Time the way from a stored image in host memory to its label map in host memory.
 
-    One image goes through `Session.segment`, a batch through `Session.run` and an argmax. Where a
+    One image goes through `Session.segment`, a batch through `Session.run` and an argmax; either
+    is normalised on the way where the network wants that. Where a
     GPU computes, the stages are of a run from host memory to host memory right after each.
     """
 
@@ -416,8 +418,9 @@ class EndToEndCandidate:
     ) -> None:
         self.name, self.precision = name, precision
         self._session, self._pixels = session, timed_input.pixels
-        sizes = session.artifact.sizes
-        self._fits = all(sizes.covering(side) == side for side in timed_input.shape[1:3])
+        sizes, normalization = session.artifact.sizes, session.artifact.normalization
+        fits = all(sizes.covering(side) == side for side in timed_input.shape[1:3])
+        self._is_ready = fits and normalization is None
         self._input = timed_input
         self._port = ImagePort(session.artifact, prefer="labels")
         self._threads = [ThreadPoolExecutor(1) for _ in range(IN_FLIGHT)]
@@ -460,6 +463,8 @@ class EndToEndCandidate:
         )
         return labels[:, : self._pixels.shape[1], : self._pixels.shape[2]]
 
-    def _fitted(self) -> NDArray[np.uint8]:
-        sizes = self._session.artifact.sizes
-        return self._pixels if self._fits else self._input.fitted(sizes).pixels
+    def _fitted(self) -> NDArray[Any]:
+        if self._is_ready:
+            return self._pixels
+        artifact = self._session.artifact
+        return self._input.normalized(artifact.normalization).fitted(artifact.sizes).pixels

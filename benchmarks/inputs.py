@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.errors import BadInput
+from unetrt.normalization import Normalization
 from unetrt.sizes import SizeRule, mirrored_to_fit, mirrored_to_size
 
 __all__ = ["TimedInput", "random_input", "real_input", "refuse_constant"]
@@ -20,7 +21,8 @@ class TimedInput:
     """Hold the pixels that candidates are timed on, and where they come from.
 
     Attributes:
-        pixels: uint8 [batch, height, width, channels].
+        pixels: [batch, height, width, channels], as they are stored: uint8, but where the
+            networks normalise pixels of any scale.
         kind: "real" or "random".
         seed: of the random ones.
         source: in words.
@@ -33,7 +35,7 @@ class TimedInput:
         (2, 8, 16, 1)
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     kind: str
     seed: int | None
     source: str
@@ -46,6 +48,24 @@ class TimedInput:
         """Return batch, height, width, channels."""
         batch, height, width, channels = self.pixels.shape
         return batch, height, width, channels
+
+    def normalized(self, normalization: Normalization | None) -> TimedInput:
+        """Return it as a network takes it, each image by its own statistics.
+
+        Args:
+            normalization: of the network; None leaves the pixels as they are.
+
+        Example:
+            >>> from unetrt.normalization import Normalization
+            >>> drawn = random_input(batch=2, height=8, width=8, channels=1)
+            >>> drawn.normalized(Normalization()).pixels.dtype
+            dtype('float32')
+        """
+        if normalization is None:
+            return self
+        scales = [normalization.measure([image]) for image in self.pixels]
+        pixels = [scale.apply(x) for scale, x in zip(scales, self.pixels, strict=True)]
+        return replace(self, pixels=np.stack(pixels))
 
     def fitted(self, sizes: SizeRule) -> TimedInput:
         """Return it mirrored out to what a network takes; its own pixels are [:height, :width].
@@ -67,20 +87,26 @@ class TimedInput:
 
 
 def real_input(
-    images: Sequence[NDArray[Any]], *, batch: int, height: int, width: int, source: str
+    images: Sequence[NDArray[Any]],
+    *,
+    batch: int,
+    height: int,
+    width: int,
+    source: str,
+    any_scale: bool = False,
 ) -> TimedInput:
     """Return a batch of different images, each cut or mirrored out to one size.
 
     Args:
-        images: [height, width, channels] each, bytes; they repeat where there are fewer than
-            `batch`.
+        images: [height, width, channels] each; they repeat where there are fewer than `batch`.
         batch: images at once.
         height: in pixels, of all of them.
         width: likewise.
         source: of the images, in words.
+        any_scale: take pixels of any type, for networks that normalise them, in the place of bytes.
 
     Raises:
-        BadInput: they are constant, or hold what a byte cannot.
+        BadInput: they are constant, or hold what a byte cannot without `any_scale`.
 
     Example:
         >>> from pathlib import Path
@@ -96,6 +122,8 @@ def real_input(
         cut = image[top : top + height, left : left + width]
         pixels.append(mirrored_to_size(cut, height, width))
     found = np.stack(pixels)
+    if any_scale:
+        return TimedInput(found, "real", None, source)
     as_bytes = found.astype(np.uint8)
     if not np.array_equal(as_bytes, found):
         raise BadInput(

@@ -75,7 +75,7 @@ def row_of(
     Args:
         samples: of the candidate, in nanoseconds.
         facts: about it.
-        timed_input: uint8 pixels [batch, height, width, channels] that it ran on.
+        timed_input: pixels [batch, height, width, channels] that it ran on.
         scope: "core" or "end_to_end".
         mode: how runs followed each other.
         roofline: {"attainable_ns", "share"}, where known.

@@ -16,6 +16,7 @@ from unetrt.data import IGNORED
 from unetrt.keras_models import size_rule
 from unetrt.overlap import OverlapCounter
 from unetrt.sizes import SizeRule, as_batch
+from unetrt.views import mean_over_views
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +28,6 @@ __all__ = [
     "Metrics",
     "evaluate",
     "hd95",
-    "mean_over_views",
     "measure",
     "predicted_classes",
 ]
@@ -36,7 +36,6 @@ _IOU = 0.5
 """Above this an object matches at most one other, so no assignment has to be solved."""
 
 _PERCENTILE = 95
-_ROWS, _COLUMNS = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,27 +256,6 @@ def predicted_classes(
     height, width = image.shape[:2]
     classes: NDArray[np.int64] = predict(as_batch(image, sizes))[0, :height, :width].argmax(axis=-1)
     return classes
-
-
-def mean_over_views(
-    predict: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any], *, turns: bool = True
-) -> NDArray[np.float32]:
-    """Return the mean prediction over the flips and turns of `x` [batch, height, width, channels].
-
-    Eight views: four quarter turns, each as it is and mirrored; each prediction is turned back
-    before it counts. Without `turns`, for networks that take no image on its side, four: half
-    turns.
-    """
-    views = range(0, 4, 1 if turns else 2)
-    predictions = []
-    for turn in views:
-        for mirrored in (False, True):
-            view = np.rot90(x, turn, (_ROWS, _COLUMNS))
-            view = view[:, :, ::-1] if mirrored else view
-            prediction = np.asarray(predict(np.ascontiguousarray(view)))
-            prediction = prediction[:, :, ::-1] if mirrored else prediction
-            predictions.append(np.rot90(prediction, -turn, (_ROWS, _COLUMNS)))
-    return np.asarray(np.mean(predictions, axis=0), np.float32)
 
 
 def hd95(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

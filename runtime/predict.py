@@ -41,7 +41,7 @@ class PredictSpec:
     """Choose what to write of each image, and how to open the artifact.
 
     Attributes:
-        session: backend, precision, memory and tiling.
+        session: backend, precision, memory, tiling and test-time augmentation.
         overlays: draw the classes over each image, in overlays/.
         probabilities: write them too, as float32 NPY [height, width, classes] in probabilities/.
         held_pixels: of the largest image that is held whole; of larger ones, and of Zarr arrays,
@@ -85,7 +85,8 @@ def predict(
 ) -> Summary:
     """Write a label map, and an overlay, of each image.
 
-    A stack becomes a stack of labels, a NIfTI volume one in the same space. A file that cannot be
+    A stack becomes a stack of labels, a NIfTI volume one in the same space; where the network's
+    pixels are normalised, all pages of a file are by the same statistics. A file that cannot be
     read does not stop the rest. The labels of images above `held_pixels`, and of Zarr arrays, are
     written part by part to a file of the same kind or a Zarr array; called again with the same
     arguments, an interrupted one resumes.
@@ -237,7 +238,7 @@ def _predict_large(session: Session, image: ImageFile, out: Path, progress: Prog
     segmenter = session.segmenter()
     height, width = image.shape[:2]
     tiling = segmenter.tiling(height, width)
-    seen = image.path.stat()
+    seen, normalization = image.path.stat(), session.artifact.normalization
     labels = LabelFile(
         out / "predictions" / f"{image.path.stem}{suffix}",
         height,
@@ -245,6 +246,8 @@ def _predict_large(session: Session, image: ImageFile, out: Path, progress: Prog
         made_from={
             "artifact": session.artifact.sha256,
             "tiling": session.spec.tiling,
+            "tta": session.spec.tta,
+            "normalization": None if normalization is None else normalization.to_json(),
             "computes_in": session.info["computes_in"],
             "image": [str(image.path.resolve()), seen.st_size, seen.st_mtime_ns],
         },
@@ -362,10 +365,12 @@ class Prediction:
     def segment(self, given: tuple[Path, Pages]) -> PredictedFile:
         """Segment each page."""
         path, pages = given
+        session, scale = self._session, self._session.pixel_scale(pages)
         if not self._probabilities:
-            return PredictedFile(path, pages, [self._session.segment(page) for page in pages], [])
-        found = [self._session.probabilities(page) for page in pages]
-        classes = self._session.segmenter("probabilities").classes_of
+            labels = [session.segment(page, scale=scale) for page in pages]
+            return PredictedFile(path, pages, labels, [])
+        found = [session.probabilities(page, scale=scale) for page in pages]
+        classes = session.segmenter("probabilities").classes_of
         return PredictedFile(path, pages, [classes(p) for p in found], found)
 
     def write(self, made: PredictedFile) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetrt.artifacts import Engine, OnnxModel
-from unetrt.errors import ShapeError
-from unetrt.sizes import SizeRule
+from unetrt.errors import BadInput, ShapeError
+from unetrt.normalization import NormalizedImage, PixelScale
+from unetrt.sizes import ReceptiveField, SizeRule
+from unetrt.views import mean_over_views, view_count
 
 from .image_io import ImagePort, ImageSource, mirrored_window
 from .tiling import Tiling, choose_blended, choose_tiling, gaussian_weights
@@ -136,6 +139,11 @@ class Segmenter:
         prefer: "labels" or "probabilities", where the network gives both.
         memory_bytes: that the network may work in at once.
         blended: average tiles that overlap, in the place of exact ones.
+        tta: average the predictions of an image's mirrors and turns.
+
+    Raises:
+        ShapeError: the network does not map one image to its classes; or to labels only, of which
+            there is no mean.
     """
 
     def __init__(
@@ -146,11 +154,15 @@ class Segmenter:
         prefer: str,
         memory_bytes: float,
         blended: bool = False,
+        tta: bool = False,
     ) -> None:
         self.artifact = artifact
         self._run = run
         self._blended = blended
-        self._port = ImagePort(artifact, "probabilities" if blended else prefer)
+        self._tta = tta
+        self._port = ImagePort(artifact, "probabilities" if blended or tta else prefer)
+        if tta:
+            self._need_probabilities()
         self._most_pixels = (
             memory_bytes / (HELD * artifact.bytes_per_pixel)
             if artifact.bytes_per_pixel
@@ -165,6 +177,16 @@ class Segmenter:
                 self._least, self._most, artifact.receptive_field.stride, strict=True
             )
         )
+        # A network of fixed sides may take no image on its side.
+        axes = zip(self._least, self._most, self._rules, strict=True)
+        self._turns = len(set(axes)) == 1
+        field = artifact.receptive_field
+        self._field = _of_views(field, turns=self._turns) if tta else field
+
+    @property
+    def views(self) -> int:
+        """Return how many views of an image the network sees: one without `tta`."""
+        return view_count(turns=self._turns) if self._tta else 1
 
     def tiling(self, height: int, width: int) -> Tiling:
         """Choose the tiles of an image of that size: one, if it can be."""
@@ -181,37 +203,71 @@ class Segmenter:
         return choose_tiling(
             sides,
             rules,
-            self.artifact.receptive_field,
+            self._field,
             most_pixels=most_pixels,
             least=self._least,
             most=self._most,
         )
 
-    def labels(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
-        """Yield rows of classes, uint8 [rows, width]; options as of `tiled_rows`."""
-        return self._rows(image, self.labels_of, options)
+    def labels(
+        self, image: ImageSource, *, scale: PixelScale | None = None, **options: Any
+    ) -> Iterator[Rows]:
+        """Yield rows of classes, uint8 [rows, width].
 
-    def probabilities(self, image: ImageSource, **options: Any) -> Iterator[Rows]:
-        """Yield rows of probabilities, float32 [rows, width, classes].
+        Args:
+            image: [height, width, channels], its pixels as they are stored.
+            scale: statistics of the file that the image is a page of, where the network's pixels
+                are normalised; None: those of the image, which is then read once more.
+            options: as of `tiled_rows`.
+
+        Raises:
+            ShapeError: not an image, or of other channels than the network's.
+            BadInput: a scale for a network that takes pixels as they are stored.
+            DataError: pixels to normalise that are not finite numbers.
+        """
+        return self._rows(image, self.labels_of, scale, options)
+
+    def probabilities(
+        self, image: ImageSource, *, scale: PixelScale | None = None, **options: Any
+    ) -> Iterator[Rows]:
+        """Yield rows of probabilities, float32 [rows, width, classes]; as `labels` does.
 
         Raises:
             ShapeError: the network gives labels only.
         """
         self._need_probabilities()
-        return self._rows(image, self.probabilities_of, options)
+        return self._rows(image, self.probabilities_of, scale, options)
 
     def labels_of(self, x: NDArray[Any]) -> NDArray[np.uint8]:
-        """Run the network on pixels [1, height, width, channels] of a size that it takes."""
+        """Run the network on pixels [1, height, width, channels] of a size and scale it takes."""
         return self._port.labels(self.probabilities_of(x))
 
     def probabilities_of(self, x: NDArray[Any]) -> NDArray[Any]:
         """Predict probabilities of such pixels; labels where the network gives no others."""
+        return (
+            mean_over_views(self._predict, x, turns=self._turns) if self._tta else self._predict(x)
+        )
+
+    def _predict(self, x: NDArray[Any]) -> NDArray[Any]:
         return self._port.prediction(self._run(self._port.feed(x)))
 
     def classes_of(self, probabilities: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the classes of probabilities [height, width, classes]."""
         labels: NDArray[np.uint8] = self._port.labels(probabilities[np.newaxis])[0]
         return labels
+
+    def _normalized(self, image: ImageSource, scale: PixelScale | None) -> ImageSource:
+        """Return an image on the network's scale, by the statistics of all of its pixels."""
+        normalization = self.artifact.normalization
+        if normalization is not None:
+            return NormalizedImage(image, scale or normalization.measure([image]))
+        if scale is not None:
+            raise BadInput(
+                f"The network of {self.artifact.path} takes pixels as they are stored",
+                got="a scale to normalise them by",
+                expected="none",
+            )
+        return image
 
     def _need_probabilities(self) -> None:
         if self._port.gives_labels:
@@ -225,6 +281,7 @@ class Segmenter:
         self,
         image: ImageSource,
         predict: Callable[[NDArray[Any]], NDArray[Any]],
+        scale: PixelScale | None,
         options: dict[str, Any],
     ) -> Iterator[Rows]:
         if len(image.shape) != 3 or min(image.shape) < 1:  # noqa: PLR2004
@@ -239,6 +296,7 @@ class Segmenter:
             )
         tiling = self.tiling(*image.shape[:2])
         margin = self.artifact.sizes.margin
+        image = self._normalized(image, scale)
         if not self._blended or tiling.count == 1:
             return tiled_rows(image, tiling, margin, predict, **options)
         self._need_probabilities()
@@ -259,6 +317,13 @@ def joined(rows: Iterator[Rows], height: int) -> NDArray[Any]:
         whole[top : top + len(values)] = values
     assert whole is not None  # noqa: S101  (an image has rows)
     return whole
+
+
+def _of_views(field: ReceptiveField, *, turns: bool) -> ReceptiveField:
+    """Return the field of a mean over views: as far on one side as on the other."""
+    reach = [max(pair) for pair in zip(field.before, field.after, strict=True)]
+    high, wide = [max(reach)] * 2 if turns else reach
+    return replace(field, before=(high, wide), after=(high, wide))
 
 
 def _taken(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetrt.artifacts import Engine, KerasFile, OnnxModel
 from unetrt.errors import ArtifactError, BadInput, ShapeError
 from unetrt.files import Closing
+from unetrt.normalization import PixelScale, in_words
 from unetrt.parity import SelfTest, run_self_test
 from unetrt.tensors import TensorSpec
 
@@ -128,6 +129,7 @@ def open_session(
         MissingDependency: its library is not installed.
         NoDevice: an engine, and no GPU that can run it.
         CheckFailed: the spec wants a self-test, and it failed.
+        ShapeError: the spec wants test-time augmentation, and the network gives labels only.
 
     >>> with open_session("model.onnx") as session:
     ...     labels = session.segment(np.zeros((48, 56, 1), np.uint8))
@@ -139,6 +141,8 @@ def open_session(
     backend, why = open_backend(loaded, spec)
     session = Session(loaded, backend, spec, why=why)
     try:
+        if spec.tta:
+            session.segmenter()
         for inputs in warmup_inputs(loaded, spec.warmup):
             session.run(inputs)
         if spec.self_test:
@@ -198,8 +202,8 @@ class Session(Closing):
         """Describe what runs the artifact.
 
         Its keys: "backend", "version", "device", "why" this backend was chosen, the "precision"
-        of the artifact's graph, the types that it really "computes_in", and, where the spec asks
-        for "fast", what that gained.
+        of the artifact's graph, the types that it really "computes_in", the "normalization" of an
+        image's pixels, and, where the spec asks for them, what "fast" gained and what "tta" is.
         """
         fast = {"fast": "nothing gained: an engine computes in the types it was built with"}
         return {
@@ -207,6 +211,8 @@ class Session(Closing):
             "computes_in": self.artifact.compute_precision.compute_dtype,
             **self._backend.info,
             "precision": self.artifact.precision,
+            "normalization": in_words(self.artifact.normalization),
+            **({"tta": f"mean over {self.segmenter().views} views"} if self.spec.tta else {}),
             "why": self._why,
         }
 
@@ -252,26 +258,61 @@ class Session(Closing):
             )
         return self._run((inputs,))[0]
 
-    def segment(self, image: ImageSource) -> NDArray[np.uint8]:
+    def segment(self, image: ImageSource, *, scale: PixelScale | None = None) -> NDArray[np.uint8]:
         """Map one image [height, width, channels] of any number type to its classes.
 
-        The image is mirrored out to what the network can halve, and its labels cut back. One that
-        takes more than the spec's memory, or than the engine was built for, is cut into tiles.
+        Its pixels are normalised where the network wants that, before anything else. The image is
+        mirrored out to what the network can halve, and its labels cut back. One that takes more
+        than the spec's memory, or than the engine was built for, is cut into tiles.
+
+        Args:
+            image: its pixels as they are stored.
+            scale: of a slice of a volume or a page of a stack, what `pixel_scale` found for all of
+                them; None: the image is a file of its own.
 
         Raises:
             ShapeError: not an image, or of other channels than the network's.
-            BadInput: no exact tiles fit the memory or the engine.
+            BadInput: no exact tiles fit the memory or the engine; or a scale for a network that
+                takes pixels as they are stored.
+            DataError: pixels to normalise that are not finite numbers.
         """
-        return joined(self.segmenter("labels").labels(image), image.shape[0])
+        rows = self.segmenter("labels").labels(image, scale=scale)
+        return joined(rows, image.shape[0])
 
-    def probabilities(self, image: ImageSource) -> NDArray[np.float32]:
+    def probabilities(
+        self, image: ImageSource, *, scale: PixelScale | None = None
+    ) -> NDArray[np.float32]:
         """Map one image as `segment` does, to float32 [height, width, classes], from 0 to 1.
 
         Raises:
             ShapeError: as `segment`; or the network gives labels only.
-            BadInput: as `segment`.
+            BadInput, DataError: as `segment`.
         """
-        return joined(self.segmenter("probabilities").probabilities(image), image.shape[0])
+        rows = self.segmenter("probabilities").probabilities(image, scale=scale)
+        return joined(rows, image.shape[0])
+
+    def pixel_scale(self, pages: Sequence[ImageSource]) -> PixelScale | None:
+        """Measure the slices of a volume or the pages of a stack, which share their statistics.
+
+        Args:
+            pages: all of one file, [height, width, channels] each.
+
+        Returns:
+            For `segment` and `probabilities` of each; None where the network takes pixels as they
+            are stored.
+
+        Raises:
+            DataError: pixels that are not finite numbers.
+
+        >>> volume = [np.zeros((48, 56, 1), np.uint8), np.ones((48, 56, 1), np.uint8)]
+        >>> with open_session("model.onnx") as session:
+        ...     scale = session.pixel_scale(volume)
+        ...     labels = [session.segment(page, scale=scale) for page in volume]
+        >>> len(labels), scale
+        (2, None)
+        """
+        normalization = self.artifact.normalization
+        return None if normalization is None else normalization.measure(pages)
 
     def segmenter(self, prefer: str = "labels") -> Segmenter:
         """Return the segmenter of this session, for images too large to hold.
@@ -285,6 +326,7 @@ class Session(Closing):
                 prefer=prefer,
                 memory_bytes=self.spec.memory_bytes,
                 blended=self.spec.tiling == "blended",
+                tta=self.spec.tta,
             )
         return self._segmenters[prefer]
 

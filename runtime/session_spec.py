@@ -29,6 +29,9 @@ class SessionSpec:
             takes more is cut into tiles.
         tiling: "exact" tiles give the output of the whole image; "blended" ones overlap by half
             and are averaged, which takes any network and any memory and is not exact.
+        tta: test-time augmentation: an image is segmented by the mean of the predictions of its
+            mirrors and, where the network takes images on their side, its quarter turns: four or
+            eight times the work.
         warmup: heights and widths that opening runs once at, so that the first image need not
             wait. None: the size that the artifact fixes, or that an engine was tuned for, if there
             is one.
@@ -46,6 +49,7 @@ class SessionSpec:
     threads: int | None = None
     memory_bytes: int = 2 << 30
     tiling: str = "exact"
+    tta: bool = False
     warmup: tuple[tuple[int, int], ...] | None = None
     self_test: bool = False
     check_finite: bool = False

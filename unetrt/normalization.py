@@ -9,7 +9,7 @@ they are stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from unetrt.errors import BadInput, DataError
 
-__all__ = ["ImageSource", "Normalization", "NormalizedImage", "PixelScale"]
+__all__ = [
+    "ImageSource",
+    "Normalization",
+    "NormalizedImage",
+    "PixelScale",
+    "common_normalization",
+    "in_words",
+]
 
 _MOST_PIXELS = 1 << 22
 """Pixels of a file that its statistics are taken of: of more, every n-th row and column."""
@@ -170,6 +177,40 @@ class NormalizedImage:
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.float32]:
         """Return a part of the image, all channels."""
         return self._scale.apply(np.asarray(self._image[key]))
+
+
+def common_normalization(networks: Mapping[str, Normalization | None]) -> Normalization | None:
+    """Return the normalisation of networks that are given the same pixels.
+
+    Args:
+        networks: the normalisation of each, by its name.
+
+    Raises:
+        BadInput: they have not the same one.
+
+    Example:
+        >>> common_normalization({"a.onnx": Normalization(), "b.onnx": None})
+        Traceback (most recent call last):
+            ...
+        unetrt.errors.BadInput: Networks that take pixels on different scales cannot be compared:
+        got a.onnx: each file by its own mean and deviation (of its pixels between the percentiles
+        0.5 and 99.5); b.onnx: none: pixels as they are stored, expected one normalisation; make
+        them of the same model.
+    """
+    first, *others = networks.values()
+    if any(other != first for other in others):
+        raise BadInput(
+            "Networks that take pixels on different scales cannot be compared",
+            got="; ".join(f"{name}: {in_words(own)}" for name, own in networks.items()),
+            expected="one normalisation",
+            hint="make them of the same model",
+        )
+    return first
+
+
+def in_words(normalization: Normalization | None) -> str:
+    """Say how pixels are normalised, or that they are not."""
+    return "none: pixels as they are stored" if normalization is None else str(normalization)
 
 
 def _some_pixels(page: ImageSource, step: int) -> NDArray[Any]:

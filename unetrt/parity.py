@@ -100,7 +100,7 @@ def compare(
     Args:
         reference: its name, and what runs it.
         candidates: what runs each, by name.
-        samples: images and their labels.
+        samples: images on the scale that the networks take, and their labels.
         classes: names of the labels' numbers, the background first.
         sizes: of images that all of them take.
         on_sample: gets the number of images done.

@@ -6,7 +6,7 @@ import functools
 import importlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 
 from unetrt import vendor
 from unetrt.artifacts import Engine, KerasFile, OnnxModel
-from unetrt.data import Dataset
+from unetrt.data import Dataset, Sample
+from unetrt.data.dataset import normalized
 from unetrt.errors import BadInput
 from unetrt.keras_models import in_full_precision, load_model
+from unetrt.normalization import Normalization, common_normalization
 from unetrt.parity import Predict
 from unetrt.precision import Precision
 from unetrt.runtime import ImagePort, Session, SessionSpec, judged_by, open_session
@@ -29,6 +31,7 @@ __all__ = [
     "Runnable",
     "check_fit",
     "common_sizes",
+    "normalized_for",
     "onnx_runtime",
     "open_predictor",
     "open_predictors",
@@ -48,12 +51,13 @@ class Predictor:
     Attributes:
         name: of the file, unless another was given.
         path: the file.
-        predict: pixels [batch, height, width, channels] to probabilities [batch, height, width,
-            classes] or labels [batch, height, width].
+        predict: pixels [batch, height, width, channels], normalised where the network wants that,
+            to probabilities [batch, height, width, classes] or labels [batch, height, width].
         precision: by whose tolerance its predictions are judged.
         channels: of the image.
         n_classes: channels of the probabilities; None where labels come out.
         sizes: heights and widths that it takes.
+        normalization: of the pixels that it takes; None where they are as they are stored.
         size: the height and width that it fixes, or that an engine was tuned for; None where it
             leaves one of them free.
         session: what runs it; None where Keras does.
@@ -66,6 +70,7 @@ class Predictor:
     channels: int | str
     n_classes: int | str | None
     sizes: SizeRule
+    normalization: Normalization | None = None
     size: tuple[int, int] | None = None
     session: Session | None = None
 
@@ -108,6 +113,7 @@ def open_predictor(
             port.channels,
             port.n_classes,
             artifact.sizes,
+            artifact.normalization,
             _own_size(session, port),
             session,
         )
@@ -182,6 +188,26 @@ def check_fit(predictors: Sequence[Predictor], data: Dataset) -> None:
                 )
 
 
+def normalized_for(
+    predictors: Sequence[Predictor],
+    samples: Iterable[Sample],
+    *,
+    among: Iterable[Sample] | None = None,
+) -> Iterator[Sample]:
+    """Yield samples as all of them take them, one after another; see `Dataset.normalized`.
+
+    Args:
+        predictors: at least one.
+        samples: their images as they are stored.
+        among: samples whose files' pixels count, these and others; by default these alone.
+
+    Raises:
+        BadInput: they take pixels on different scales.
+    """
+    own = {predictor.name: predictor.normalization for predictor in predictors}
+    return normalized(samples, common_normalization(own), among=among)
+
+
 def common_sizes(predictors: Sequence[Predictor]) -> SizeRule:
     """Return the sizes that all of them take.
 
@@ -210,5 +236,6 @@ def _keras_predictor(path: Path, name: str) -> Predictor:
         model.input_shape[-1],
         model.output_shape[-1],
         file.sizes,
+        file.normalization,
         None if height is None or width is None else (height, width),
     )

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from unetrt import vendor
 from unetrt.artifacts import KerasFile, OnnxModel
 from unetrt.data import Dataset, load_dataset
+from unetrt.data.dataset import normalized
 from unetrt.errors import UnetrtError
 from unetrt.keras_models import load_model
+from unetrt.normalization import common_normalization
 from unetrt.parity import Parity, compare
 from unetrt.predictors import (
     Runnable,
     check_fit,
     common_sizes,
+    normalized_for,
     open_predictors,
     path_of,
     runnable,
@@ -54,7 +57,8 @@ def verify(
     Raises:
         ArtifactError, NoDevice, MissingDependency: one cannot be opened here.
         DataError: the data cannot be used.
-        BadInput: one does not fit the data, or they take no common size.
+        BadInput: one does not fit the data, or they take no common size, or pixels on different
+            scales.
         ParityError: the candidate's output has another shape.
 
     >>> from unetrt.artifacts import OnnxModel
@@ -87,13 +91,14 @@ def verify_all(
             opened = open_predictors(stack, [reference, *candidates])
         dataset = load_dataset(data)
         check_fit(opened, dataset)
+        samples = normalized_for(opened, dataset.test)
         first, *others = opened
         count = len(dataset.test)
         with progress.step("verify", f"Comparing on {count} images"):
             parities = compare(
                 (first.name, first.predict),
                 {other.name: other.predict for other in others},
-                dataset.test,
+                samples,
                 dataset.classes,
                 common_sizes(opened),
                 on_sample=lambda done: progress.tick(f"{done}/{count} images"),
@@ -143,6 +148,8 @@ def find_divergence(
     sample = next((sample for sample in samples if sample.name == worst), samples[0])
     try:
         with _as_onnx(source) as right, _as_onnx(file) as wrong:
+            own = {source.name: right.normalization, file.name: wrong.normalization}
+            (sample,) = normalized([sample], common_normalization(own), among=samples)
             x = as_batch(sample.image, SizeRule.joined(right.sizes, wrong.sizes))
             feeds = ImagePort(right).feed(x), ImagePort(wrong).feed(x)
             found = first_divergence(right, wrong, feeds, wrong.precision.divergence)

@@ -46,7 +46,8 @@ class OpenedSession:
         self._stack.callback(session.close)
         info = dict(session.info)
         computes_in = info.pop("computes_in")
-        del info["precision"]  # the row says it
+        for known in ("precision", "normalization"):  # the row says the one, the file the other
+            info.pop(known, None)
         self.limit = limits(computes_in)
         self.facts = Facts(
             network=spec.network,
@@ -83,7 +84,8 @@ class OpenedPeer:
     ) -> None:
         (peer,) = peers_named((spec.peer,))
         self._stack = ExitStack()
-        image = timed_input.pixels.astype(network.inputs[0].dtype)
+        pixels = timed_input.normalized(network.normalization).pixels
+        image = pixels.astype(network.inputs[0].dtype)
         self._candidate = self._stack.enter_context(open_peer(peer, network, image))
         self._candidate.name = spec.id
         info = self._candidate.info

@@ -19,4 +19,5 @@ def random_image(artifact: OnnxModel | Engine, side: int, *, seed: int = 0) -> N
     """Return a batch of one square image of uniform bytes, in the type and layout of its input."""
     port = ImagePort(artifact)
     drawn = random_input(batch=1, height=side, width=side, channels=int(port.channels), seed=seed)
-    return np.ascontiguousarray(port.feed(drawn.pixels)[port.input.name])
+    pixels = drawn.normalized(artifact.normalization).pixels
+    return np.ascontiguousarray(port.feed(pixels)[port.input.name])

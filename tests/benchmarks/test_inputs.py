@@ -4,6 +4,7 @@ import pytest
 from unetrt.benchmarks import random_input, real_input
 from unetrt.benchmarks.candidates import CallCandidate
 from unetrt.errors import BadInput
+from unetrt.normalization import Normalization
 
 IMAGES = [
     np.arange(12 * 10, dtype=np.uint8).reshape(12, 10, 1),
@@ -19,6 +20,18 @@ def test_real_images_are_cut_or_mirrored_and_repeat():
     assert np.array_equal(found.pixels[0, :, :10], IMAGES[0][1:11])
     assert np.array_equal(found.pixels[0, :, 10:], IMAGES[0][1:11, [9, 8]])
     assert found.to_json() == {"kind": "real", "seed": None, "source": "two"}
+
+
+def test_pixels_of_any_scale_are_kept_for_networks_that_normalise_them():
+    small = IMAGES[0].astype(np.float32) / 1000 + 7
+    large = np.eye(12, 10)[..., np.newaxis] * 1e6
+    stored = real_input([small, large], batch=2, height=12, width=10, source="two", any_scale=True)
+    assert np.array_equal(stored.pixels[1], large)
+    assert stored.normalized(None) is stored
+    seen = stored.normalized(Normalization()).pixels
+    assert seen.dtype == np.float32
+    for image, own in zip(seen, (small, large), strict=True):
+        assert np.array_equal(image, Normalization().measure([own]).apply(own))
 
 
 def test_random_ones_come_again_by_their_seed():

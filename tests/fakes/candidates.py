@@ -98,6 +98,7 @@ class FakeSession:
             inputs=(TensorSpec("x", "float32", ("n", 4, 4, 1)),),
             outputs=(TensorSpec("y", "float32", ("n", 4, 4, 2)),),
             sizes=SizeRule(),
+            normalization=None,
             precision="fp32",
             sha256="0" * 64,
         )

@@ -49,12 +49,11 @@ def networks(tmp_path_factory):
     }
 
 
-def _whole_and_tiled(model, image, tile_pixels):
+def _whole_and_tiled(model, image, tile_pixels, **choices):
+    memory_bytes = int(HELD * model.bytes_per_pixel * tile_pixels) + 1
     with (
-        open_session(model, SessionSpec(memory_bytes=1 << 40)) as whole,
-        open_session(
-            model, SessionSpec(memory_bytes=int(HELD * model.bytes_per_pixel * tile_pixels) + 1)
-        ) as tiled,
+        open_session(model, SessionSpec(memory_bytes=1 << 40, **choices)) as whole,
+        open_session(model, SessionSpec(memory_bytes=memory_bytes, **choices)) as tiled,
     ):
         assert whole.segmenter().tiling(*image.shape[:2]).count == 1
         return (
@@ -97,6 +96,18 @@ def test_the_smallest_tiles_are_many_and_exact(networks, name):
     image = np.random.default_rng(0).random((3 * least + 5, 2 * least + 3, 1)).astype(np.float32)
     whole, tiled, tiling = _whole_and_tiled(model, image, least * least)
     assert tiling.count > 8
+    np.testing.assert_allclose(tiled[0], whole[0], atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["article", "nearest", "unpadded residual"])
+def test_tiles_that_are_mirrored_and_turned_give_the_mean_over_the_whole(networks, name):
+    model = networks[name]
+    least = model.sizes.at_least(
+        2 * max(*model.receptive_field.before, *model.receptive_field.after) + model.sizes.multiple
+    )
+    image = np.random.default_rng(0).random((least + 25, least + 13, 1)).astype(np.float32)
+    whole, tiled, tiling = _whole_and_tiled(model, image, least * least, tta=True)
+    assert tiling.count > 3
     np.testing.assert_allclose(tiled[0], whole[0], atol=2e-6)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.table import Table
 
 import unetrt
@@ -18,14 +21,21 @@ from unetrt.cli.shell import AsJson
 from unetrt.cli.train import show_plan
 from unetrt.convert.engine_spec import EngineSpec
 from unetrt.convert.to_engine import choose_backend
-from unetrt.data import Dataset, load_dataset
+from unetrt.data import Dataset, Sample, load_dataset
+from unetrt.data.dataset import files_of
 from unetrt.errors import NoDevice
 from unetrt.files import output_folder
 from unetrt.parity import compare
-from unetrt.predictors import Predictor, common_sizes, onnx_runtime, open_predictor
+from unetrt.predictors import (
+    Predictor,
+    common_sizes,
+    normalized_for,
+    onnx_runtime,
+    open_predictor,
+)
 from unetrt.progress import Progress
 from unetrt.report import write_demo
-from unetrt.runtime import SessionSpec
+from unetrt.runtime import Session, SessionSpec
 from unetrt.sizes import as_batch
 
 __all__ = ["demo"]
@@ -62,12 +72,23 @@ def demo(
     engines = _build(out, onnx_models, dataset, progress)
     summary = _verify_and_time(out, engines, dataset, progress)
     with unetrt.open_session(onnx_models["fp32"]) as session:
-        write_demo(out, summary, result.history, dataset.test, session.segment, progress)
+        write_demo(out, summary, result.history, dataset.test, _segment(session, dataset), progress)
     emit(
         {"report": str(out / "report.html"), **summary},
         as_json=as_json,
         shown=[*_tables(summary), f"Open {out / 'report.html'}"],
     )
+
+
+def _segment(session: Session, data: Dataset) -> Callable[[Sample], NDArray[np.uint8]]:
+    """Return what segments a test image by the statistics of its whole file."""
+    files = files_of(data.test)
+
+    def segment(sample: Sample) -> NDArray[np.uint8]:
+        pages = [page.image for page in files[sample.group or sample.name]]
+        return session.segment(sample.image, scale=session.pixel_scale(pages))
+
+    return segment
 
 
 def _need_everything() -> None:
@@ -110,7 +131,7 @@ def _verify_and_time(
             parities = compare(
                 (keras.name, keras.predict),
                 {other.name: other.predict for other in others},
-                data.test,
+                normalized_for([keras, *others], data.test),
                 data.classes,
                 common_sizes([keras, *others]),
                 on_sample=lambda done: progress.tick(f"{done}/{len(data.test)} images"),
@@ -175,8 +196,9 @@ def _time(
     predictors: list[Predictor], data: Dataset, progress: Progress
 ) -> tuple[list[int], dict[str, Any]]:
 
-    image = data.test[len(data.test) // 2].image
-    x = as_batch(image, common_sizes(predictors))
+    middle = data.test[len(data.test) // 2]
+    (sample,) = normalized_for(predictors, [middle], among=data.test)
+    x = as_batch(sample.image, common_sizes(predictors))
     with progress.step("bench", "Timing"):
         calls = [CallCandidate(p.name, p.predict, x, p.precision) for p in predictors]
         samples = measure(calls, MeasureSpec(samples=100), on_run=progress.tick)

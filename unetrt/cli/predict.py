@@ -32,6 +32,9 @@ def predict(
     tiling: Annotated[
         str, typer.Option(help='"exact", or "blended": overlapping tiles, averaged; not exact.')
     ] = "exact",
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Average over mirrors and turns: 4 or 8 times the work.")
+    ] = False,
     overlays: Annotated[bool, typer.Option(help="Draw the classes over each image.")] = True,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write probabilities/ too, as NPY.")
@@ -50,6 +53,7 @@ def predict(
         precision="fast" if fast else "own",
         memory_bytes=memory or SessionSpec().memory_bytes,
         tiling=tiling,
+        tta=tta,
     )
     spec = PredictSpec(session=session, overlays=overlays, probabilities=probabilities)
     summary = unetrt.predict(artifact, images, out, spec, progress=ShownProgress())
@@ -78,5 +82,7 @@ def _sentence(summary: Summary) -> str:
     computed = f"with {info['backend']}, computed in {info['computes_in']}"
     if info["precision"] == "fp16" and info["computes_in"] == "float32":
         computed += ", from weights rounded to float16"
+    if "tta" in info:
+        computed += f", the {info['tta']}"
     counted = "".join(f"; {count} {word}" for count, word in left if count)
     return f"{did} {computed}" + (f" ({info['fast']})" if "fast" in info else "") + counted

@@ -34,7 +34,7 @@ def write_demo(
     summary: dict[str, Any],
     history: Iterable[DataclassInstance],
     samples: Sequence[Sample],
-    segment: Callable[[NDArray[Any]], NDArray[np.uint8]],
+    segment: Callable[[Sample], NDArray[np.uint8]],
     progress: Progress,
 ) -> None:
     """Draw the pictures, then write report.html and, last, summary.json with all the seconds.
@@ -44,7 +44,7 @@ def write_demo(
         summary: as summary.schema.json describes it, but for "seconds", which it gets.
         history: epochs of the training.
         samples: test images, a few of which are shown.
-        segment: from an image [height, width, channels] to its labels.
+        segment: from a sample to the labels of its image, [height, width].
         progress: knows the seconds of every step.
 
     Raises:
@@ -67,13 +67,11 @@ def write_demo(
     write_text(out / "summary.json", json.dumps(summary, indent=1) + "\n")
 
 
-def _sheet(
-    samples: Sequence[Sample], segment: Callable[[NDArray[Any]], NDArray[np.uint8]]
-) -> bytes:
+def _sheet(samples: Sequence[Sample], segment: Callable[[Sample], NDArray[np.uint8]]) -> bytes:
     """Return a PNG file of images, truths and predictions."""
     step = max(1, len(samples) // _SHOWN)
     chosen = samples[step // 2 :: step][:_SHOWN]
-    sheet = segmentation_sheet([(s.image, s.label, segment(s.image)) for s in chosen])
+    sheet = segmentation_sheet([(s.image, s.label, segment(s)) for s in chosen])
     png = io.BytesIO()
     Image.fromarray(sheet).save(png, format="PNG", optimize=True)
     return png.getvalue()
