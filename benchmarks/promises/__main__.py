@@ -8,8 +8,8 @@ import sys
 __all__ = ["PROMISES", "main"]
 
 PROMISES = (
-    "conversion", "fast", "folder", "gpu_overhead", "harness", "overhead", "soak", "tiling",
-    "training", "zoo",
+    "conversion", "fast", "folder", "gpu_overhead", "harness", "learning", "overhead", "soak",
+    "tiling", "training", "zoo",
 )  # fmt: skip
 
 
