@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unetrt.cases import Case, Interval, mean_interval
 from unetrt.data import IGNORED
 from unetrt.keras_models import size_rule
+from unetrt.metrics import Case, Metrics, mean_interval
 from unetrt.overlap import OverlapCounter
 from unetrt.sizes import SizeRule, as_batch
 from unetrt.views import mean_over_views
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluation",
-    "Metrics",
     "evaluate",
     "hd95",
     "measure",
@@ -36,44 +35,6 @@ _IOU = 0.5
 """Above this an object matches at most one other, so no assignment has to be solved."""
 
 _PERCENTILE = 95
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Hold the quality of a model on some images; figures per class leave the background out.
-
-    Attributes:
-        images: number of images.
-        dice: Dice of each class, pooled over all pixels, 0 to 1.
-        per_image_foreground: mean over images of the Dice of all foreground.
-        iou: intersection over union of each class, pooled.
-        precision: share of the predicted pixels of each class that are right, pooled.
-        recall: share of the true pixels of each class that are found, pooled.
-        hd95: mean over images of the 95th percentile of the Hausdorff distance in pixels, None
-            for a class that truth and prediction never share; only of a thorough evaluation.
-        object_f1: F1 of objects matched at an IoU above 0.5; only where objects are numbered.
-        per_image: by name, the same figures of each image; only of a thorough evaluation.
-        cases: figures of each file, a volume's over all its slices; likewise.
-        mean_dice: mean over the cases of their mean Dice, with its interval; likewise.
-        class_dice: mean over the cases of the Dice of each class; likewise.
-    """
-
-    images: int
-    dice: dict[str, float]
-    per_image_foreground: float
-    iou: dict[str, float]
-    precision: dict[str, float]
-    recall: dict[str, float]
-    hd95: dict[str, float | None] | None = None
-    object_f1: float | None = None
-    per_image: dict[str, dict[str, Any]] | None = None
-    cases: tuple[Case, ...] | None = None
-    mean_dice: Interval | None = None
-    class_dice: dict[str, Interval] | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the figures that were measured, JSON-ready, by their names here."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def evaluate(

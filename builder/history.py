@@ -18,7 +18,7 @@ from .train_spec import TrainSpec
 if TYPE_CHECKING:
     import keras
 
-    from .evaluate import Metrics
+    from unetrt.metrics import Metrics
 
 __all__ = ["Epoch", "TrainResult", "best_epoch", "read_history", "write_history"]
 

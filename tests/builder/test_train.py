@@ -82,3 +82,44 @@ def test_a_plan_that_was_changed_or_damaged_is_refused(tmp_path, discs):
     path.write_text(path.read_text()[:-20])
     with pytest.raises(ArtifactError, match="Cannot read .*plan.json"):
         read_plan(path)
+
+
+def test_without_the_packages_of_the_report_the_training_says_which_extra_and_goes_on(
+    keras, discs, tmp_path, monkeypatch
+):
+    from unetrt import vendor
+    from unetrt.errors import MissingDependency
+
+    def absent():
+        raise MissingDependency("jinja2", extra="report", purpose="Writing the report")
+
+    said = []
+
+    class Hearing(unetrt.Progress):
+        def say(self, line):
+            said.append(line)
+
+    monkeypatch.setattr(vendor, "jinja2", absent)
+    run = tmp_path / "run"
+    unetrt.train(discs, run, unetrt.plan(discs, epochs=1, **QUICK), progress=Hearing())
+    assert any(line.startswith("There is no report.html: ") for line in said)
+    assert any("unetrt[report]" in line for line in said)
+    assert (run / "metrics.json").exists()
+    assert not (run / "report.html").exists()
+
+
+def test_the_page_shows_the_worst_slice_of_a_volume_once(keras, discs, tmp_path):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    test = tuple(replace(sample, group="scan.nii") for sample in discs.test)
+    volume = replace(discs, test=test)
+    plan = unetrt.plan(volume, epochs=1, **QUICK)
+    result = unetrt.train(volume, tmp_path / "run", plan)
+    (case,) = result.metrics["test"].cases
+    assert (case.name, case.images) == ("scan.nii", 3)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    dice = {name: one["dice"]["disc"] for name, one in result.metrics["test"].per_image.items()}
+    assert f"scan.nii, {min(dice, key=dice.get)}:" in page
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")

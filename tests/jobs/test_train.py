@@ -18,7 +18,7 @@ def test_a_run_leaves_the_model_its_history_metrics_and_overlays(trained):
     run = trained.path.parent
     assert {path.name for path in run.iterdir()} == {
         "model.keras", "model.keras.json", "history.csv", "logs", "metrics.json", "overlays",
-        "plan.json",
+        "plan.json", "report.html",
     }  # fmt: skip
     assert json.loads((run / "metrics.json").read_text()) == trained.printed["metrics"]
     with (run / "history.csv").open() as file:

@@ -21,8 +21,8 @@ from unetrt.errors import BadInput
 from unetrt.progress import Progress
 
 if TYPE_CHECKING:
-    from unetrt.builder.evaluate import Metrics
     from unetrt.builder.history import TrainResult
+    from unetrt.metrics import Metrics
 
 __all__ = ["emit_result", "resumable", "show_plan", "train"]
 
@@ -105,8 +105,8 @@ def train(
 ) -> None:
     """Train a U-Net on a data set.
 
-    Leaves OUT/model.keras, history.csv, metrics.json, overlays/ and logs/ for TensorBoard. What is
-    interrupted goes on by `unetrt resume OUT`.
+    Leaves OUT/model.keras, history.csv, metrics.json, report.html, overlays/ and logs/ for
+    TensorBoard. What is interrupted goes on by `unetrt resume OUT`.
     """
     if epochs is not None:
         refuse_options("A training by --epochs", minutes=minutes)

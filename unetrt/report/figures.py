@@ -35,11 +35,12 @@ def segmentation_sheet(
     return np.vstack(sheet)
 
 
-def learning_curve(history: list[dict[str, float]]) -> str:
+def learning_curve(history: list[dict[str, float]], *, name: str = "learning") -> str:
     """Draw loss and validation Dice over the seconds of training, as SVG.
 
     Args:
         history: an epoch each, with "elapsed_s", "loss" and "val_dice".
+        name: that no other figure of the page has.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -64,7 +65,7 @@ def learning_curve(history: list[dict[str, float]]) -> str:
         last = history[-1]
         return to_svg(
             figure,
-            name="learning",
+            name=name,
             description=f"Training loss and validation Dice over time: after {seconds[-1]:.0f} "
             f"seconds {last['loss']:.3g} and {last['val_dice']:.3f}.",
         )

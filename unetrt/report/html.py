@@ -9,7 +9,7 @@ from typing import Any
 from unetrt import vendor
 from unetrt.data.writing import COLOURS
 
-__all__ = ["render_html", "render_template"]
+__all__ = ["png_address", "render_html", "render_template", "template"]
 
 
 def render_html(summary: dict[str, Any], sheet: bytes, charts: dict[str, str]) -> str:
@@ -23,10 +23,10 @@ def render_html(summary: dict[str, Any], sheet: bytes, charts: dict[str, str]) -
     Raises:
         MissingDependency: Jinja is not installed.
     """
-    png = "data:image/png;base64," + base64.b64encode(sheet).decode()
+    png = png_address(sheet)
     classes = COLOURS[1:].astype(int).tolist()
     return render_template(
-        _file("report.html.j2"), sheet=png, charts=charts, colours=classes, **summary
+        template("report.html.j2"), sheet=png, charts=charts, colours=classes, **summary
     )
 
 
@@ -42,11 +42,17 @@ def render_template(source: str, **shown: Any) -> str:
         undefined=jinja.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        loader=jinja.DictLoader({"style.css": _file("style.css")}),
+        loader=jinja.DictLoader({"style.css": template("style.css")}),
     )
     page: str = environment.from_string(source).render(**shown)
     return page
 
 
-def _file(name: str) -> str:
+def png_address(png: bytes) -> str:
+    """Return a PNG file as the address of an image of a page that holds all it shows."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def template(name: str) -> str:
+    """Return a file of this package: a template, or the style of all pages."""
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,13 +1,14 @@
-"""Hold the figures of each file of a data set, and how sure their mean is."""
+"""Hold the quality of a model on some images, file by file, and how sure its mean is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-__all__ = ["Case", "Interval", "mean_interval"]
+__all__ = ["Case", "Interval", "Metrics", "mean_interval"]
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
@@ -64,6 +65,44 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Hold the quality of a model on some images; figures per class leave the background out.
+
+    Attributes:
+        images: number of images.
+        dice: Dice of each class, pooled over all pixels, 0 to 1.
+        per_image_foreground: mean over images of the Dice of all foreground.
+        iou: intersection over union of each class, pooled.
+        precision: share of the predicted pixels of each class that are right, pooled.
+        recall: share of the true pixels of each class that are found, pooled.
+        hd95: mean over images of the 95th percentile of the Hausdorff distance in pixels, None
+            for a class that truth and prediction never share; only of a thorough evaluation.
+        object_f1: F1 of objects matched at an IoU above 0.5; only where objects are numbered.
+        per_image: by name, the same figures of each image; only of a thorough evaluation.
+        cases: figures of each file, a volume's over all its slices; likewise.
+        mean_dice: mean over the cases of their mean Dice, with its interval; likewise.
+        class_dice: mean over the cases of the Dice of each class; likewise.
+    """
+
+    images: int
+    dice: dict[str, float]
+    per_image_foreground: float
+    iou: dict[str, float]
+    precision: dict[str, float]
+    recall: dict[str, float]
+    hd95: dict[str, float | None] | None = None
+    object_f1: float | None = None
+    per_image: dict[str, dict[str, Any]] | None = None
+    cases: tuple[Case, ...] | None = None
+    mean_dice: Interval | None = None
+    class_dice: dict[str, Interval] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures that were measured, JSON-ready, by their names here."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def mean_interval(shares: Sequence[float]) -> Interval:
