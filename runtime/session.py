@@ -303,6 +303,7 @@ class Session(Closing):
 
         Raises:
             DataError: pixels that are not finite numbers.
+            BadInput: no page, or pages that differ in channels.
 
         >>> volume = [np.zeros((48, 56, 1), np.uint8), np.ones((48, 56, 1), np.uint8)]
         >>> with open_session("model.onnx") as session:

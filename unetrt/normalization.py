@@ -27,11 +27,11 @@ __all__ = [
     "in_words",
 ]
 
-_MOST_PIXELS = 1 << 22
+_MOST_PIXELS = 1 << 20
 """Pixels of a file that its statistics are taken of: of more, every n-th row and column."""
 
-_ROWS = 1024
-"""Rows that are read at a time of an image that is not held."""
+_ROWS, _COLUMNS = 1024, 1 << 14
+"""Rows and columns that are read at a time of an image that is not held."""
 
 
 class ImageSource(Protocol):
@@ -82,7 +82,7 @@ class Normalization:
     def measure(self, pages: Sequence[ImageSource]) -> PixelScale:
         """Measure the pages of one file: an image is one, a volume has several.
 
-        Of more than four million pixels every n-th row and column of all pages count, so that an
+        Of more than a million pixels every n-th row and column of all pages count, so that an
         image that is read part by part has the statistics that it has as a whole.
 
         Args:
@@ -90,23 +90,36 @@ class Normalization:
 
         Raises:
             DataError: pixels that are not finite numbers.
+            BadInput: no page, or pages that differ in channels.
         """
+        counts = sorted({page.shape[2] for page in pages})
+        if len(counts) != 1:
+            raise BadInput(
+                "Cannot normalise the pages of a file",
+                got=f"{' and '.join(map(str, counts))} channels" if counts else "no page",
+                expected="pages of as many channels",
+            )
         pixels = sum(page.shape[0] * page.shape[1] for page in pages)
         step = max(1, math.ceil(math.sqrt(pixels / _MOST_PIXELS)))
-        seen = np.concatenate([_some_pixels(page, step) for page in pages]).astype(np.float64)
-        if not np.isfinite(seen).all():
+        channels = np.concatenate([_some_pixels(page, step) for page in pages], axis=1)
+        found = [self._mean_and_deviation(np.asarray(pixels, np.float64)) for pixels in channels]
+        mean, deviation = np.array(found).T
+        return PixelScale(mean, deviation, self.limit)
+
+    def _mean_and_deviation(self, pixels: NDArray[np.float64]) -> tuple[float, float]:
+        """Return those of one channel."""
+        if not np.isfinite(pixels).all():
             raise DataError(
                 "Cannot normalise these pixels", got="NaN or infinite ones", expected="numbers"
             )
-        low, high = np.percentile(seen, self.percentiles, axis=0)
-        # Nearly all of a file may be one background; what little is not then sets the scale.
-        flat = low == high
-        low, high = np.where(flat, seen.min(axis=0), low), np.where(flat, seen.max(axis=0), high)
-        clipped = np.clip(seen, low, high)
-        deviation = clipped.std(axis=0)
+        low, high = np.percentile(pixels, self.percentiles)
+        if low == high:
+            # Nearly all of a file may be one background; what little is not then sets the scale.
+            low, high = pixels.min(), pixels.max()
+        clipped = np.clip(pixels, low, high)
+        deviation = float(clipped.std())
         # A constant file has no scale; what is left of it after its mean is nothing.
-        deviation[~((deviation > 0) & (low < high))] = 1.0
-        return PixelScale(clipped.mean(axis=0), deviation, self.limit)
+        return float(clipped.mean()), deviation if low < high and deviation > 0 else 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -151,8 +164,9 @@ class PixelScale:
     def apply(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Return pixels [..., channels] normalised, float32."""
         # In float64: a float32 pixel of 16,777,217 is another number.
-        scaled = (pixels - self.mean) / self.deviation
-        return np.clip(scaled, -self.limit, self.limit).astype(np.float32)
+        scaled = pixels - self.mean
+        scaled /= self.deviation
+        return np.clip(scaled, -self.limit, self.limit, out=scaled).astype(np.float32)
 
 
 class NormalizedImage:
@@ -214,11 +228,13 @@ def in_words(normalization: Normalization | None) -> str:
 
 
 def _some_pixels(page: ImageSource, step: int) -> NDArray[Any]:
-    """Return every n-th row and column, as [pixels, channels]."""
+    """Return every n-th row and column, as [channels, pixels]."""
     height, width, channels = page.shape
-    rows = _ROWS // step * step or step
-    parts = [
-        np.asarray(page[top : min(top + rows, height), 0:width])[::step, ::step]
-        for top in range(0, height, rows)
-    ]
-    return np.concatenate([part.reshape(-1, channels) for part in parts])
+    rows, columns = (most // step * step or step for most in (_ROWS, _COLUMNS))
+    parts = []
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            read = page[top : min(top + rows, height), left : min(left + columns, width)]
+            # A copy: a view would hold all that was read.
+            parts.append(np.asarray(read)[::step, ::step].reshape(-1, channels).T.copy())
+    return np.concatenate(parts, axis=1)

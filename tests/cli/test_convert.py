@@ -47,6 +47,17 @@ def test_the_same_network_from_every_format(unetrt, road, others, tmp_path, name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.json"]
 
 
+def test_how_pixels_are_normalised_is_said(unetrt, normalizing, road, tmp_path):
+    told = unetrt("convert", normalizing / "model.keras", "--out", tmp_path / "m.onnx").output
+    assert "pixels: each file by its own mean and deviation" in " ".join(told.split())
+    refused = unetrt(
+        "convert", normalizing / "model.keras", "--out", tmp_path / "u.onnx", "--pixels", "uint8"
+    )
+    assert refused.exit_code == 2
+    assert "got uint8 pixels, expected float32" in " ".join(refused.output.split())
+    assert not (tmp_path / "u.onnx").exists()
+
+
 def test_bytes_in_and_labels_out(unetrt, road, tmp_path, disc_folder):
     out = tmp_path / "m.onnx"
     options = ("--pixels", "uint8", "--outputs", "labels", "--layout", "NCHW", "--opset", "19")

@@ -1,5 +1,7 @@
 """Normalise pixels: of any scale alike, part by part as the whole, a volume's slices together."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -60,6 +62,37 @@ def test_statistics_of_an_image_read_in_parts_are_those_of_the_whole(height, wid
         np.testing.assert_array_equal(thin[0].mean, thin[1].mean)
 
 
+@given(rows=st.integers(1, 9), columns=st.integers(1, 9), most=st.integers(1, 400))
+def test_blocks_of_any_form_see_each_pixel_that_counts_once(rows, columns, most):
+    image = np.arange(13 * 17.0).reshape(13, 17, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalization, "_MOST_PIXELS", most)
+        whole = Normalization().measure([image])
+        patch.setattr(normalization, "_ROWS", rows)
+        patch.setattr(normalization, "_COLUMNS", columns)
+        parts = Normalization().measure([image])
+    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-12)
+
+
+def test_the_memory_of_the_statistics_of_a_large_image_is_bounded():
+    tile = drawn(1024, 1024).astype(np.float32)
+
+    class Slide:
+        shape = (12288, 12288, 1)  # 576 MiB
+
+        def __getitem__(self, key):
+            rows, columns = (np.arange(k.start, k.stop) % 1024 for k in key)
+            return tile[np.ix_(rows, columns)]
+
+    tracemalloc.start()
+    found = Normalization().measure([Slide()])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200 * 2**20
+    np.testing.assert_allclose(found.mean, tile.mean(), atol=0.02)
+
+
 def test_a_part_of_a_normalised_image_is_that_part():
     image = drawn(40, 30)
     scale = Normalization().measure([image])
@@ -101,6 +134,13 @@ def test_pixels_that_are_no_numbers_are_refused():
     image[3, 3] = np.inf
     with pytest.raises(DataError, match="Cannot normalise these pixels: got NaN or infinite ones"):
         Normalization().measure([image])
+
+
+def test_pages_that_make_no_file_are_refused():
+    with pytest.raises(BadInput, match="got no page, expected pages of as many channels"):
+        Normalization().measure([])
+    with pytest.raises(BadInput, match="got 1 and 3 channels"):
+        Normalization().measure([drawn(4, 4), drawn(4, 4, 3)])
 
 
 @pytest.mark.parametrize(

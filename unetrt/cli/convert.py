@@ -132,6 +132,7 @@ def _show(written: OnnxModel, *, as_json: bool) -> None:
             table("Nodes", ["operator", "count"], [[k, str(v)] for k, v in nodes.items()]),
             *(f"in   {tensor.name}: {tensor}" for tensor in written.inputs),
             *(f"out  {tensor.name}: {tensor}" for tensor in written.outputs),
+            *([f"pixels: {written.normalization}"] if written.normalization else []),
             *([f"not in {written.precision}: {', '.join(written.kept)}"] if written.kept else []),
             f"Wrote {written.path} ({written.precision})",
         ],

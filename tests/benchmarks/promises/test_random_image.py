@@ -1,8 +1,9 @@
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from unetrt.artifacts import OnnxModel
 from unetrt.benchmarks.promises.random_image import random_image
 from unetrt.tensors import TensorSpec
 
@@ -16,8 +17,9 @@ from unetrt.tensors import TensorSpec
 )
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_an_image_fits_the_input(layout, shape, expected, dtype):
-    network = SimpleNamespace(
-        path="model.onnx",
+    network = OnnxModel(
+        Path("model.onnx"),
+        sha256="",
         inputs=(TensorSpec("image", dtype, shape, layout),),
         outputs=(TensorSpec("labels", "uint8", ("batch", "height", "width")),),
     )
