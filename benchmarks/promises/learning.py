@@ -4,8 +4,12 @@
 
 Each training has a process of its own; all systems are judged on the same test images by the same
 counters. The file is written after every training, and one that exists is continued: what it
-has for these minutes is not done again. Needs the extras `train`, `demo` and, for its peer, `zoo`,
-and for some tasks the packages in constraints/tasks.txt.
+has for these minutes is not done again. All tasks are done with the first seed before the next.
+
+Needs the extras `train` and `demo`, for some tasks the packages in constraints/tasks.txt, for the
+system `segmodels` the extra `zoo`, and for `nnunet` an environment of its own:
+
+    python -m venv ENV && ENV/bin/pip install nnunetv2==2.8.1
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -151,14 +156,13 @@ def _missing_scores(
 ) -> Iterator[Score]:
     """Train what was not trained, judge it on every task that it is for, and yield each score."""
     work = given.work or given.out.with_name(f"{given.out.stem}-work")
-    for trained_on, judged_on in _by_model(tasks).items():
-        for seed in seeds:
-            for system in systems:
-                keys = [(task, system, seed, given.minutes) for task in judged_on]
-                keys = [key for key in keys if key not in known or known[key].failure]
-                if keys:
-                    run = work / "runs" / f"{trained_on}-{system}-{seed}-{given.minutes:g}"
-                    yield from _scores_of_model(keys, trained_on, run, work / "data", given)
+    for seed, (trained_on, judged_on) in product(seeds, _by_model(tasks).items()):
+        for system in systems:
+            keys = [(task, system, seed, given.minutes) for task in judged_on]
+            keys = [key for key in keys if key not in known or known[key].failure]
+            if keys:
+                run = work / "runs" / f"{trained_on}-{system}-{seed}-{given.minutes:g}"
+                yield from _scores_of_model(keys, trained_on, run, work / "data", given)
 
 
 def _by_model(tasks: Iterable[str]) -> dict[str, list[str]]:

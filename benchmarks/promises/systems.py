@@ -132,7 +132,7 @@ class NnUnet:
                 label = np.where(label == IGNORED, len(dataset.classes), label).astype(np.uint8)
                 nibabel.save(_nifti(nibabel, label), raw / "labelsTr" / f"{name}.nii")
         labels = {name: number for number, name in enumerate(dataset.classes)}
-        if any((sample.label == IGNORED).any() for sample in dataset.train):
+        if any((one.label == IGNORED).any() for one in (*dataset.train, *dataset.val)):
             labels["ignore"] = len(dataset.classes)
         description = {
             "channel_names": {str(k): f"channel{k}" for k in range(dataset.channels)},

@@ -4,7 +4,9 @@ import json
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from tests.benchmarks.promises.made_nuclei import write_nuclei
 from unetrt.benchmarks.promises import learning, systems
 from unetrt.benchmarks.promises.learning import Score, judge, scores_table
 from unetrt.benchmarks.promises.tasks import TASKS, write_task
+from unetrt.data import Dataset, Sample
 from unetrt.errors import ArtifactError, BadInput, CheckFailed
 
 MINUTES = 0.05
@@ -250,6 +253,74 @@ def test_the_command_of_the_user_is_what_is_measured(monkeypatch, tmp_path):
 def test_a_command_that_fails_says_its_last_line(tmp_path):
     with pytest.raises(CheckFailed, match="out of luck"):
         systems._run([sys.executable, "-c", "exit('out of luck')"], tmp_path / "log")
+
+
+def sample(name, image, label, group=""):
+    return Sample(name, image.astype(np.float32), label.astype(np.uint8), group=group)
+
+
+def volume_data():
+    """Two slices of a volume, and images with pixels to ignore; two channels."""
+    random = np.random.default_rng(0)
+    image = random.normal(0, 9000, (6, 8, 2))
+    label = random.integers(0, 2, (6, 8))
+    label[0, 0] = 1
+    unknown = np.where(label == 1, 255, 0)
+    unknown[0, 0] = 1
+    slices = tuple(sample(f"v_{k}", image + k, label, group="v.nii") for k in range(2))
+    others = tuple(sample(name, image, unknown) for name in ("a", "b"))
+    return Dataset("cells", ("background", "cell"), slices, others[:1], (*slices, others[1]))
+
+
+def test_nnunet_is_given_a_file_a_channel_and_the_parts_as_they_are(monkeypatch, tmp_path):
+    calls = []
+
+    def call(command, _log):
+        calls.append(command)
+        (tmp_path / "run" / "trained.json").write_text('{"steps": 3}')
+
+    monkeypatch.setattr(systems, "_run", call)
+    monkeypatch.setattr(systems, "load_dataset", lambda _folder: volume_data())
+    peer = systems.system_named("nnunet", nnunet_python=tmp_path / "python")
+    found = peer.train(tmp_path / "data", tmp_path / "run", minutes=1.5, seed=2)
+    assert found == {"steps": 3}
+    assert calls[0][0] == str(tmp_path / "python")
+    assert calls[0][2:] == [str(tmp_path / "run"), "train", "1.5", "2"]
+    raw = tmp_path / "run" / "raw" / "Dataset001_task"
+    names = sorted(path.name for path in (raw / "imagesTr").iterdir())
+    assert names == [f"{p}_00000_000{c}.nii" for p in ("train", "val") for c in (0, 1)]
+    volume = nibabel.load(raw / "imagesTr" / "train_00000_0001.nii")
+    expected = np.stack([one.image[..., 1] for one in volume_data().train], axis=-1)
+    assert np.array_equal(np.asarray(volume.dataobj), expected)
+    assert volume.header.get_zooms() == (1, 1, 1)
+    assert nibabel.load(raw / "imagesTr" / "val_00000_0000.nii").header.get_zooms()[2] == 999
+    description = json.loads((raw / "dataset.json").read_text())
+    assert description["labels"] == {"background": 0, "cell": 1, "ignore": 2}
+    assert description["channel_names"] == {"0": "channel0", "1": "channel1"}
+    label = np.asarray(nibabel.load(raw / "labelsTr" / "val_00000.nii").dataobj)
+    assert set(np.unique(label)) == {0, 1, 2}
+    splits = json.loads((tmp_path / "run" / "splits.json").read_text())
+    assert splits == [{"train": ["train_00000"], "val": ["val_00000"]}]
+
+
+def test_the_labels_of_nnunet_s_files_are_those_of_the_slices_in_order(monkeypatch, tmp_path):
+    data = volume_data()
+
+    def call(command, _log):
+        images, labels = map(Path, command[-2:])
+        labels.mkdir()
+        for path in images.glob("*_0000.nii"):
+            volume = nibabel.load(path)
+            classes = (np.asarray(volume.dataobj) > 0).astype(np.uint8)
+            file = labels / path.name.replace("_0000.nii", ".nii")
+            nibabel.save(nibabel.Nifti1Image(classes, volume.affine), file)
+
+    monkeypatch.setattr(systems, "_run", call)
+    peer = systems.NnUnet(tmp_path / "python")
+    found = list(peer.predict(tmp_path / "run", data))
+    assert len(found) == 3
+    for labels, one in zip(found, data.test, strict=True):
+        assert np.array_equal(labels, one.image[..., 0] > 0)
 
 
 @pytest.mark.tf
