@@ -249,6 +249,10 @@ def _fitted(
             f"  elapsed {epoch.elapsed_s:.0f} s  remaining {left:.0f} s"
         )
 
+    def tick(line: str) -> None:
+        this = " of this fold" if fold is not None and line.endswith(" left") else ""
+        progress.tick(f"{which}{line}{this}")
+
     images = f"{len(data.train)} images of {data.name}"
     with progress.step("train", f"{which.title()}Training on {images}"):
         result = fit(
@@ -260,7 +264,7 @@ def _fitted(
             made_with={**network, "plan": began_with},
             normalization=chosen.normalization,
             on_epoch=say,
-            on_step=lambda line: progress.tick(which + line),
+            on_step=tick,
         )
     model, file = load_model(folder.model)
     return replace(result, model=model, file=file)

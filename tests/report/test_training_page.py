@@ -41,7 +41,7 @@ def metrics(cases):
     )  # fmt: skip
 
 
-def page(count=8, *, curves=("",), **fields):
+def page(count=8, *, curves=("",), parts=("val",), **fields):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
     cases = [case(number, **fields) for number in range(count)]
@@ -53,7 +53,7 @@ def page(count=8, *, curves=("",), **fields):
         found=[("images", "3 train, 1 val, 8 test"), ("mean and deviation of pixels", "9, 3")],
         choices=[("crop", "128 x 128", "objects are about 40 pixels across")],
         curves={title: [Line(1.0, 1.0, 0.5), Line(2.0, 0.5, 0.8)] for title in curves},
-        metrics={"val": metrics(cases[:1]), "test": metrics(cases)},
+        metrics=dict.fromkeys((*parts, "test"), metrics(cases)),
         judged="test",
         pictures=[
             Picture(case=one, image=f"{one.name}_007", png=png.getvalue()) for one in cases[:5]
@@ -88,6 +88,13 @@ def test_slices_and_objects_have_columns_where_there_are_any():
     assert "objects F1" in said
     assert "volume0.nii, volume0.nii_007: grey 0.500" in said
     assert "0.750" in said
+
+
+def test_an_ensemble_s_page_has_a_curve_of_each_fold_and_the_figure_of_all_together():
+    html = page(curves=("Fold 1", "Fold 2"), parts=("fold1", "fold2", "cross_validation"))
+    assert html.count("<svg") == 2
+    assert re.search(r"Of the 8 files that the folds held out .*: 0\.535 , 0\.5", words(html))
+    assert "all folds together" in words(html)
 
 
 def test_a_single_file_tells_nothing_of_the_spread():
