@@ -57,8 +57,8 @@ class Row:
         computes_in: the type its convolutions multiply in: "float32", "tf32", "float16", ...
         peer: another tool's, not this project's runtime.
         batch, height, width, channels: of the input, in images and pixels.
-        scope: "core" (inputs and outputs where it computes) or "end_to_end" (uint8 image in host
-            memory to label map in host memory).
+        scope: "core" (inputs and outputs where it computes) or "end_to_end" (image as stored, in
+            host memory, to label map in host memory).
         mode: how runs follow each other: "serialised", "pipelined", "paced" or "open_loop".
         rate_per_s: of the arrivals, in open_loop alone.
         configuration: the backend's settings.

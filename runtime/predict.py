@@ -28,6 +28,7 @@ from unetrt.data.reading import (
 from unetrt.data.writing import LabelFile, overlay, write_image, write_nifti_labels
 from unetrt.errors import BadInput, DataError, OutputError, UnetrtError
 from unetrt.files import output_folder, refuse_overwriting, replacing
+from unetrt.normalization import PixelScale
 from unetrt.progress import Progress
 
 from .session import Session, open_session
@@ -333,6 +334,14 @@ def _finished(item: Item, result: Future[Any] | UnetrtError) -> tuple[Item, Any]
 Pages = list[NDArray[np.generic]]
 
 
+class ReadFile(NamedTuple):
+    """The pages of a file, and their statistics where the network wants pixels normalised."""
+
+    path: Path
+    pages: Pages
+    scale: PixelScale | None
+
+
 class PredictedFile(NamedTuple):
     """The pages of a file and what the network says of each."""
 
@@ -358,14 +367,14 @@ class Prediction:
         self._overlays = overlays
         self._probabilities = probabilities
 
-    def read(self, path: Path) -> tuple[Path, Pages]:
-        """Read an image, or all of a stack or volume."""
-        return path, read_pages(path)
+    def read(self, path: Path) -> ReadFile:
+        """Read an image, or all of a stack or volume, and its statistics."""
+        pages = read_pages(path)
+        return ReadFile(path, pages, self._session.pixel_scale(pages))
 
-    def segment(self, given: tuple[Path, Pages]) -> PredictedFile:
+    def segment(self, given: ReadFile) -> PredictedFile:
         """Segment each page."""
-        path, pages = given
-        session, scale = self._session, self._session.pixel_scale(pages)
+        session, (path, pages, scale) = self._session, given
         if not self._probabilities:
             labels = [session.segment(page, scale=scale) for page in pages]
             return PredictedFile(path, pages, labels, [])

@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.tensorrt_runtime import A10
 from unetrt.artifacts import EngineTarget
 from unetrt.errors import BadInput, NoDevice, ShapeError
+from unetrt.normalization import Normalization
 from unetrt.runtime import SessionSpec, open_session
 from unetrt.runtime.backends import tensorrt as backend
 
@@ -50,6 +51,22 @@ def test_another_gpus_engine_is_refused(world_of):
     target = EngineTarget(gpu=replace(A10, name="NVIDIA L4"))
     with pytest.raises(NoDevice, match="built for another GPU: got NVIDIA A10"):
         open_session(world.engine(target=target))
+
+
+def test_an_image_is_normalised_before_it_goes_into_an_engine(world):
+    pixels = image(10, 24, 1).astype(np.uint8)
+    scale = Normalization().measure([pixels])
+    with open_session(world.engine(normalization=Normalization())) as session:
+        # The fake's network gives back what it takes.
+        np.testing.assert_array_equal(session.probabilities(pixels), scale.apply(pixels))
+        other = Normalization().measure([pixels, pixels + np.uint8(40)])
+        of_volume = session.probabilities(pixels, scale=other)
+        np.testing.assert_array_equal(of_volume, other.apply(pixels))
+        x = image(1, 8, 16, 1)
+        np.testing.assert_array_equal(session.run(x), x)
+    averaged = SessionSpec(tta=True)
+    with open_session(world.engine(normalization=Normalization()), averaged) as session:
+        np.testing.assert_allclose(session.probabilities(pixels), scale.apply(pixels), rtol=1e-6)
 
 
 def test_numbers_are_checked_where_the_spec_says_so(world):
