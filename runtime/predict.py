@@ -262,7 +262,10 @@ def _predict_large(session: Session, image: ImageFile, out: Path, progress: Prog
         progress.tick(f"{image.path.name}: {done}/{tiling.count} tiles of {size}")
 
     try:
-        for top, rows in segmenter.labels(image, first=first, on_tile=say):
+        if normalization is not None:
+            progress.tick(f"{image.path.name}: reading all of it, for its statistics")
+        scale = session.pixel_scale([image])
+        for top, rows in segmenter.labels(image, scale=scale, first=first, on_tile=say):
             labels.append(rows[max(0, labels.next_row - top) :])
     except OutputError:
         raise  # what is written stays: it resumes once there is room
