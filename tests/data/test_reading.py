@@ -289,3 +289,17 @@ def test_colours_of_a_palette_and_white_as_zero_are_only_read_whole(tmp_path, ph
         np.testing.assert_array_equal(read, (table.T // 257)[grey])
     else:
         np.testing.assert_array_equal(read[:, :, 0], 255 - grey)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_an_array_of_pages_has_any_number_of_channels(tmp_path, channels):
+    pages = np.arange(2 * 4 * 5 * channels, dtype=np.uint16).reshape(2, 4, 5, channels)
+    np.save(tmp_path / "a.npy", pages)
+    for read, stored in zip(read_pages(tmp_path / "a.npy"), pages, strict=True):
+        np.testing.assert_array_equal(read, stored)
+
+
+def test_five_axes_are_no_pages(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((1, 2, 3, 4, 5)))
+    with pytest.raises(DataError, match=r"Cannot use .*a\.npy"):
+        read_pages(tmp_path / "a.npy")

@@ -105,3 +105,11 @@ def test_classes_tint_their_pixels_and_no_others():
 def test_three_pictures_stand_side_by_side():
     label = np.ones((3, 4), np.uint8)
     assert panels(IMAGE, label, label).shape == (3, 3 * 4 + 2 * 4, 3)
+
+
+def test_eight_channels_are_shown_as_their_mean_each_stretched_by_itself():
+    ramp = np.linspace(0, 1, 400).reshape(20, 20)
+    image = np.stack([1000 * ramp if k % 2 else 1 - ramp for k in range(8)], axis=-1)
+    shown = overlay(image)
+    assert shown.shape == (20, 20, 3)
+    assert abs(shown.astype(int) - 127).max() <= 2  # rising and falling ramps cancel

@@ -57,7 +57,7 @@ class Dataset:
         source: where it was read from: "brain" or a folder; None where it was made in memory.
 
     Raises:
-        DataError: a part without samples, grey and RGB images together, or no foreground.
+        DataError: a part without samples, images of other channels together, or no foreground.
 
     Example:
         >>> from unetrt.data import load_dataset
@@ -85,7 +85,7 @@ class Dataset:
             raise DataError(
                 f"The images of {self.name!r} differ in channels",
                 got=" and ".join(map(str, sorted(channels))),
-                expected="all grey or all RGB",
+                expected="as many in all of them",
                 hint="convert them to one kind",
             )
         if not any(_has_foreground(sample.label) for sample in self.train):

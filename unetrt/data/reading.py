@@ -102,7 +102,8 @@ def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDAr
 
     Args:
         path: an image, a TIFF stack, an NPY array [pages, height, width] or [pages, height,
-            width, channels], or a NIfTI volume.
+            width, channels], or a NIfTI volume. Channels are 1 or 3, but of the second NPY form,
+            whose last axis can be nothing else, any number.
         axis: the axis that a NIfTI volume is sliced across; slices are as they are stored.
         palette: as for `read_image`.
 
@@ -121,6 +122,7 @@ def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDAr
     name = path.name.lower()
     volume = name.endswith(VOLUME_SUFFIXES)
     what, expected = ("volume", "NIfTI") if volume else ("stack", "TIFF or NPY")
+    stated = False
     with _one_sentence(f"the {what} {path}", f"a whole {expected} file"):
         _check_kind(path)
         if volume:
@@ -129,9 +131,13 @@ def read_pages(path: Path, *, axis: int = 2, palette: bool = False) -> list[NDAr
             pages = _read_stack(path)
         elif name.endswith(".npy") and _holds_pages(path):
             pages = list(_load_npy(path))
+            stated = pages[0].ndim == 3 if pages else False  # noqa: PLR2004
         else:
             return [read_image(path, palette=palette)]
-        return [_checked(page, f"page {number} of {path}") for number, page in enumerate(pages)]
+        return [
+            _checked(page, f"page {number} of {path}", any_channels=stated)
+            for number, page in enumerate(pages)
+        ]
 
 
 class ImageFile:
@@ -247,9 +253,12 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _check_form(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None:
+def _check_form(
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str, *, any_channels: bool = False
+) -> None:
     """Raise DataError unless an array of this shape and type is one image."""
-    if len(shape) not in (2, 3) or 0 in shape or (*shape, 1)[2] not in _CHANNELS:
+    fits = any_channels or (*shape, 1, 1)[2] in _CHANNELS
+    if len(shape) not in (2, 3) or 0 in shape or not fits:
         raise DataError(
             f"Cannot use {what}",
             got=f"an array of shape {shape}",
@@ -259,9 +268,9 @@ def _check_form(shape: tuple[int, ...], dtype: np.dtype[Any], what: str) -> None
         raise DataError(f"Cannot use {what}", got=dtype, expected="numbers")
 
 
-def _checked(pixels: NDArray[Any], what: str) -> NDArray[Any]:
+def _checked(pixels: NDArray[Any], what: str, *, any_channels: bool = False) -> NDArray[Any]:
     """Return an image as [height, width, channels], or raise DataError if it is none."""
-    _check_form(pixels.shape, pixels.dtype, what)
+    _check_form(pixels.shape, pixels.dtype, what, any_channels=any_channels)
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise DataError(
             f"Cannot use {what}", got="NaN or infinite pixels", expected="finite values"

@@ -28,6 +28,8 @@ COLOURS = np.array(
 
 _OPACITY = 0.45
 
+_RGB = 3
+
 _ZLIB_LEVEL = 6
 """zlib's usual level; label maps shrink a hundredfold at any."""
 
@@ -217,7 +219,8 @@ def overlay(image: NDArray[Any], label: NDArray[Any] | None = None) -> NDArray[n
     """Draw an image with its contrast stretched, and its classes tinted over it.
 
     Args:
-        image: [height, width, 1 or 3] of any type.
+        image: [height, width, channels] of any type; of other than 1 or 3 channels the mean is
+            shown, each stretched by itself.
         label: class numbers [height, width]; background and ignored pixels are not tinted.
 
     Returns:
@@ -228,8 +231,10 @@ def overlay(image: NDArray[Any], label: NDArray[Any] | None = None) -> NDArray[n
         >>> overlay(image, image[:, :, 0] > 5).shape
         (3, 4, 3)
     """
-    low, high = np.percentile(image, (0.5, 99.5))
-    grey = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1) * 255
+    together = image.shape[2] in (1, _RGB)
+    low, high = np.percentile(image, (0.5, 99.5), axis=None if together else (0, 1))
+    grey = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1) * 255
+    grey = grey if together else grey.mean(axis=2, keepdims=True)
     rgb = np.broadcast_to(grey, (*image.shape[:2], 3)).astype(np.float32)
     if label is not None:
         known = (label > 0) & (label != IGNORED)
