@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,9 @@ __all__ = [
 _IOU = 0.5
 """Above this an object matches at most one other, so no assignment has to be solved."""
 
+_PIXELS_AT_ONCE = 1 << 17
+"""Pixels of images of one size that are predicted together."""
+
 _PERCENTILE = 95
 
 
@@ -46,7 +49,7 @@ def evaluate(
     thorough: bool = False,
     on_sample: Callable[[int], None] = lambda _done: None,
 ) -> Metrics:
-    """Evaluate `model` on whole images, one at a time.
+    """Evaluate `model` on whole images; small ones of one size are predicted together.
 
     Args:
         model: raw pixels [batch, height, width, channels] in, probabilities of classes out.
@@ -89,8 +92,8 @@ def measure(
         turns = len(set(model.input_shape[1:3])) == 1
         predict = partial(mean_over_views, predict, turns=turns)
     evaluation = Evaluation(classes, thorough=thorough)
-    for count, sample in enumerate(samples, start=1):
-        evaluation.add(sample, predicted_classes(predict, sample.image, sizes))
+    for count, (sample, labels) in enumerate(_predicted(predict, samples, sizes), start=1):
+        evaluation.add(sample, labels)
         on_sample(count)
     return evaluation
 
@@ -217,6 +220,30 @@ def predicted_classes(
     height, width = image.shape[:2]
     classes: NDArray[np.int64] = predict(as_batch(image, sizes))[0, :height, :width].argmax(axis=-1)
     return classes
+
+
+def _predicted(
+    predict: Callable[[NDArray[Any]], NDArray[Any]], samples: Iterable[Sample], sizes: SizeRule
+) -> Iterator[tuple[Sample, NDArray[np.int64]]]:
+    """Yield each sample with the likeliest class of its pixels; in order, those of a size."""
+    waiting: dict[tuple[int, ...], list[tuple[Sample, NDArray[Any]]]] = {}
+    for sample in samples:
+        x = as_batch(sample.image, sizes)
+        alike = waiting.setdefault(x.shape, [])
+        alike.append((sample, x))
+        if len(alike) * x.shape[1] * x.shape[2] >= _PIXELS_AT_ONCE:
+            yield from _together(predict, waiting.pop(x.shape))
+    for alike in waiting.values():
+        yield from _together(predict, alike)
+
+
+def _together(
+    predict: Callable[[NDArray[Any]], NDArray[Any]], alike: list[tuple[Sample, NDArray[Any]]]
+) -> Iterator[tuple[Sample, NDArray[np.int64]]]:
+    predictions = predict(np.concatenate([x for _, x in alike]))
+    for (sample, _), prediction in zip(alike, predictions, strict=True):
+        height, width = sample.label.shape
+        yield sample, prediction[:height, :width].argmax(axis=-1)
 
 
 def hd95(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

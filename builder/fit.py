@@ -33,8 +33,8 @@ from .training_model import (
 
 __all__ = ["fit"]
 
-_ENDLESS = 1_000_000
-"""Epochs of a training by minutes; the loop ends it."""
+_ENDLESS = 1 << 40
+"""Steps that Keras may take; the loop ends the training."""
 
 
 def fit(
@@ -49,6 +49,7 @@ def fit(
     normalization: Normalization | None = None,
     on_epoch: Callable[[Epoch, bool], None] = lambda _epoch, _best: None,
     on_step: Callable[[str], None] = lambda _line: None,
+    on_warning: Callable[[str], None] = lambda _line: None,
 ) -> TrainResult:
     """Train `model` in place.
 
@@ -69,6 +70,7 @@ def fit(
         on_epoch: called with each finished epoch and whether it is the best so far (the model
             then holds its weights).
         on_step: called with a line of text on how far the epoch is.
+        on_warning: called with a sentence where a class is not being learnt.
 
     Raises:
         BadInput: the model does not fit the data or the spec, or has no layers of a pattern to
@@ -91,8 +93,12 @@ def fit(
     _check_sizes(model, data, sizes)
     asked = spec or TrainSpec()
     spec = _with_fitting_crop(asked, model, sizes)
-    if spec.crop != asked.crop:
-        on_step(f"crops of {spec.crop} pixels, not {asked.crop}, which the network cannot take")
+    if spec.crop_size != asked.crop_size:
+        tall, wide = spec.crop_size
+        on_step(
+            f"crops of {tall} x {wide} pixels: the network cannot take "
+            f"{asked.crop_size[0]} x {asked.crop_size[1]}"
+        )
     freeze_layers(model, spec.freeze)
     strategy = strategy_for(spec)
     writer = open_run(
@@ -138,6 +144,7 @@ def fit(
         on_kept=keep,
         on_finished=lambda: writer.checkpoint(loop, trained, schedule.elapsed_s),
         on_step=on_step,
+        on_warning=on_warning,
         kept_in="" if run is None else str(RunFolder(run).model),
     )
     writer.start(loop, trained)
@@ -145,9 +152,7 @@ def fit(
         with fused_normalization(trained):
             trained.fit(
                 batches(stream, spec, first=loop.step, heads=heads),
-                initial_epoch=len(loop.history),
-                epochs=spec.epochs or _ENDLESS,
-                steps_per_epoch=stream.steps_per_epoch,
+                steps_per_epoch=_ENDLESS,  # the loop says when an epoch is over
                 callbacks=[loop],
                 shuffle=False,
                 verbose=0,
@@ -208,18 +213,9 @@ def _check_sizes(model: keras.Model, data: Dataset, sizes: SizeRule) -> None:
 
 
 def _with_fitting_crop(spec: TrainSpec, model: keras.Model, sizes: SizeRule) -> TrainSpec:
-    """Return the spec with its crop rounded up to an output size of the network.
-
-    Raises:
-        UnsupportedModel: the model takes images of one size, which is not square.
-    """
-    fixed = {side for side in model.input_shape[1:3] if side is not None}
-    if len(fixed) > 1:
-        raise UnsupportedModel(
-            f"Cannot train {model.name!r} on square crops",
-            got=f"a model for images of {' x '.join(map(str, model.input_shape[1:3]))}",
-            expected="height and width free, or alike",
-            hint="build it with None for both; the weights fit any size",
-        )
-    side = fixed.pop() if fixed else sizes.covering(spec.crop)
-    return replace(spec, crop=side - 2 * sizes.margin)
+    """Return the spec with its crop rounded up to an output size of the network."""
+    height, width = (
+        (sizes.covering(side) if own is None else own) - 2 * sizes.margin
+        for own, side in zip(model.input_shape[1:3], spec.crop_size, strict=True)
+    )
+    return replace(spec, crop=(height, width))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unetrt.data import Dataset
+from unetrt.data import Dataset, Sample
 from unetrt.errors import DataError
 
 from .crops import CropStream
@@ -23,10 +24,23 @@ from .history import Epoch, best_epoch
 from .train_spec import TrainSpec
 from .training_model import AuxiliaryHead
 
-__all__ = ["Schedule", "TrainingLoop", "batches", "learning_rate"]
+__all__ = ["Schedule", "TrainingLoop", "batches", "learning_rate", "validation_sample"]
 
 _RISE = 0.05
 """Share of the training over which the learning rate rises, while batch statistics settle."""
+
+_FIRST_EPOCH, _EPOCH = 1 / 8, 1 / 10
+"""Length of the first epoch, and the least of the others, as shares of the time for a training."""
+
+_VALIDATION = 0.1
+"""Most of the time that validations take, after the first."""
+
+_VALIDATED_PIXELS = 1 << 22
+"""Pixels that are validated on after each epoch."""
+
+_LOST, _TELLING = 0.05, 1 / 3
+"""Dice below which a class is not being learnt, and the share of a training after which that is
+told."""
 
 _MOST_SKIPPED = 30
 """Steps in a row that loss scaling may leave out: it halves its factor, 2^15, at each."""
@@ -53,6 +67,7 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
         on_kept: called with an epoch and whether it is the best, while `model` holds its weights.
         on_finished: called when an epoch is over and the weights are those to continue with.
         on_step: called with a line of text on how far the epoch is.
+        on_warning: called with a sentence where a class is not being learnt.
         kept_in: file of the best epoch, for errors.
 
     Attributes:
@@ -73,6 +88,7 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
         on_kept: Callable[[Epoch, bool], None],
         on_finished: Callable[[], None],
         on_step: Callable[[str], None],
+        on_warning: Callable[[str], None] = lambda _line: None,
         kept_in: str = "",
     ) -> None:
         super().__init__()
@@ -88,6 +104,9 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
         self._on_kept = on_kept
         self._on_finished = on_finished
         self._on_step = on_step
+        self._on_warning = on_warning
+        self._warned = False
+        self._validated = validation_sample(data.val)
         self._kept_in = kept_in
         self._loss = math.nan
         self._rate = 0.0
@@ -112,28 +131,32 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
         self._rate = self._schedule.learning_rate(self.step)
         self.model.optimizer.learning_rate = self._rate
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Count the step and its loss; end the training by the clock."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:  # noqa: ARG002
+        """Count the step and its loss; end the epoch, and the training, when it is time."""
         self.step += 1
+        self._schedule.start()
         if math.isfinite(logs["loss"]):
             self._loss = logs["loss"]
             self._skipped = 0
         else:
             self._skip(logs["loss"])
         self._on_step(
-            f"epoch {len(self.history) + 1}, step {batch + 1}/{self._steps_per_epoch}, "
-            f"loss {self._loss:.3f}, {self._schedule.remaining_s(self.step):.0f} s left"
+            f"step {self.step}, loss {self._loss:.3f}, "
+            f"{self._schedule.remaining_s(self.step):.0f} s left"
         )
-        if self._spec.epochs is None and self._schedule.done(self.step) >= 1:
-            self.model.stop_training = True
+        if self._schedule.ends_epoch(self.step):
+            self._end_epoch()
+            self.model.reset_metrics()  # the loss is a mean since then
+            self.model.stop_training = self.over
 
-    def on_epoch_end(self, epoch: int, logs: object = None) -> None:  # noqa: ARG002
-        """Validate, keep the best weights; end the training by its patience."""
+    def _end_epoch(self) -> None:
+        """Validate, keep the best weights, say where a class is not being learnt."""
+        began = self._schedule.elapsed_s
         averaged = self._spec.ema is not None
         with validation_weights(self._own, self._source, self.model, averaged=averaged):
-            metrics = evaluate(self._own, self._data.val, self._data.classes)
+            metrics = evaluate(self._own, self._validated, self._data.classes)
             finished = Epoch(
-                epoch=epoch + 1,
+                epoch=len(self.history) + 1,
                 loss=float(self._loss),
                 val_dice=float(np.mean(list(metrics.dice.values()))),
                 learning_rate=self._rate,
@@ -145,9 +168,22 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
             if best:
                 self.best_weights = self._own.get_weights()
             self._on_kept(finished, best)
+        self._warn(metrics.dice)
         self._on_finished()
-        if self.over:
-            self.model.stop_training = True
+        self._schedule.plan_epoch(validation_s=self._schedule.elapsed_s - began)
+
+    def _warn(self, dice: Mapping[str, float]) -> None:
+        """Say which classes are not being learnt: once, after a third of the training, and last."""
+        done = self._schedule.done(self.step)
+        lost = [name for name, value in dice.items() if value < _LOST]
+        if not lost or done < _TELLING or (self._warned and done < 1):
+            return
+        self._warned = True
+        self._on_warning(
+            f"{', '.join(lost)}: Dice below {_LOST:g} after {min(done, 1):.0%} of the training. "
+            "Look at a label file and its overlay first: are these pixels what they should be? "
+            "Then train longer, with larger crops, or more labelled images"
+        )
 
     def _skip(self, loss: float) -> None:
         """Accept a step that loss scaling has left out; anything else has diverged."""
@@ -184,14 +220,37 @@ class Schedule:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spec = spec
+        self._steps_per_epoch = steps_per_epoch
         self._steps = None if spec.epochs is None else spec.epochs * steps_per_epoch
         self._now = now
-        self._began = now() - spent_s
+        self._spent_s = spent_s
+        self._began: float | None = None
+        self._epoch_ends_s = spent_s + _FIRST_EPOCH * 60 * spec.minutes
+
+    def start(self) -> None:
+        """Start the clock, the first time: after the first step, which compiles the network."""
+        if self._began is None:
+            self._began = self._now() - self._spent_s
 
     @property
     def elapsed_s(self) -> float:
         """Return the seconds of training, without those between a kill and its resumption."""
-        return self._now() - self._began
+        return self._spent_s if self._began is None else self._now() - self._began
+
+    def ends_epoch(self, step: int) -> bool:
+        """Return whether an epoch is over after `step` steps.
+
+        It takes as many steps as a look at all images does where epochs are asked for; else a part
+        of the time, so that validations neither come late nor take long.
+        """
+        if self._steps is not None:
+            return step % self._steps_per_epoch == 0
+        return self.elapsed_s >= min(self._epoch_ends_s, 60 * self._spec.minutes)
+
+    def plan_epoch(self, *, validation_s: float) -> None:
+        """Set the end of the next epoch, by the time that the last validation took."""
+        length = max(_EPOCH * 60 * self._spec.minutes, validation_s / _VALIDATION)
+        self._epoch_ends_s = self.elapsed_s + length
 
     def done(self, step: int) -> float:
         """Return the share of the training that is done after `step` steps, 0 to 1 or more."""
@@ -236,8 +295,8 @@ def batches(
     Not with from_generator: its op makes malloc trim the heap at every free.
     """
     border = spec.loss == "border"
-    labels = (spec.batch, stream.label_side, stream.label_side)
-    pixels = (spec.batch, stream.image_side, stream.image_side, stream.channels)
+    labels = (spec.batch, *stream.label_size)
+    pixels = (spec.batch, *stream.image_size, stream.channels)
     shapes = [pixels, labels, labels] if border else [pixels, labels]
     types = [tf.float32, tf.uint8, tf.float32] if border else [tf.float32, tf.uint8]
 
@@ -277,6 +336,34 @@ def validation_weights(
     finally:
         for weight, value in zip(weights, raw, strict=False):  # none, unless averaged
             weight.assign(value)
+
+
+def validation_sample(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return what epochs are validated on: some samples, evenly drawn; of large ones the middle.
+
+    Example:
+        >>> large = Sample("a", np.zeros((9000, 50, 1)), np.zeros((9000, 50), np.uint8))
+        >>> [sample.label.shape for sample in validation_sample([large] * 3)]
+        [(2048, 50), (2048, 50), (2048, 50)]
+    """
+    cut = [_middle(sample, math.isqrt(_VALIDATED_PIXELS)) for sample in samples]
+    pixels = sum(sample.label.size for sample in cut)
+    step = max(1.0, pixels / _VALIDATED_PIXELS)
+    return tuple(cut[int(k * step)] for k in range(max(1, int(len(cut) / step))))
+
+
+def _middle(sample: Sample, most: int) -> Sample:
+    """Return the middle of a sample, at most `most` pixels high and wide."""
+    rows, columns = (
+        slice(max(0, side - most) // 2, max(0, side - most) // 2 + most)
+        for side in sample.label.shape
+    )
+    return replace(
+        sample,
+        image=sample.image[rows, columns],
+        label=sample.label[rows, columns],
+        instances=None if sample.instances is None else sample.instances[rows, columns],
+    )
 
 
 def _finite(model: keras.Model) -> bool:

@@ -265,6 +265,7 @@ def _fitted(
             normalization=chosen.normalization,
             on_epoch=say,
             on_step=tick,
+            on_warning=lambda line: progress.say(which + line),
         )
     model, file = load_model(folder.model)
     return replace(result, model=model, file=file)

@@ -7,67 +7,110 @@ from typing import Any, Literal, Self, get_args
 
 from unetrt.errors import BadInput
 
-__all__ = ["Augmentation", "LossName", "TrainSpec"]
+__all__ = ["Augmentation", "Axis", "LossName", "TrainSpec"]
 
 LossName = Literal["ce_dice", "ce", "dice", "focal", "tversky", "border"]
 
 
+Axis = Literal["horizontal", "vertical"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """Specify how crops are varied; the defaults vary all there is.
+    """Specify how crops are varied, as nnU-Net does (Isensee et al. 2021, supplementary note 4).
+
+    Shares are of the crops; lengths are in pixels of the crop.
 
     Attributes:
-        flips: mirror half of the crops.
+        mirrors: directions along which half of the crops are mirrored.
         turns: turn by quarters.
+        rotation: largest angle of a rotation in degrees, either way; 180 is any.
+        rotated: share that are rotated.
+        zoom: least and largest scale; drawn evenly on a logarithmic scale.
+        zoomed: share that are zoomed.
         elastic: standard deviation in pixels of a 3 x 3 grid of displacements, interpolated
             over the crop (Ronneberger et al. 2015: 10); 0 leaves crops rigid.
-        elastic_share: share of the crops that are deformed; of more, short trainings learn less.
-        contrast: pixels are scaled by up to e to this power, either way.
-        brightness: pixels are shifted by up to this many of their standard deviations.
-        intensity_share: share of the crops whose contrast and brightness are changed.
-        foreground: share of the crops drawn to hold a pixel of a foreground class, each class
-            as often as another.
+        deformed: share that are deformed.
+        contrast: distances from the crop's mean are scaled by up to e to this power, either way.
+        brightness: pixels are shifted by up to this many deviations of all pixels.
+        recoloured: share whose contrast and brightness are changed.
+        gamma: pixels between the crop's least and most are raised to e to up to this power, either
+            way; half of the time from the bright end.
+        curved: share whose gamma is changed.
+        noise: largest standard deviation of added noise, in deviations of the crop.
+        noisy: share that get noise.
+        blur: largest standard deviation of a Gaussian, in pixels.
+        blurred: share that are blurred.
+        low_resolution: smallest scale that a crop is shrunk to before it is enlarged again.
+        coarsened: share that are.
+        foreground: share of each batch drawn to hold a pixel of a foreground class, each class in
+            turn.
 
     Raises:
         BadInput: a share outside 0 to 1, or a negative strength.
 
     Example:
-        >>> Augmentation(elastic=0.0).flips, Augmentation.none().flips
-        (True, False)
+        >>> Augmentation(elastic=0.0).mirrors, Augmentation.none().mirrors
+        (('horizontal', 'vertical'), ())
     """
 
-    flips: bool = True
+    mirrors: tuple[Axis, ...] = ("horizontal", "vertical")
     turns: bool = True
+    rotation: float = 180.0
+    rotated: float = 0.2
+    zoom: tuple[float, float] = (0.7, 1.4)
+    zoomed: float = 0.3
     elastic: float = 10.0
-    elastic_share: float = 0.2
+    deformed: float = 0.1
     contrast: float = 0.4
     brightness: float = 0.1
-    intensity_share: float = 0.3
+    recoloured: float = 0.3
+    gamma: float = 0.4
+    curved: float = 0.2
+    noise: float = 0.1
+    noisy: float = 0.1
+    blur: float = 1.0
+    blurred: float = 0.1
+    low_resolution: float = 0.5
+    coarsened: float = 0.1
     foreground: float = 0.33
 
     def __post_init__(self) -> None:
-        for name in ("elastic_share", "intensity_share", "foreground"):
+        shares = ("rotated", "zoomed", "deformed", "recoloured", "curved")
+        for name in (*shares, "noisy", "blurred", "coarsened", "foreground"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(
                     "Cannot augment", got=f"{name} {getattr(self, name)}", expected="0 to 1"
                 )
-        for name in ("elastic", "contrast", "brightness"):
+        for name in ("rotation", "elastic", "contrast", "brightness", "gamma", "noise", "blur"):
             if not getattr(self, name) >= 0:
                 raise BadInput(
                     "Cannot augment", got=f"{name} {getattr(self, name)}", expected="0 or more"
+                )
+        for name, fits, expected in (
+            ("mirrors", set(self.mirrors) <= set(get_args(Axis)), "horizontal and vertical"),
+            ("zoom", 0 < self.zoom[0] <= self.zoom[1], "two positive numbers that do not fall"),
+            ("low_resolution", 0 < self.low_resolution <= 1, "a scale up to 1"),
+        ):
+            if not fits:
+                raise BadInput(
+                    "Cannot augment", got=f"{name} {getattr(self, name)}", expected=expected
                 )
 
     @classmethod
     def none(cls) -> Self:
         """Specify crops as they are in the image."""
         return cls(
-            flips=False,
+            mirrors=(),
             turns=False,
-            elastic=0.0,
-            elastic_share=0.0,
-            contrast=0.0,
-            brightness=0.0,
-            intensity_share=0.0,
+            rotated=0.0,
+            zoomed=0.0,
+            deformed=0.0,
+            recoloured=0.0,
+            curved=0.0,
+            noisy=0.0,
+            blurred=0.0,
+            coarsened=0.0,
             foreground=0.0,
         )
 
@@ -82,9 +125,9 @@ class TrainSpec:
         epochs: if given, train this many epochs instead, whatever they take: with the same
             seed, the same result on the same machine.
         batch: crops a step.
-        crop: side in pixels of the part that the network labels in a training crop (an unpadded
-            one sees its margin around it; smaller images are mirrored out); rounded up to a size
-            that the network takes.
+        crop: height and width in pixels of the part that the network labels in a training crop,
+            or one number for both (an unpadded network sees its margin around it; smaller images
+            are mirrored out); rounded up to a size that the network takes.
         loss: cross-entropy and Dice ("ce_dice"), either alone, "focal", "tversky", or "border":
             the paper's cross-entropy, heavier between touching instances.
         class_weights: of each class in the loss, background first; all alike if None.
@@ -114,7 +157,7 @@ class TrainSpec:
     minutes: float = 3.0
     epochs: int | None = None
     batch: int = 8
-    crop: int = 128
+    crop: tuple[int, int] | int = 128
     loss: LossName = "ce_dice"
     class_weights: tuple[float, ...] | None = None
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -144,7 +187,7 @@ class TrainSpec:
             ("minutes", self.minutes > 0, "more than 0"),
             ("epochs", self.epochs is None or self.epochs >= 1, "at least 1"),
             ("batch", self.batch >= 1, "at least 1"),
-            ("crop", self.crop >= 1, "at least 1 pixel"),
+            ("crop", min(self.crop_size) >= 1, "at least 1 pixel"),
             ("learning_rate", self.learning_rate > 0, "more than 0"),
             ("weight_decay", self.weight_decay >= 0, "0 or more"),
             ("ema", self.ema is None or 0 < self.ema < 1, "between 0 and 1"),
@@ -156,6 +199,11 @@ class TrainSpec:
                 raise BadInput(
                     "Cannot train", got=f"{name} {getattr(self, name)}", expected=expected
                 )
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Return height and width of the crops."""
+        return (self.crop, self.crop) if isinstance(self.crop, int) else self.crop
 
     @classmethod
     def paper(cls, **changes: Any) -> Self:
@@ -170,7 +218,7 @@ class TrainSpec:
             "loss": "border",
             "optimizer": "sgd",
             "learning_rate": 1e-3,
-            "augmentation": Augmentation(elastic_share=1.0),
+            "augmentation": Augmentation(deformed=1.0),
         }
         return cls(**(fields | changes))
 

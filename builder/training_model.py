@@ -52,8 +52,8 @@ def model_to_train(
     trained, heads = with_auxiliary_heads(
         model,
         spec.deep_supervision,
-        image_side=stream.image_side,
-        label_side=stream.label_side,
+        image_size=stream.image_size,
+        label_size=stream.label_size,
         sigmoid=sigmoid,
     )
     loss = make_loss(spec, n_classes=model.output_shape[-1], sigmoid=sigmoid)
@@ -79,21 +79,29 @@ class AuxiliaryHead:
     Attributes:
         step: pixels of the labels for one of the head's.
         offset: row and column of the label of its first pixel.
-        side: pixels of the head's output along each side.
+        size: height and width of the head's output in pixels.
     """
 
     step: int
-    offset: int
-    side: int
+    offset: tuple[int, int]
+    size: tuple[int, int]
 
     def downsampled(self, labels: Any) -> Any:
         """Return labels [batch, h, w] at the head's scale, by the nearest pixel."""
-        chosen = slice(self.offset, self.offset + self.step * (self.side - 1) + 1, self.step)
-        return labels[:, chosen, chosen]
+        rows, columns = (
+            slice(offset, offset + self.step * (side - 1) + 1, self.step)
+            for offset, side in zip(self.offset, self.size, strict=True)
+        )
+        return labels[:, rows, columns]
 
 
 def with_auxiliary_heads(
-    model: keras.Model, heads: int, *, image_side: int, label_side: int, sigmoid: bool
+    model: keras.Model,
+    heads: int,
+    *,
+    image_size: tuple[int, int],
+    label_size: tuple[int, int],
+    sigmoid: bool,
 ) -> tuple[keras.Model, tuple[AuxiliaryHead, ...]]:
     """Return a model that shares `model`'s layers and has `heads` more outputs at lower scales.
 
@@ -108,27 +116,31 @@ def with_auxiliary_heads(
     for level in range(2, heads + 2):
         inner = _output_of(model, f"up{level}", heads)
         step = 2 ** (level - 1)
-        shape = (1, image_side, image_side, model.input_shape[-1])
-        side = keras.Model(model.inputs, inner).compute_output_shape(shape)[1]
-        if not label_side <= side * step <= image_side:
+        shape = (1, *image_size, model.input_shape[-1])
+        given = keras.Model(model.inputs, inner).compute_output_shape(shape)[1:3]
+        what = f"Cannot supervise up{level} of {model.name!r}"
+        cuts, size, offset = [], [], []
+        for side, label_side, image_side in zip(given, label_size, image_size, strict=True):
+            if not label_side <= side * step <= image_side:
+                raise BadInput(
+                    what,
+                    got=f"an output of {side} pixels for labels of {label_side}",
+                    expected=f"one pixel for {step}, as in a U-Net of build_unet",
+                    hint="lower deep_supervision",
+                )
+            cut = -((label_side - side * step) // (2 * step))  # rounded up
+            cuts.append(cut)
+            size.append(side - 2 * cut)
+            offset.append((label_side - size[-1] * step) // 2 + step // 2)
+        if min(size) < 1:
             raise BadInput(
-                f"Cannot supervise up{level} of {model.name!r}",
-                got=f"an output of {side} pixels for labels of {label_side}",
-                expected=f"one pixel for {step}, as in a U-Net of build_unet",
-                hint="lower deep_supervision",
-            )
-        cut = -((label_side - side * step) // (2 * step))  # rounded up
-        side -= 2 * cut
-        if side < 1:
-            raise BadInput(
-                f"Cannot supervise up{level} of {model.name!r}",
-                got=f"crops of {label_side} pixels, fewer than one of its own",
+                what,
+                got=f"crops of {min(label_size)} pixels, fewer than one of its own",
                 expected="larger ones",
                 hint="raise the crop, or lower deep_supervision",
             )
-        offset = (label_side - side * step) // 2 + step // 2
-        outputs.append(_head(inner, level, cut, model.output_shape[-1], sigmoid=sigmoid))
-        auxiliary.append(AuxiliaryHead(step, offset, side))
+        outputs.append(_head(inner, level, tuple(cuts), model.output_shape[-1], sigmoid=sigmoid))
+        auxiliary.append(AuxiliaryHead(step, (offset[0], offset[1]), (size[0], size[1])))
     combined = keras.Model(model.inputs, [*model.outputs, *outputs], name=model.name)
     return combined, tuple(auxiliary)
 
@@ -282,9 +294,9 @@ def _output_of(model: keras.Model, name: str, heads: int) -> Any:
     return keras.Operation.output.fget(block)
 
 
-def _head(inner: Any, level: int, cut: int, n_classes: int, *, sigmoid: bool) -> Any:
+def _head(inner: Any, level: int, cut: tuple[int, ...], n_classes: int, *, sigmoid: bool) -> Any:
     name = f"supervision{level}"
-    if cut:
+    if any(cut):
         inner = layers.Cropping2D(cut, name=f"{name}_crop", dtype=inner.dtype)(inner)
     policy = "float32" if inner.dtype == "float32" else f"mixed_{inner.dtype}"
     logits = layers.Conv2D(n_classes, 1, name=f"{name}_logits", dtype=policy)(inner)

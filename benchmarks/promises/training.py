@@ -81,7 +81,18 @@ def time_input(*, data: str) -> dict[str, Any]:
         seed=0,
     )
     plain = replace(spec, augmentation=Augmentation.none())
-    full = stream(augmentation=replace(spec.augmentation, elastic_share=1.0, intensity_share=1.0))
+    always = replace(
+        spec.augmentation,
+        rotated=1.0,
+        zoomed=1.0,
+        deformed=1.0,
+        recoloured=1.0,
+        curved=1.0,
+        noisy=1.0,
+        blurred=1.0,
+        coarsened=1.0,
+    )
+    full = stream(augmentation=always)
     cached = stream(augmentation=plain.augmentation)
     kept = [cached.batch(number) for number in range(_CACHED)]
     cached.batch = lambda number: kept[int(number) % _CACHED]  # type: ignore[method-assign]

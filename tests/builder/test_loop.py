@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_each_scale_gets_its_own_labels(stream):
     from unetrt.builder.loop import batches
     from unetrt.builder.training_model import AuxiliaryHead
 
-    heads = (AuxiliaryHead(2, 1, 8), AuxiliaryHead(4, 2, 4))
+    heads = (AuxiliaryHead(2, (1, 1), (8, 8)), AuxiliaryHead(4, (2, 2), (4, 4)))
     _, labels = next(iter(batches(stream, spec(), heads=heads)))
     whole = stream.batch(0)[1]
     assert [part.shape for part in labels] == [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
@@ -91,6 +92,7 @@ def test_epochs_are_counted_by_steps_whatever_the_clock_says():
     clock = Clock()
     schedule = Schedule(TrainSpec(epochs=4), 10, now=clock)
     assert schedule.remaining_s(0) == math.inf
+    schedule.start()
     clock.s += 20
     assert schedule.done(10) == 0.25
     assert schedule.remaining_s(10) == pytest.approx(60)
@@ -103,9 +105,55 @@ def test_minutes_go_on_where_an_interrupted_training_stopped():
     clock = Clock()
     schedule = Schedule(TrainSpec(minutes=2), 10, spent_s=30, now=clock)
     assert schedule.done(3) == 0.25
+    clock.s += 40  # the first step compiles the network: no part of the training's time
+    assert schedule.done(3) == 0.25
+    schedule.start()
     clock.s += 60
     assert schedule.elapsed_s == 90
     assert schedule.remaining_s(7) == 30
     clock.s += 60
     assert schedule.remaining_s(9) == 0
     assert schedule.done(9) > 1
+
+
+def test_epochs_by_the_clock_begin_early_and_leave_the_time_to_training():
+    from unetrt.builder.loop import Schedule
+
+    clock = Clock()
+    schedule = Schedule(TrainSpec(minutes=10), 10, now=clock)
+    schedule.start()
+    ends = []
+    while schedule.done(0) < 1:
+        clock.s += 1
+        if schedule.ends_epoch(0):
+            ends.append(schedule.elapsed_s)
+            clock.s += 12  # a slow validation
+            schedule.plan_epoch(validation_s=12)
+    assert ends[0] == 75  # an eighth
+    assert all(after - before >= 120 for before, after in pairwise(ends[:-1]))
+    assert ends[-1] == 600
+
+
+def test_a_training_of_steps_ends_its_epochs_by_steps():
+    from unetrt.builder.loop import Schedule
+
+    schedule = Schedule(TrainSpec(epochs=2), 10)
+    assert [step for step in range(1, 21) if schedule.ends_epoch(step)] == [10, 20]
+
+
+@given(st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), min_size=1, max_size=9))
+def test_what_is_validated_is_bounded_and_never_nothing(sides):
+    from unetrt.builder.loop import validation_sample
+    from unetrt.data import Sample
+
+    samples = [
+        Sample(f"{k}", np.zeros((*size, 1), np.uint8), np.zeros(size, np.uint8))
+        for k, size in enumerate(sides)
+    ]
+    chosen = validation_sample(samples)
+    assert 1 <= len(chosen) <= len(samples)
+    assert len({one.name for one in chosen}) == len(chosen)
+    assert all(one.image.shape[:2] == one.label.shape for one in chosen)
+    largest = max(one.label.size for one in chosen)
+    assert sum(one.label.size for one in chosen) <= 2**22 + largest
+    assert largest <= 2**22

@@ -5,8 +5,9 @@ import pytest
 from unetrt.builder.plan import plan
 from unetrt.builder.spec import UNetSpec
 from unetrt.builder.train_spec import TrainSpec
-from unetrt.data.fingerprint import Fingerprint, Spread
+from unetrt.data.fingerprint import Fingerprint, Levels, Spread, Symmetry
 from unetrt.errors import BadInput
+from unetrt.normalization import Normalization
 
 pytestmark = pytest.mark.tf
 
@@ -29,14 +30,78 @@ CELLS = Fingerprint(
     objects=None,
     object_pixels=None,
     constant=0,
+    files=10,
+    levels={"background": Levels(9.0, 11.0, 8.0), "cell": Levels(100.0, 120.0, 30.0)},
+    symmetry=Symmetry(0.01, 0.0, 0.02, 0.01),
 )
 
 
 def test_small_eight_bit_images_get_the_small_network_and_small_crops():
     chosen = plan(CELLS)
     assert chosen.unet == UNetSpec.small((None, None, 1), 2, pixel_mean=30.0, pixel_std=40.0)
-    assert chosen.training == TrainSpec(crop=128, batch=8)
-    assert [choice.what for choice in chosen.reasons] == ["pixels", "network", "crop", "batch"]
+    assert chosen.training == TrainSpec(crop=(128, 128), batch=4)
+    assert chosen.normalization is None
+    assert [choice.what for choice in chosen.reasons] == [
+        "pixels",
+        "network",
+        "crop",
+        "batch",
+        "mirrors and turns",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        (
+            {"levels": {"cell": Levels(30.0, 135.0, 21.0)}},
+            "cell lies at 30 to 135 from file to file",
+        ),
+        ({"dtype": "float32"}, "nothing says what scale float32 pixels"),
+        ({"dtype": "float32, uint8"}, "float32, uint8 in one set have no common scale"),
+        ({"dtype": "uint16", "levels": {"cell": Levels(10.0, 60000.0, 5.0)}}, "cell lies at 10"),
+    ],
+)
+def test_files_without_a_common_scale_are_each_normalised_by_their_own(fields, why):
+    chosen = plan(replace(CELLS, **fields))
+    assert chosen.normalization == Normalization()
+    assert (chosen.unet.pixel_mean, chosen.unet.pixel_std, chosen.unet.pixel_range) == (0, 1, None)
+    assert why in chosen.reasons[0].why
+
+
+def test_hounsfield_units_and_a_single_file_keep_one_scale():
+    tissue = {"levels": {"cell": Levels(-90.0, 900.0, 20.0)}}
+    for dtype in ("int16", "float32"):
+        ct = replace(
+            CELLS, dtype=dtype, percentiles=(-1024.0, -1000.0, 0.0, 900.0, 1500.0), **tissue
+        )
+        assert plan(ct).normalization is None
+    assert plan(replace(CELLS, files=1, dtype="float32", **tissue)).normalization is None
+
+
+def test_small_oblong_slices_are_not_padded_to_large_crops():
+    chosen = plan(replace(CELLS, height=Spread(31, 35, 43), width=Spread(40, 50, 59)))
+    assert chosen.training.crop == (40, 56)
+    assert len(chosen.unet.filters) == 3
+    assert chosen.training.batch == 16
+    assert chosen.reasons[2].why.endswith("35 x 50 rounded up to what the network takes")
+
+
+@pytest.mark.parametrize(
+    ("symmetry", "mirrors", "turns"),
+    [
+        (Symmetry(0.6, 0.6, 0.3, 0.2), ("horizontal",), False),
+        (Symmetry(0.6, -0.5, 0.58, 0.2), ("vertical",), False),
+        (Symmetry(0.6, 0.1, 0.1, 0.0), (), False),
+        (Symmetry(0.6, 0.59, 0.6, 0.58), ("horizontal", "vertical"), True),
+        (Symmetry(0.1, -0.1, 0.0, 0.0), ("horizontal", "vertical"), True),
+        (None, ("horizontal", "vertical"), True),
+    ],
+)
+def test_images_are_mirrored_and_turned_as_their_labels_allow(symmetry, mirrors, turns):
+    vary = plan(replace(CELLS, symmetry=symmetry)).training.augmentation
+    assert (vary.mirrors, vary.turns) == (mirrors, turns)
+    assert (vary.rotation == 180) == turns
 
 
 def test_a_few_pixels_far_out_are_clipped():
@@ -50,7 +115,7 @@ def test_a_few_pixels_far_out_are_clipped():
 
 def test_large_objects_get_large_crops_and_as_many_pixels_a_batch():
     chosen = plan(replace(CELLS, objects=5, object_pixels=Spread(10, 8000, 9000)))
-    assert (chosen.training.crop, chosen.training.batch) == (256, 2)
+    assert (chosen.training.crop, chosen.training.batch) == ((256, 256), 2)
     assert "objects are about 101 pixels across" in {choice.why for choice in chosen.reasons}
 
 
@@ -59,12 +124,12 @@ def test_a_crop_keeps_a_bottom_to_convolve(crop, levels):
     chosen = plan(CELLS, crop=crop)
     assert len(chosen.unet.filters) == levels
     assert chosen.unet.filters[0] == 8
-    assert chosen.training.crop >= crop
+    assert min(chosen.training.crop) >= crop
 
 
 def test_what_is_given_wins():
     chosen = plan(CELLS, batch=3, loss="dice", minutes=1.0, epochs=None)
-    assert chosen.training == TrainSpec(batch=3, loss="dice", minutes=1.0)
+    assert chosen.training == TrainSpec(batch=3, loss="dice", minutes=1.0, crop=(128, 128))
     assert "as asked" in {choice.why for choice in chosen.reasons if choice.what == "batch"}
 
 
@@ -73,8 +138,8 @@ def test_a_preset_keeps_its_network():
     assert article.unet == UNetSpec.article((None, None, 1), 2, pixel_mean=30.0, pixel_std=40.0)
     paper = plan(CELLS, preset="paper")
     assert paper.unet.padding == "valid"
-    assert paper.unet.sizes.covering(paper.training.crop) - 184 == paper.training.crop
-    assert paper.training.batch == 1
+    assert all(paper.unet.sizes.covering(side) - 184 == side for side in paper.training.crop)
+    assert paper.training.batch == 2
     assert plan(CELLS, preset="small").unet == plan(CELLS).unet
 
 

@@ -75,7 +75,11 @@ def supervised(fields, count, label_side):
     model, spec = unet(**fields)
     image_side = spec.sizes.covering(label_side)
     trained, heads = with_auxiliary_heads(
-        model, count, image_side=image_side, label_side=label_side, sigmoid=spec.head == "sigmoid"
+        model,
+        count,
+        image_size=(image_side, image_side),
+        label_size=(label_side, label_side),
+        sigmoid=spec.head == "sigmoid",
     )
     return model, trained, heads, image_side
 
@@ -87,7 +91,7 @@ def test_a_padded_network_has_outputs_at_half_and_quarter_scale(keras):
         (16, 16, 3),
         (8, 8, 3),
     ]
-    assert [(head.step, head.side) for head in heads] == [(2, 16), (4, 8)]
+    assert [(head.step, head.size) for head in heads] == [(2, (16, 16)), (4, (8, 8))]
     assert len(model.outputs) == 1
     assert len(trained.weights) == len(model.weights) + 4  # a kernel and a bias for each head
     assert {"supervision2", "supervision3"} <= {layer.name for layer in trained.layers}
@@ -108,11 +112,23 @@ def test_an_unpadded_network_is_judged_only_where_there_are_labels(keras, count)
     shapes = trained.compute_output_shape((1, 572, 572, 1))
     assert shapes[0][1:3] == (388, 388)
     for shape, head in zip(shapes[1:], heads, strict=True):
-        assert shape[1:3] == (head.side, head.side)
-        first, last = head.offset - head.step / 2, head.offset + head.step * (head.side - 0.5)
+        assert shape[1:3] == head.size
+        offset, side = head.offset[0], head.size[0]
+        first, last = offset - head.step / 2, offset + head.step * (side - 0.5)
         assert 0 <= first < head.step
         assert first == 388 - last  # as far from one edge as from the other
-    assert heads[0].side == 194
+    assert heads[0].size == (194, 194)
+
+
+def test_the_heads_of_an_oblong_crop_are_oblong(keras):
+    from unetrt.builder.training_model import with_auxiliary_heads
+
+    model, _ = unet(**PADDED)
+    trained, (half,) = with_auxiliary_heads(
+        model, 1, image_size=(32, 48), label_size=(32, 48), sigmoid=False
+    )
+    assert trained.compute_output_shape((1, 32, 48, 1))[1][1:3] == half.size == (16, 24)
+    assert half.downsampled(np.zeros((1, 32, 48))).shape == (1, 16, 24)
 
 
 def test_a_sigmoid_head_has_sigmoid_helpers(keras):
@@ -138,10 +154,12 @@ def test_a_model_without_such_blocks_is_refused(keras):
     from unetrt.builder.training_model import with_auxiliary_heads
 
     with pytest.raises(BadInput, match=r"got a model with up3, up2, up1, expected a block .* up4"):
-        with_auxiliary_heads(unet(**PADDED)[0], 3, image_side=32, label_side=32, sigmoid=False)
+        with_auxiliary_heads(
+            unet(**PADDED)[0], 3, image_size=(32, 32), label_size=(32, 32), sigmoid=False
+        )
     plain = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 1)])
     with pytest.raises(BadInput, match="no block named up1, up2"):
-        with_auxiliary_heads(plain, 1, image_side=32, label_side=32, sigmoid=False)
+        with_auxiliary_heads(plain, 1, image_size=(32, 32), label_size=(32, 32), sigmoid=False)
 
 
 def test_a_block_of_another_scale_is_refused(keras):
@@ -151,7 +169,7 @@ def test_a_block_of_another_scale_is_refused(keras):
     y = keras.layers.Conv2D(2, 1, name="up2")(x)
     model = keras.Model(x, keras.layers.Softmax()(y), name="flat")
     with pytest.raises(BadInput, match="one pixel for 2"):
-        with_auxiliary_heads(model, 1, image_side=32, label_side=32, sigmoid=False)
+        with_auxiliary_heads(model, 1, image_size=(32, 32), label_size=(32, 32), sigmoid=False)
 
 
 def trained(keras, layer, *, steps, fused):

@@ -142,8 +142,6 @@ def train(
             devices=devices,
         )
     show_plan(plan)
-    if crop not in (None, plan.training.crop):
-        progress.say(f"Crops of {plan.training.crop} pixels: the network cannot take {crop}")
     run = out or _RUN
     with resumable(run, progress):
         result = unetrt.train(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unetrt.data.dataset import IGNORED, Dataset, Sample
+from unetrt.data.dataset import IGNORED, Dataset, Sample, files_of
 
-__all__ = ["Fingerprint", "Spread", "fingerprint"]
+__all__ = ["Fingerprint", "Levels", "Spread", "Symmetry", "fingerprint"]
 
 _MOST_PIXELS = 4_000_000
 """Pixels of all training images together that percentiles are taken of."""
@@ -30,6 +30,43 @@ class Spread(NamedTuple):
             if self.least < self.most
             else (str(self.least))
         )
+
+
+class Levels(NamedTuple):
+    """Hold the grey levels of a class: how they differ from file to file, and within one.
+
+    Attributes:
+        low: the mean level of its pixels that 5 % of the files lie below.
+        high: that 5 % of the files lie above.
+        within: standard deviation of its pixels in one file; the median of the files.
+    """
+
+    low: float
+    high: float
+    within: float
+
+    @property
+    def drift(self) -> float:
+        """Return how many deviations of a file the files lie apart."""
+        return (self.high - self.low) / self.within if self.within else 0.0
+
+
+class Symmetry(NamedTuple):
+    """Hold how alike labels are to the mean label of the others: correlations, -1 to 1.
+
+    Where a class has its place, the mean label says where. Where it has none all are near 0.
+
+    Attributes:
+        as_is: with the mean label.
+        mirrored: with the mean label mirrored left to right.
+        flipped: with it upside down.
+        turned: with it turned by a quarter; the lower of both ways.
+    """
+
+    as_is: float
+    mirrored: float
+    flipped: float
+    turned: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +92,9 @@ class Fingerprint:
         objects: number of objects, or None where labels do not tell objects apart.
         object_pixels: pixels of an object.
         constant: number of images that have but one pixel value.
+        files: number of files to train with; a volume has many images.
+        levels: of each class that more than one file shows, mean over the channels.
+        symmetry: of the places of the classes; None where there is but one image.
     """
 
     name: str
@@ -75,12 +115,16 @@ class Fingerprint:
     objects: int | None
     object_pixels: Spread | None
     constant: int
+    files: int
+    levels: dict[str, Levels]
+    symmetry: Symmetry | None
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the figures as lines of a table: names and values."""
         train, val, test = self.images
+        volumes = f" of {self.files} files" if self.files < train else ""
         rows = [
-            ("images", f"{train} train, {val} val, {test} test"),
+            ("images", f"{train} train{volumes}, {val} val, {test} test"),
             ("height", str(self.height)),
             ("width", str(self.width)),
             ("pixels", f"{self.dtype}, {self.channels} channel{'s' * (self.channels > 1)}"),
@@ -93,6 +137,13 @@ class Fingerprint:
                 )
                 for name, share in self.shares.items()
             ),
+        ]
+        rows += [
+            (
+                f"grey levels of {name}",
+                f"{found.low:.3g} to {found.high:.3g} by file, +-{found.within:.3g} within one",
+            )
+            for name, found in self.levels.items()
         ]
         if self.objects is not None and self.object_pixels is not None:
             rows.append(("objects", f"{self.objects}, pixels {self.object_pixels}"))
@@ -144,6 +195,9 @@ def fingerprint(data: Dataset) -> Fingerprint:
         objects=len(objects) if numbered else None,
         object_pixels=_spread(objects) if objects else None,
         constant=sum(bool(s.image.min() == s.image.max()) for s in data.train),
+        files=len(files_of(data.train)),
+        levels=_levels(data),
+        symmetry=_symmetry(data),
     )
 
 
@@ -169,6 +223,77 @@ def _counted(data: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the number of pixels, and of images, that have each label."""
     counts = np.stack([np.bincount(s.label.ravel(), minlength=256) for s in data.train])
     return counts.sum(axis=0), (counts > 0).sum(axis=0)
+
+
+_FEWEST_PIXELS = 20
+"""Pixels of a class in a file of which a mean is taken."""
+
+
+def _levels(data: Dataset) -> dict[str, Levels]:
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in data.classes}
+    for pages in files_of(data.train).values():
+        labels = np.concatenate([page.label.ravel() for page in pages])
+        pixels = np.concatenate([page.image.mean(axis=2).ravel() for page in pages])
+        for number, name in enumerate(data.classes):
+            own = pixels[labels == number]
+            if own.size >= _FEWEST_PIXELS:
+                found[name].append((float(own.mean()), float(own.std())))
+    levels = {}
+    for name, files in found.items():
+        if len(files) > 1:
+            means, deviations = zip(*files, strict=True)
+            low, high = np.percentile(means, (5, 95))
+            levels[name] = Levels(float(low), float(high), float(np.median(deviations)))
+    return levels
+
+
+_GRID = 16
+"""Side of the grid that labels are brought to, to be laid over each other."""
+
+_MOST_LABELS = 500
+
+
+def _symmetry(data: Dataset) -> Symmetry | None:
+    """Compare each label with the mean of the others, as it is, mirrored and turned."""
+    shown = [s.label for s in data.train if ((s.label > 0) & (s.label != IGNORED)).any()]
+    shown = shown[:: -(-len(shown) // _MOST_LABELS)]
+    if len(shown) < 2:  # noqa: PLR2004
+        return None
+    maps = np.stack([_coarse(label, len(data.classes)) for label in shown])
+    total = maps.sum(axis=0)
+    likeness = []
+    for own in maps:
+        others = (total - own) / (len(maps) - 1)
+        views = (
+            others,
+            others[:, ::-1],
+            others[::-1],
+            np.rot90(others, 1),
+            np.rot90(others, -1),
+        )
+        likeness.append([_correlation(own, view) for view in views])
+    as_is, mirrored, flipped, *turned = np.mean(likeness, axis=0)
+    return Symmetry(float(as_is), float(mirrored), float(flipped), float(min(turned)))
+
+
+def _coarse(label: NDArray[np.uint8], n_classes: int) -> NDArray[np.float64]:
+    """Return the share of each class but the background in the cells of a grid."""
+    height, width = label.shape
+    rows, columns = (np.linspace(0, side, _GRID + 1).astype(int) for side in (height, width))
+    rows, columns = np.minimum(rows[:-1], height - 1), np.minimum(columns[:-1], width - 1)
+    hot = (label[..., None] == np.arange(1, n_classes)).astype(np.float64)
+    cells = np.add.reduceat(np.add.reduceat(hot, rows, axis=0), columns, axis=1)
+    sizes = np.outer(
+        *(np.maximum(1, np.diff([*at, n])) for at, n in ((rows, height), (columns, width)))
+    )
+    return np.asarray(cells / sizes[..., None])
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the correlation of two maps over the places, all classes together."""
+    a, b = (x - x.mean(axis=(0, 1)) for x in (a, b))
+    size = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / size if size else 0.0
 
 
 def _object_sizes(sample: Sample) -> list[int]:
