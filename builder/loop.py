@@ -141,7 +141,8 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
         else:
             self._skip(logs["loss"])
         self._on_step(
-            f"step {self.step}, loss {self._loss:.3f}, "
+            f"epoch {len(self.history) + 1}, {self._schedule.place(self.step)}, "
+            f"loss {self._loss:.3f}, "
             f"{self._schedule.remaining_s(self.step):.0f} s left"
         )
         if self._schedule.ends_epoch(self.step):
@@ -246,6 +247,12 @@ class Schedule:
         if self._steps is not None:
             return step % self._steps_per_epoch == 0
         return self.elapsed_s >= min(self._epoch_ends_s, 60 * self._spec.minutes)
+
+    def place(self, step: int) -> str:
+        """Say which step of its epoch the last one was, or of the training where time ends it."""
+        if self._steps is None:
+            return f"step {step}"
+        return f"step {(step - 1) % self._steps_per_epoch + 1}/{self._steps_per_epoch}"
 
     def plan_epoch(self, *, validation_s: float) -> None:
         """Set the end of the next epoch, by the time that the last validation took."""

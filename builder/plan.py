@@ -106,7 +106,7 @@ def plan(
     Example:
         >>> chosen = plan("cells", minutes=1)
         >>> chosen.training.minutes, chosen.training.crop, chosen.unet.n_classes
-        (1, (48, 64), 2)
+        (1, (48, 56), 2)
     """
     found = data if isinstance(data, Fingerprint) else fingerprint(load_dataset(data))
     if preset not in get_args(Preset):
