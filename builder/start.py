@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from unetrt import vendor
 from unetrt.artifacts import KerasFile
-from unetrt.errors import ArtifactError, BadInput
+from unetrt.errors import ArtifactError, BadInput, UnsupportedModel
 
 if TYPE_CHECKING:
     import keras
@@ -54,7 +55,8 @@ class StartingModel:
 
         Raises:
             ArtifactError: the file is missing or damaged, or has changed.
-            UnsupportedModel: not one image in and one map of two or more classes out.
+            UnsupportedModel: not one image in and one map of two or more classes out, or no
+            activation behind it.
         """
         from unetrt.keras_models import load_model  # noqa: PLC0415  (TensorFlow takes seconds)
 
@@ -65,5 +67,19 @@ class StartingModel:
                 got="another file than the training was planned with",
                 hint="plan the training again",
             )
+        last = _last_layer(model)
+        if getattr(last, "activation", None) is vendor.keras().activations.linear:
+            raise UnsupportedModel(
+                f"Cannot start from {self.path}",
+                got=f"the layer {last.name!r} at its end, without an activation",
+                expected="probabilities of the classes",
+                hint="put a softmax behind it",
+            )
         model.trainable = True
         return model
+
+
+def _last_layer(model: keras.Model) -> keras.layers.Layer:
+    """Return the layer that the output comes from, in whatever model it lies."""
+    last = model.outputs[0]._keras_history.operation  # noqa: SLF001  (Keras has no other way)
+    return _last_layer(last) if hasattr(last, "layers") else last

@@ -7,7 +7,7 @@ import pytest
 
 import unetrt
 from unetrt.builder.train_spec import TrainSpec
-from unetrt.errors import ArtifactError, BadInput
+from unetrt.errors import ArtifactError, BadInput, UnsupportedModel
 from unetrt.normalization import Normalization
 
 pytestmark = pytest.mark.tf
@@ -169,3 +169,14 @@ def test_a_model_that_changed_after_the_plan_is_refused(discs, theirs, own, tmp_
     theirs(3).save(own)
     with pytest.raises(ArtifactError, match="another file than the training was planned with"):
         unetrt.train(discs, tmp_path / "run", plan)
+
+
+def test_a_model_that_gives_no_probabilities_is_refused(keras, discs, tmp_path):
+    image = keras.Input((None, None, 1))
+    logits = keras.layers.Conv2D(2, 1, name="logits")
+    inner = keras.Sequential([keras.Input((None, None, 1)), logits])
+    for number, model in enumerate((inner, keras.Model(image, inner(image)))):
+        path = tmp_path / f"{number}.keras"
+        model.save(path)
+        with pytest.raises(UnsupportedModel, match="'logits' at its end, without an activation"):
+            unetrt.train(discs, tmp_path / "run", unetrt.plan(discs, start=path, **QUICK))

@@ -25,27 +25,32 @@ def killed(code, *words):
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-KILLED_IN_ITS_SECOND_EPOCH = """
+KILLED_AT_A_LINE = """
 import os, signal, sys, unetrt
 class Killing(unetrt.Progress):
     def tick(self, line):
-        if line.startswith("epoch 2, step 3/"):
+        if line.startswith(last):
             os.kill(os.getpid(), signal.SIGKILL)
-data, run = sys.argv[1:]
-unetrt.train(data, run, unetrt.plan(data, epochs=2, crop=16, batch=2), progress=Killing())
+data, run, folds, last = sys.argv[1:]
+plan = unetrt.plan(data, epochs=2, crop=16, batch=2)
+unetrt.train(data, run, plan, folds=int(folds) or None, progress=Killing())
 """
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("folds", "last"), [(0, "epoch 2, step 3/"), (2, "fold 2/2  epoch 2, step 3/")]
+)
 def test_a_training_killed_in_its_process_is_resumed_by_its_folder_alone(
-    keras, disc_folder, tmp_path
+    keras, disc_folder, tmp_path, folds, last
 ):
     run = tmp_path / "run"
-    killed(KILLED_IN_ITS_SECOND_EPOCH, disc_folder, run)
+    killed(KILLED_AT_A_LINE, disc_folder, run, folds, last)
     result = unetrt.resume(run)
     plan = unetrt.plan(str(disc_folder), epochs=2, **QUICK)
-    whole = unetrt.train(str(disc_folder), tmp_path / "whole", plan)
-    assert [e.loss for e in result.history] == [e.loss for e in whole.history]
+    whole = unetrt.train(str(disc_folder), tmp_path / "whole", plan, folds=folds or None)
+    for one, other in zip((result, *result.folds), (whole, *whole.folds), strict=True):
+        assert [e.loss for e in one.history] == [e.loss for e in other.history]
     for a, b in zip(result.model.get_weights(), whole.model.get_weights(), strict=True):
         assert (a == b).all()
 

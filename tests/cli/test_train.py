@@ -90,11 +90,14 @@ def test_data_that_were_moved_are_asked_for_and_data_that_changed_are_named(
     refused = unetrt("resume", unfinished)
     assert refused.exit_code == 2
     assert re.search("are not where they were.*gone.*say as --data", plain(refused.stderr))
-    (disc_folder / "images" / "disc0.png").unlink()
-    (disc_folder / "labels" / "disc0.png").unlink()
-    changed = unetrt("resume", unfinished, "--data", disc_folder)
+    fewer = shutil.copytree(disc_folder, disc_folder.with_name("fewer"))
+    for part in ("images", "labels"):
+        (fewer / part / "disc0.png").unlink()
+    changed = unetrt("resume", unfinished, "--data", fewer)
     assert changed.exit_code == 2
     assert re.search(r"data: \d -> \d train images.*--restart", plain(changed.stderr))
+    moved = disc_folder.rename(disc_folder.with_name("moved"))
+    assert unetrt("resume", unfinished, "--data", moved).exit_code == 0
 
 
 def test_there_is_nothing_to_resume_in_another_folder(unetrt, tmp_path):
