@@ -76,7 +76,7 @@ def test_a_missing_file_or_sidecar_is_refused(engine, tmp_path):
 
 
 def test_a_sidecar_of_another_kind_or_format_is_refused(engine):
-    with pytest.raises(ArtifactError, match="got kind 'engine', format 6, expected kind 'onnx'"):
+    with pytest.raises(ArtifactError, match="got kind 'engine', format 7, expected kind 'onnx'"):
         OnnxModel.load(engine.path)
     fields = json.loads(sidecar_of(engine.path).read_text())
     sidecar_of(engine.path).write_text(json.dumps(fields | {"format": 99}))
