@@ -37,8 +37,11 @@ _DRIFT = 3.0
 """Files whose classes lie this many deviations apart have no common scale. Measured: slices of one
 scan 1.8, fluorescence images of one microscope 4.7, MRI with a factor of its own in each file
 hundreds."""
-_CALIBRATED = -500
-"""Signed pixels this far below zero are Hounsfield units: air is -1000."""
+_CALIBRATED, _CALIBRATED_DRIFT = -500, 10.0
+"""Pixels this far below zero are Hounsfield units (air is -1000) if classes lie no further apart:
+tissue has its number in every CT, with and without a contrast agent."""
+_CHANNELS = 3.0
+"""Channels whose deviations differ by more than this factor each need a scale of their own."""
 _PLACE, _ALIKE = 0.15, 0.9
 """Correlation with the mean label from which classes have their places, and the share of it that a
 mirrored mean label must keep to allow that mirror."""
@@ -181,21 +184,23 @@ def _normalization(found: Fingerprint) -> tuple[Normalization | None, dict[str, 
 
 def _without_scale(found: Fingerprint) -> str:
     """Say why the files have no common scale; nothing where they have one."""
-    least = found.percentiles[0]
-    if found.files < 2 or least <= _CALIBRATED:  # noqa: PLR2004
+    shown = {name: found.levels[name] for name in found.classes[1:] if name in found.levels}
+    drifting = max(shown, key=lambda name: shown[name].drift, default=None)
+    drift = shown[drifting].drift if drifting else 0.0
+    if found.percentiles[0] <= _CALIBRATED and drift < _CALIBRATED_DRIFT:
         return ""
     if "," in found.dtype:
         return f"pixels of {found.dtype} in one set have no common scale"
     if found.dtype.startswith("float"):
         return f"nothing says what scale {found.dtype} pixels of another file have"
-    shown = {name: found.levels[name] for name in found.classes[1:] if name in found.levels}
-    if not shown:
+    narrow, wide = min(found.channel_stds), max(found.channel_stds)
+    if wide > _CHANNELS * narrow:
+        return f"channels have scales of their own, deviations from {narrow:.3g} to {wide:.3g}"
+    if drifting is None or drift < _DRIFT:
         return ""
-    name, levels = max(shown.items(), key=lambda item: item[1].drift)
-    if levels.drift < _DRIFT:
-        return ""
+    levels = shown[drifting]
     return (
-        f"{name} lies at {levels.low:.3g} to {levels.high:.3g} from file to file, "
+        f"{drifting} lies at {levels.low:.3g} to {levels.high:.3g} from file to file, "
         f"+-{levels.within:.3g} within one"
     )
 

@@ -31,6 +31,7 @@ CELLS = Fingerprint(
     object_pixels=None,
     constant=0,
     files=10,
+    channel_stds=(40.0,),
     levels={"background": Levels(9.0, 11.0, 8.0), "cell": Levels(100.0, 120.0, 30.0)},
     symmetry=Symmetry(0.01, 0.0, 0.02, 0.01),
 )
@@ -69,14 +70,26 @@ def test_files_without_a_common_scale_are_each_normalised_by_their_own(fields, w
     assert why in chosen.reasons[0].why
 
 
-def test_hounsfield_units_and_a_single_file_keep_one_scale():
-    tissue = {"levels": {"cell": Levels(-90.0, 900.0, 20.0)}}
-    for dtype in ("int16", "float32"):
-        ct = replace(
-            CELLS, dtype=dtype, percentiles=(-1024.0, -1000.0, 0.0, 900.0, 1500.0), **tissue
-        )
-        assert plan(ct).normalization is None
-    assert plan(replace(CELLS, files=1, dtype="float32", **tissue)).normalization is None
+CT = {"percentiles": (-1024.0, -1000.0, 0.0, 900.0, 1500.0)}
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_hounsfield_units_keep_one_scale(dtype):
+    tissue = {"levels": {"cell": Levels(-90.0, 90.0, 40.0)}}
+    assert plan(replace(CELLS, dtype=dtype, **CT, **tissue)).normalization is None
+    shifted = {"levels": {"cell": Levels(-900.0, 900.0, 3.0)}}
+    assert plan(replace(CELLS, dtype=dtype, **CT, **shifted)).normalization == Normalization()
+
+
+def test_floats_of_a_single_file_say_nothing_of_another():
+    assert plan(replace(CELLS, files=1, levels={}, dtype="float32")).normalization is not None
+    assert plan(replace(CELLS, files=1, levels={})).normalization is None
+
+
+def test_channels_of_other_scales_are_each_normalised():
+    chosen = plan(replace(CELLS, channels=3, channel_stds=(40.0, 4000.0, 35.0)))
+    assert chosen.normalization == Normalization()
+    assert "channels have scales of their own" in chosen.reasons[0].why
 
 
 def test_small_oblong_slices_are_not_padded_to_large_crops():

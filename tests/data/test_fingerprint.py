@@ -113,5 +113,11 @@ def test_where_images_lie_any_way_round_so_do_their_mirrors():
     assert found.as_is == pytest.approx(found.mirrored, rel=0.1)
 
 
+def test_each_channel_has_its_deviation():
+    pixels = np.arange(24.0).reshape(3, 4, 2) * [1, 100]
+    found = fingerprint(dataset(sample(pixels)))
+    assert found.channel_stds == pytest.approx(pixels.std(axis=(0, 1)))
+
+
 def test_one_label_has_no_symmetry_to_measure():
     assert fingerprint(dataset(sample(np.arange(12.0).reshape(3, 4, 1)))).symmetry is None

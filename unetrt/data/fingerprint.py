@@ -93,6 +93,7 @@ class Fingerprint:
         object_pixels: pixels of an object.
         constant: number of images that have but one pixel value.
         files: number of files to train with; a volume has many images.
+        channel_stds: standard deviation of the pixels of each channel.
         levels: of each class that more than one file shows, mean over the channels.
         symmetry: of the places of the classes; None where there is but one image.
     """
@@ -116,6 +117,7 @@ class Fingerprint:
     object_pixels: Spread | None
     constant: int
     files: int
+    channel_stds: tuple[float, ...]
     levels: dict[str, Levels]
     symmetry: Symmetry | None
 
@@ -196,6 +198,7 @@ def fingerprint(data: Dataset) -> Fingerprint:
         object_pixels=_spread(objects) if objects else None,
         constant=sum(bool(s.image.min() == s.image.max()) for s in data.train),
         files=len(files_of(data.train)),
+        channel_stds=_channel_stds(data.train),
         levels=_levels(data),
         symmetry=_symmetry(data),
     )
@@ -208,6 +211,13 @@ def _range(samples: tuple[Sample, ...]) -> tuple[float, float]:
 def _some_pixels(samples: tuple[Sample, ...]) -> NDArray[Any]:
     step = -(-sum(sample.image.size for sample in samples) // _MOST_PIXELS)
     return np.concatenate([sample.image.reshape(-1)[::step] for sample in samples])
+
+
+def _channel_stds(samples: tuple[Sample, ...]) -> tuple[float, ...]:
+    step = -(-sum(sample.image.size for sample in samples) // _MOST_PIXELS)
+    channels = samples[0].image.shape[2]
+    pixels = np.concatenate([s.image.reshape(-1, channels)[::step] for s in samples])
+    return tuple(float(std) for std in pixels.astype(np.float64).std(axis=0))
 
 
 def _clipped(samples: tuple[Sample, ...], low: float, high: float) -> tuple[float, float]:
