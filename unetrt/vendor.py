@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def keras() -> Any:
     with _native_stderr_held():
         tensorflow = _tensorflow()
         tensorflow.config.list_logical_devices()  # it announces what it finds
+    tensorflow.get_logger().addFilter(_is_no_complaint_of_tracing)
     module = _module("keras", extra="train", purpose="Working with a Keras model")
     backend = module.backend.backend()
     if backend != "tensorflow":
@@ -75,6 +77,11 @@ def keras() -> Any:
             hint="set KERAS_BACKEND=tensorflow",
         )
     return module
+
+
+def _is_no_complaint_of_tracing(record: logging.LogRecord) -> bool:
+    """Return False of a warning that images of several sizes, or several networks, are traced."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def tensorflow_without_tf32() -> None:

@@ -65,3 +65,16 @@ def test_a_value_that_the_user_set_stays(monkeypatch, name):
     # It was imported with telemetry off, which no later value changes.
     assert vendor.onnxruntime() is onnxruntime
     assert os.environ[name] == "0"
+
+
+@pytest.mark.tf
+def test_tensorflow_s_complaints_of_tracing_are_left_out_and_all_others_heard(keras, caplog):
+    import tensorflow as tf
+
+    tf.get_logger().addHandler(caplog.handler)
+    try:
+        tf.get_logger().warning("5 out of 21 calls to %s triggered tf.function retracing.", "f")
+        tf.get_logger().warning("something else")
+    finally:
+        tf.get_logger().removeHandler(caplog.handler)
+    assert set(caplog.messages) == {"something else"}
