@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ class CropStream:
         seed: of everything drawn.
         augmentation: how crops are varied.
         border: add border weights; all samples must have instances.
+        strength: gives, for the number of a batch, the share of the augmentation that it gets.
 
     Attributes:
         image_size: height and width of the pixels of a crop.
@@ -76,7 +78,9 @@ class CropStream:
         seed: int,
         augmentation: Augmentation,
         border: bool = False,
+        strength: Callable[[int], float] = lambda _number: 1.0,
     ) -> None:
+        self._strength = strength
         height, width = (crop, crop) if isinstance(crop, int) else crop
         self.image_size = sizes.covering(height), sizes.covering(width)
         self._margin = sizes.margin
@@ -116,9 +120,11 @@ class CropStream:
         """
         number = int(number)
         random = np.random.default_rng((self._seed, number))
+        vary = self._augmentation.weakened(self._strength(number))
         crops = [
             self._draw(
                 random,
+                vary,
                 self._classes[(number * self._forced + k) % len(self._classes)]
                 if k < self._forced
                 else None,
@@ -148,10 +154,12 @@ class CropStream:
             weights = mirrored(border_weights(sample.instances))
         return _CropSource(mirrored(sample.image, self._margin), label, weights, pixels)
 
-    def _draw(self, random: np.random.Generator, shown: int | None) -> tuple[NDArray[Any], ...]:
+    def _draw(
+        self, random: np.random.Generator, vary: Augmentation, shown: int | None
+    ) -> tuple[NDArray[Any], ...]:
         source, corner = self._place(random, shown)
-        image, *labels = self._moved(source, corner, random)
-        image = varied(image.astype(np.float32), self._augmentation, self._pixel_std, random)
+        image, *labels = self._moved(source, corner, vary, random)
+        image = varied(image.astype(np.float32), vary, self._pixel_std, random)
         return (image, *labels)
 
     def _place(
@@ -181,10 +189,13 @@ class CropStream:
         return source, (top, left)
 
     def _moved(
-        self, source: _CropSource, corner: tuple[int, int], random: np.random.Generator
+        self,
+        source: _CropSource,
+        corner: tuple[int, int],
+        vary: Augmentation,
+        random: np.random.Generator,
     ) -> list[NDArray[Any]]:
         """Cut a crop, mirrored, turned, zoomed and deformed as it may be."""
-        vary = self._augmentation
         turned = np.eye(2)
         if "horizontal" in vary.mirrors and random.random() < _HALF:
             turned = turned @ np.diag([1.0, -1.0])

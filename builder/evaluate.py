@@ -37,6 +37,13 @@ _IOU = 0.5
 _PIXELS_AT_ONCE = 1 << 17
 """Pixels of images of one size that are predicted together."""
 
+_LARGE_PIXELS = 1 << 22
+"""Pixels of an image above which it is predicted in parts: a network of 16 filters at full size
+works in 200 bytes and more for each."""
+
+_PART, _AROUND = 1024, 256
+"""Side of a part, and the pixels around it that are seen but not labelled."""
+
 _PERCENTILE = 95
 
 
@@ -92,7 +99,8 @@ def measure(
         turns = len(set(model.input_shape[1:3])) == 1
         predict = partial(mean_over_views, predict, turns=turns)
     evaluation = Evaluation(classes, thorough=thorough)
-    for count, (sample, labels) in enumerate(_predicted(predict, samples, sizes), start=1):
+    predicted = _predicted(predict, samples, sizes, in_parts=_takes_any(model))
+    for count, (sample, labels) in enumerate(predicted, start=1):
         evaluation.add(sample, labels)
         on_sample(count)
     return evaluation
@@ -208,26 +216,65 @@ class _Counted:
 
 
 def predicted_classes(
-    predict: Callable[[NDArray[Any]], NDArray[Any]], image: NDArray[Any], sizes: SizeRule
+    model: keras.Model, image: NDArray[Any], sizes: SizeRule
 ) -> NDArray[np.int64]:
     """Return the likeliest class of each pixel of an image, [height, width].
 
     Args:
-        predict: such as `model.predict_on_batch`.
+        model: probabilities of classes out.
         image: [height, width, channels], mirrored out to a size that the network takes.
         sizes: sizes that the network takes.
     """
+    if _is_large(image) and _takes_any(model):
+        return _in_parts(model.predict_on_batch, image, sizes)
+    return _whole(model.predict_on_batch, image, sizes)
+
+
+def _is_large(image: NDArray[Any]) -> bool:
+    return bool(image.shape[0] * image.shape[1] > _LARGE_PIXELS)
+
+
+def _takes_any(model: keras.Model) -> bool:
+    return bool(tuple(model.input_shape[1:3]) == (None, None))
+
+
+def _whole(
+    predict: Callable[[NDArray[Any]], NDArray[Any]], image: NDArray[Any], sizes: SizeRule
+) -> NDArray[np.int64]:
     height, width = image.shape[:2]
     classes: NDArray[np.int64] = predict(as_batch(image, sizes))[0, :height, :width].argmax(axis=-1)
     return classes
 
 
+def _in_parts(
+    predict: Callable[[NDArray[Any]], NDArray[Any]], image: NDArray[Any], sizes: SizeRule
+) -> NDArray[np.int64]:
+    """Predict parts with their surroundings, so that memory is that of a part."""
+    height, width = image.shape[:2]
+    classes = np.empty((height, width), np.int64)
+    for top in range(0, height, _PART):
+        for left in range(0, width, _PART):
+            above, before = max(0, top - _AROUND), max(0, left - _AROUND)
+            seen = image[above : top + _PART + _AROUND, before : left + _PART + _AROUND]
+            part = classes[top : top + _PART, left : left + _PART]
+            found = _whole(predict, seen, sizes)[top - above :, left - before :]
+            part[...] = found[: part.shape[0], : part.shape[1]]
+    return classes
+
+
 def _predicted(
-    predict: Callable[[NDArray[Any]], NDArray[Any]], samples: Iterable[Sample], sizes: SizeRule
+    predict: Callable[[NDArray[Any]], NDArray[Any]],
+    samples: Iterable[Sample],
+    sizes: SizeRule,
+    *,
+    in_parts: bool,
 ) -> Iterator[tuple[Sample, NDArray[np.int64]]]:
     """Yield each sample with the likeliest class of its pixels; in order, those of a size."""
     waiting: dict[tuple[int, ...], list[tuple[Sample, NDArray[Any]]]] = {}
     for sample in samples:
+        if in_parts and _is_large(sample.image):
+            yield sample, _in_parts(predict, sample.image, sizes)
+            continue
         x = as_batch(sample.image, sizes)
         alike = waiting.setdefault(x.shape, [])
         alike.append((sample, x))

@@ -18,7 +18,7 @@ from unetrt.sizes import SizeRule
 
 from .crops import CropStream
 from .history import Epoch, TrainResult
-from .loop import Schedule, TrainingLoop, batches
+from .loop import Schedule, TrainingLoop, augmentation_strength, batches
 from .losses import check_loss
 from .run_folder import RunFolder, open_run
 from .train_spec import TrainSpec
@@ -123,12 +123,13 @@ def fit(
         seed=spec.seed,
         augmentation=spec.augmentation,
         border=spec.loss == "border",
+        strength=lambda number: augmentation_strength(schedule.done(number)),
     )
+    schedule = Schedule(spec, stream.steps_per_epoch, spent_s=writer.spent_s)
     source = model if strategy is None else copy_under(model, strategy)
     freeze_layers(source, spec.freeze)
     with scope_of(strategy):
         trained, heads = model_to_train(source, spec, stream)
-    schedule = Schedule(spec, stream.steps_per_epoch, spent_s=writer.spent_s)
 
     def keep(epoch: Epoch, best: bool) -> None:  # noqa: FBT001  (as on_epoch)
         writer.keep(loop, epoch, best=best)

@@ -29,6 +29,9 @@ __all__ = ["Schedule", "TrainingLoop", "batches", "learning_rate", "validation_s
 _RISE = 0.05
 """Share of the training over which the learning rate rises, while batch statistics settle."""
 
+_PLAIN = 0.4
+"""Last share of a training over which augmentation fades."""
+
 _FIRST_EPOCH, _EPOCH = 1 / 8, 1 / 10
 """Length of the first epoch, and the least of the others, as shares of the time for a training."""
 
@@ -289,6 +292,18 @@ def learning_rate(peak: float, done: float) -> float:
     rise = min(1.0, (done + 0.01) / _RISE)
     fall = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return peak * rise * fall
+
+
+def augmentation_strength(done: float) -> float:
+    """Return the share of its augmentation that a crop gets after a share of a training.
+
+    All at first; in the last third ever less, so that the network ends on images as they are.
+
+    Example:
+        >>> [round(augmentation_strength(done), 2) for done in (0, 0.6, 0.8, 1)]
+        [1.0, 1.0, 0.5, 0.0]
+    """
+    return min(1.0, max(0.0, (1 - done) / _PLAIN))
 
 
 def batches(

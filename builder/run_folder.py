@@ -346,7 +346,7 @@ class TensorBoardLog:
             for name in ("loss", "val_dice", "learning_rate"):
                 tf.summary.scalar(name, getattr(epoch, name))
             for sample in self._samples if images else ():
-                classes = predicted_classes(model.predict_on_batch, sample.image, self._sizes)
+                classes = predicted_classes(model, sample.image, self._sizes)
                 drawn = panels(sample.image, sample.label, classes)
                 tf.summary.image(sample.name, drawn[None])
         self._writer.flush()

@@ -109,7 +109,7 @@ def _cross_validated(
 def _draw(folder: RunFolder, result: TrainResult, data: Dataset) -> None:
     sizes = size_rule(result.model)
     for sample in _some(data.test, _OVERLAYS):
-        classes = predicted_classes(result.model.predict_on_batch, sample.image, sizes)
+        classes = predicted_classes(result.model, sample.image, sizes)
         drawn = panels(sample.image, sample.label, classes)
         write_image(folder.path / "overlays" / f"{sample.name}.png", drawn)
 
@@ -158,7 +158,7 @@ def _worst(result: TrainResult, data: Dataset) -> Iterator[Picture]:
     dice = {name: one["dice"] for name, one in (found.per_image or {}).items()}
     for case in sorted(found.cases or (), key=lambda case: case.mean_dice)[:_WORST]:
         sample = min(files[case.name], key=lambda one: sum(dice[one.name].values()))
-        labels = predicted_classes(result.model.predict_on_batch, sample.image, sizes)
+        labels = predicted_classes(result.model, sample.image, sizes)
         drawn = panels(sample.image, sample.label, labels)
         yield Picture(case=case, image=sample.name, png=_png(drawn))
 

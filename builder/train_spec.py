@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, get_args
 
 from unetrt.errors import BadInput
@@ -13,6 +13,17 @@ LossName = Literal["ce_dice", "ce", "dice", "focal", "tversky", "border"]
 
 
 Axis = Literal["horizontal", "vertical"]
+
+_SHARES = (
+    "rotated",
+    "zoomed",
+    "deformed",
+    "recoloured",
+    "curved",
+    "noisy",
+    "blurred",
+    "coarsened",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +87,7 @@ class Augmentation:
     foreground: float = 0.33
 
     def __post_init__(self) -> None:
-        shares = ("rotated", "zoomed", "deformed", "recoloured", "curved")
-        for name in (*shares, "noisy", "blurred", "coarsened", "foreground"):
+        for name in (*_SHARES, "foreground"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(
                     "Cannot augment", got=f"{name} {getattr(self, name)}", expected="0 to 1"
@@ -96,6 +106,18 @@ class Augmentation:
                 raise BadInput(
                     "Cannot augment", got=f"{name} {getattr(self, name)}", expected=expected
                 )
+
+    def weakened(self, strength: float) -> Self:
+        """Return it with fewer crops rotated, zoomed, deformed and recoloured; mirrors stay.
+
+        Args:
+            strength: 0 to 1, that the shares are multiplied by.
+
+        Example:
+            >>> Augmentation(zoomed=0.4).weakened(0.5).zoomed
+            0.2
+        """
+        return replace(self, **{name: strength * getattr(self, name) for name in _SHARES})
 
     @classmethod
     def none(cls) -> Self:

@@ -57,7 +57,7 @@ class Unetrt:
         model, file = load_model(run / "model.keras")
         sizes = size_rule(model)
         for sample in data.normalized(file.normalization).test:
-            yield predicted_classes(model.predict_on_batch, sample.image, sizes)
+            yield predicted_classes(model, sample.image, sizes)
 
 
 class Plain:

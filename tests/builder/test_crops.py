@@ -124,6 +124,15 @@ def test_every_batch_shows_the_rare_class():
         assert {1, 2} <= set(np.unique(shown))
 
 
+def test_augmentation_fades_to_crops_as_they_are(discs):
+    always = Augmentation(rotated=1.0, zoomed=1.0, recoloured=1.0, mirrors=(), turns=False)
+    fading = stream_of(discs.train, augmentation=always, strength=lambda number: 1.0 - number)
+    plain = stream_of(discs.train, augmentation=always.weakened(0.0))
+    assert not np.array_equal(fading.batch(0)[0], plain.batch(0)[0])
+    for own, wanted in zip(fading.batch(1), plain.batch(1), strict=True):
+        np.testing.assert_array_equal(own, wanted)
+
+
 def test_crops_as_they_are_come_from_the_image():
     image = np.arange(40 * 44, dtype=np.uint16).reshape(40, 44, 1)
     stream = stream_of((sample(image, image[:, :, 0] % 2),), augmentation=Augmentation.none())

@@ -126,3 +126,32 @@ def test_a_shifted_square_is_as_far_as_it_was_shifted(shift):
     a = np.zeros((30, 30), bool)
     a[5:25, 3:7] = True
     assert hd95(a, np.roll(a, shift, axis=1)) == pytest.approx(shift)
+
+
+def test_images_of_one_size_and_of_many_are_each_judged_by_their_own_label(keras, bright):
+    random = np.random.default_rng(0)
+    sizes = [(30, 40), (12, 7), (30, 40), (5, 5), (12, 7)]
+    samples = [sample(f"s{k}", random.random(size) > 0.5) for k, size in enumerate(sizes)]
+    found = evaluate(bright, samples, CLASSES, thorough=True)
+    assert found.dice == {"cell": 1.0}
+    assert sorted(found.per_image) == [f"s{k}" for k in range(5)]
+
+
+def test_an_image_too_large_to_be_held_is_predicted_in_parts_that_agree(keras, monkeypatch):
+    from unetrt.builder import UNetSpec, build_unet
+    from unetrt.builder import evaluate as module
+
+    keras.utils.set_random_seed(0)
+    model = build_unet(UNetSpec.small((None, None, 1), 2, filters=(2, 4), bottleneck=4))
+    image = np.random.default_rng(0).integers(0, 255, (150, 90, 1), np.uint8)
+    rule = UNetSpec.small((None, None, 1), 2, filters=(2, 4), bottleneck=4).sizes
+    whole = module.predicted_classes(model, image, rule)
+    monkeypatch.setattr(module, "_LARGE_PIXELS", 1000)
+    monkeypatch.setattr(module, "_PART", 32)
+    monkeypatch.setattr(module, "_AROUND", 32)
+    seen = []
+    predict = model.predict_on_batch
+    monkeypatch.setattr(model, "predict_on_batch", lambda x: seen.append(x.shape) or predict(x))
+    np.testing.assert_array_equal(module.predicted_classes(model, image, rule), whole)
+    assert len(seen) == 15
+    assert max(height * width for _, height, width, _ in seen) <= 96 * 96

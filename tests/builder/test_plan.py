@@ -39,8 +39,10 @@ CELLS = Fingerprint(
 
 def test_small_eight_bit_images_get_the_small_network_and_small_crops():
     chosen = plan(CELLS)
-    assert chosen.unet == UNetSpec.small((None, None, 1), 2, pixel_mean=30.0, pixel_std=40.0)
-    assert chosen.training == TrainSpec(crop=(128, 128), batch=4)
+    assert chosen.unet == UNetSpec.small(
+        (None, None, 1), 2, pixel_mean=30.0, pixel_std=40.0, filters=(8, 16, 32, 64), bottleneck=128
+    )
+    assert chosen.training == TrainSpec(crop=(128, 128), batch=8)
     assert chosen.normalization is None
     assert [choice.what for choice in chosen.reasons] == [
         "pixels",
@@ -48,6 +50,7 @@ def test_small_eight_bit_images_get_the_small_network_and_small_crops():
         "crop",
         "batch",
         "mirrors and turns",
+        "crops centred on a class",
     ]
 
 
@@ -68,6 +71,13 @@ def test_files_without_a_common_scale_are_each_normalised_by_their_own(fields, w
     assert chosen.normalization == Normalization()
     assert (chosen.unet.pixel_mean, chosen.unet.pixel_std, chosen.unet.pixel_range) == (0, 1, None)
     assert why in chosen.reasons[0].why
+
+
+def test_a_rare_class_is_in_half_of_the_crops():
+    rare = plan(replace(CELLS, shares={"background": 0.999, "cell": 0.001}))
+    assert rare.training.augmentation.foreground == 0.5
+    assert "cell is 0.10% of the pixels" in rare.reasons[-1].why
+    assert plan(CELLS).training.augmentation.foreground == 0.33
 
 
 CT = {"percentiles": (-1024.0, -1000.0, 0.0, 900.0, 1500.0)}
@@ -132,11 +142,11 @@ def test_large_objects_get_large_crops_and_as_many_pixels_a_batch():
     assert "objects are about 101 pixels across" in {choice.why for choice in chosen.reasons}
 
 
-@pytest.mark.parametrize(("crop", "levels"), [(256, 5), (64, 4), (16, 2), (4, 1)])
+@pytest.mark.parametrize(("crop", "levels"), [(256, 4), (64, 4), (16, 2), (4, 1)])
 def test_a_crop_keeps_a_bottom_to_convolve(crop, levels):
     chosen = plan(CELLS, crop=crop)
     assert len(chosen.unet.filters) == levels
-    assert chosen.unet.filters[0] == 8
+    assert chosen.unet.filters[0] in (8, 16)
     assert min(chosen.training.crop) >= crop
 
 
@@ -153,7 +163,21 @@ def test_a_preset_keeps_its_network():
     assert paper.unet.padding == "valid"
     assert all(paper.unet.sizes.covering(side) - 184 == side for side in paper.training.crop)
     assert paper.training.batch == 2
-    assert plan(CELLS, preset="small").unet == plan(CELLS).unet
+    assert plan(CELLS, preset="small").unet.filters == (8, 16, 32, 64, 128)
+
+
+@pytest.mark.parametrize(
+    ("given", "first"),
+    [
+        ({"minutes": 3.0}, 8),
+        ({"minutes": 6.0}, 16),
+        ({"minutes": 3.0, "crop": (40, 56)}, 16),
+        ({"minutes": 1.0, "crop": (40, 56)}, 8),
+        ({"epochs": 500}, 8),
+    ],
+)
+def test_more_time_teaches_more_filters(given, first):
+    assert plan(CELLS, **given).unet.filters[0] == first
 
 
 def test_a_preset_that_there_is_not_is_refused():
