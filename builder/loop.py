@@ -369,9 +369,15 @@ def validation_sample(samples: Sequence[Sample]) -> tuple[Sample, ...]:
         [(2048, 50), (2048, 50), (2048, 50)]
     """
     cut = [_middle(sample, math.isqrt(_VALIDATED_PIXELS)) for sample in samples]
-    pixels = sum(sample.label.size for sample in cut)
-    step = max(1.0, pixels / _VALIDATED_PIXELS)
-    return tuple(cut[int(k * step)] for k in range(max(1, int(len(cut) / step))))
+    step = max(1.0, sum(sample.label.size for sample in cut) / _VALIDATED_PIXELS)
+    chosen: list[Sample] = []
+    pixels = 0
+    for k in range(max(1, int(len(cut) / step))):
+        one = cut[int(k * step)]
+        if pixels + one.label.size <= _VALIDATED_PIXELS or not chosen:
+            chosen.append(one)
+            pixels += one.label.size
+    return tuple(chosen)
 
 
 def _middle(sample: Sample, most: int) -> Sample:
