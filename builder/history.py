@@ -87,8 +87,14 @@ class TrainResult:
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the first epoch with the highest validation Dice."""
-    return max(history, key=lambda epoch: epoch.val_dice)
+    """Return the first epoch with the highest validation Dice once the learning rate has halved.
+
+    Before that, of all: weights that still move fast owe a high figure to luck, the more so the
+    fewer images it is of.
+    """
+    peak = max(epoch.learning_rate for epoch in history)
+    settled = [epoch for epoch in history if epoch.learning_rate <= peak / 2]
+    return max(settled or history, key=lambda epoch: epoch.val_dice)
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:

@@ -167,8 +167,8 @@ class TrainingLoop(keras.callbacks.Callback):  # type: ignore[misc]
                 elapsed_s=self._schedule.elapsed_s,
                 remaining_s=self._schedule.remaining_s(self.step),
             )
-            best = not self.history or finished.val_dice > best_epoch(self.history).val_dice
             self.history.append(finished)
+            best = best_epoch(self.history) is finished
             if best:
                 self.best_weights = self._own.get_weights()
             self._on_kept(finished, best)

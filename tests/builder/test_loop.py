@@ -155,3 +155,18 @@ def test_what_is_validated_is_bounded_and_never_nothing(sides):
     assert len({one.name for one in chosen}) == len(chosen)
     assert all(one.image.shape[:2] == one.label.shape for one in chosen)
     assert sum(one.label.size for one in chosen) <= 2**22
+
+
+def curve(*pairs):
+    from unetrt.builder.history import Epoch
+
+    return [Epoch(k, 0.5, dice, rate, 0.0, 0.0) for k, (dice, rate) in enumerate(pairs, start=1)]
+
+
+def test_a_lucky_figure_of_fast_weights_is_not_the_best_once_they_have_settled():
+    from unetrt.builder.history import best_epoch
+
+    early = curve((0.80, 3e-3), (0.95, 2.9e-3), (0.90, 2e-3))
+    assert best_epoch(early).epoch == 2
+    late = curve((0.95, 3e-3), (0.90, 1.4e-3), (0.94, 1e-4), (0.94, 1e-9))
+    assert best_epoch(late).epoch == 3

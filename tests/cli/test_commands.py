@@ -45,6 +45,8 @@ def test_train_leaves_model_history_metrics_and_overlays(trained):
     out, result = trained
     assert {p.name for p in out.iterdir()} == {
         "model.keras", "model.keras.json", "history.csv", "logs", "metrics.json", "overlays",
+        "plan.json",
+        "report.html",
     }  # fmt: skip
     metrics = json.loads((out / "metrics.json").read_text())
     assert set(metrics) == {"train", "val", "test"}
