@@ -1,20 +1,25 @@
-"""Share the files of a data set out into cross-validation folds."""
+"""Share the files of a data set out into cross-validation folds, and average their networks."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unetrt import vendor
 from unetrt.data import Dataset, Sample
 from unetrt.data.dataset import files_of
 from unetrt.errors import BadInput, DataError
 
 from .train_spec import TrainSpec
 
-__all__ = ["Fold", "folds_of"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Fold", "ensemble_of", "folds_of"]
 
 _FEWEST = 2
 
@@ -78,6 +83,32 @@ def folds_of(data: Dataset, count: int) -> tuple[Fold, ...]:
     return tuple(
         Fold(number, count, _split(data, files, kept)) for number, kept in enumerate(held_out, 1)
     )
+
+
+def ensemble_of(models: Mapping[str, keras.Model]) -> keras.Model:
+    """Return one model whose output is the mean of the models' probabilities.
+
+    Args:
+        models: by the names that they get as blocks of it; alike in inputs and outputs, at least
+            two.
+
+    Example:
+        >>> import keras
+        >>> from keras import layers
+        >>> first, second = (keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 1)])
+        ...                  for _ in range(2))
+        >>> [layer.name for layer in ensemble_of({"fold1": first, "fold2": second}).layers][1:]
+        ['fold1', 'fold2', 'probabilities']
+    """
+    keras = vendor.keras()
+    own = next(iter(models.values())).inputs[0]
+    image = keras.Input(own.shape[1:], dtype=own.dtype, name="image")
+    outputs = [
+        keras.Model(model.inputs, model.outputs[0], name=name)(image)
+        for name, model in models.items()
+    ]
+    mean = keras.layers.Average(name="probabilities", dtype="float32")(outputs)
+    return keras.Model(image, mean, name="ensemble")
 
 
 def _split(data: Dataset, files: dict[str, list[Sample]], held_out: set[str]) -> Dataset:

@@ -297,7 +297,7 @@ def learning_rate(peak: float, done: float) -> float:
 def augmentation_strength(done: float) -> float:
     """Return the share of its augmentation that a crop gets after a share of a training.
 
-    All at first; in the last third ever less, so that the network ends on images as they are.
+    All at first; over the last two fifths ever less: the network ends on images as they are.
 
     Example:
         >>> [round(augmentation_strength(done), 2) for done in (0, 0.6, 0.8, 1)]

@@ -13,7 +13,7 @@ from unetrt.errors import BadInput, DataError
 from unetrt.files import output_folder, sha256_of
 from unetrt.progress import Progress
 
-from .folds import Fold, folds_of
+from .folds import Fold, ensemble_of, folds_of
 from .history import Epoch, TrainResult, read_history
 from .plan import TrainingPlan, plan
 from .saved_plan import SavedPlan, read_plan, write_plan
@@ -191,8 +191,6 @@ def _averaged(
 ) -> TrainResult:
     """Save the model that averages the folds' networks."""
     from unetrt.keras_models import save_model  # noqa: PLC0415
-
-    from .ensemble import ensemble_of  # noqa: PLC0415
 
     data = folds[0].data
     parts = {fold.name: one for fold, one in zip(folds, results, strict=True)}

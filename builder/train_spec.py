@@ -153,7 +153,8 @@ class TrainSpec:
         loss: cross-entropy and Dice ("ce_dice"), either alone, "focal", "tversky", or "border":
             the paper's cross-entropy, heavier between touching instances.
         class_weights: of each class in the loss, background first; all alike if None.
-        augmentation: how crops are varied.
+        augmentation: how crops are varied; it fades over the last two fifths, so that the network
+            ends on images as they are.
         optimizer: "adamw", or the paper's "sgd" with momentum 0.99.
         learning_rate: its peak, reached after a short rise; a half cosine follows.
         weight_decay: of AdamW.

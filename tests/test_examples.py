@@ -22,7 +22,7 @@ from tests.conftest import write_folder
 from tests.test_repository import ROOT, STAGES
 
 TENSORFLOW = (
-    "unetrt.builder.ensemble",
+    "unetrt.builder.folds",
     "unetrt.builder.evaluate",
     "unetrt.builder.loop",
     "unetrt.builder.losses",

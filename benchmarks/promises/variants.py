@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from unetrt import vendor
+from unetrt.data.brain import load_template
 
 from .labelled_images import STRUCTURES, Labelled, labelled_brain
 
@@ -290,17 +290,7 @@ def temporal() -> Iterator[Labelled]:
     moved by up to 8 mm), lit unevenly and noisy. All are of one template: left sides to learn
     from, right sides, mirrored, to be tested on.
     """
-    datasets = vendor.nilearn_datasets()
-    t1, grey, white = (
-        np.asarray(load(resolution=1).dataobj, dtype=np.float32)
-        for load in (
-            datasets.load_mni152_template,
-            datasets.load_mni152_gm_template,
-            datasets.load_mni152_wm_template,
-        )
-    )
-    tissue = np.argmax(np.stack([1 - grey - white, grey, white]), axis=0).astype(np.uint8)
-    yield from scaled(_bent(t1 / t1.max(), tissue))
+    yield from scaled(_bent(*load_template()))
 
 
 def hippocampus() -> Iterator[Labelled]:

@@ -113,6 +113,17 @@ def test_grey_levels_change_within_what_the_crop_has(share):
     np.testing.assert_allclose(again, flat, rtol=1e-5)
 
 
+@settings(max_examples=200)
+@given(st.integers(0, 2**32), st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
+def test_a_curve_keeps_pixels_between_the_least_and_the_most(seed, offset, scale):
+    random = np.random.default_rng(seed)
+    image = (random.uniform(0, scale, (5, 6, 1)) + offset).astype(np.float32)
+    found = varied(image, replace(Augmentation.none(), curved=1.0), 1.0, random)
+    assert np.isfinite(found).all()
+    slack = 1e-5 * float(np.abs(image).max()) + 1e-12
+    assert image.min() - slack <= found.min() <= found.max() <= image.max() + slack
+
+
 def test_every_batch_shows_the_rare_class():
     label = np.zeros((300, 300), np.uint8)
     label[150:153, 150:153] = 2

@@ -162,7 +162,7 @@ def test_a_preset_keeps_its_network():
     paper = plan(CELLS, preset="paper")
     assert paper.unet.padding == "valid"
     assert all(paper.unet.sizes.covering(side) - 184 == side for side in paper.training.crop)
-    assert paper.training.batch == 2
+    assert paper.training.batch == 1
     assert plan(CELLS, preset="small").unet.filters == (8, 16, 32, 64, 128)
 
 

@@ -7,11 +7,12 @@ wheel carries it at 1 mm with maps of grey and white matter, so nothing is downl
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetrt import vendor
 from unetrt.data.dataset import Dataset, Sample
 
-__all__ = ["CLASSES", "load_brain", "slab_of"]
+__all__ = ["CLASSES", "load_brain", "load_template", "slab_of"]
 
 CLASSES = ("background", "grey", "white")
 
@@ -30,10 +31,10 @@ def slab_of(offset: int) -> str | None:
     raise AssertionError("unreachable: offset was reduced to the slabs' sum")
 
 
-def load_brain() -> Dataset:
-    """Load every axial slice that shows the brain: uint8 [233, 197, 1], nose up.
+def load_template() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Load the template, 0 to 1, and the likeliest of the classes of each of its voxels.
 
-    A pixel's class is the likeliest of grey matter, white matter and everything else.
+    Both are [197, 233, 189]: right to left, back to front, bottom to top.
 
     Raises:
         MissingDependency: nilearn is not installed.
@@ -47,8 +48,20 @@ def load_brain() -> Dataset:
             datasets.load_mni152_wm_template,
         )
     )
-    images = np.round(t1 / t1.max() * 255).astype(np.uint8)
     labels = np.argmax(np.stack([1 - grey - white, grey, white]), axis=0).astype(np.uint8)
+    return t1 / t1.max(), labels
+
+
+def load_brain() -> Dataset:
+    """Load every axial slice that shows the brain: uint8 [233, 197, 1], nose up.
+
+    A pixel's class is the likeliest of grey matter, white matter and everything else.
+
+    Raises:
+        MissingDependency: nilearn is not installed.
+    """
+    t1, labels = load_template()
+    images = np.round(t1 * 255).astype(np.uint8)
     shown = np.flatnonzero(labels.any(axis=(0, 1)))
     parts: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for z in range(shown[0], shown[-1] + 1):
