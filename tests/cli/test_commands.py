@@ -164,7 +164,10 @@ def test_version_and_help(unetrt):
 @pytest.mark.slow
 def test_ctrl_c_keeps_the_epochs_that_were_finished(folder, tmp_path):
     words = ["train", folder, "--out", tmp_path, *QUICK[2:], "--minutes", "9"]
-    command = [sys.executable, "-m", "unetrt", *words]
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    heeding = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    heeding += "runpy.run_module('unetrt', run_name='__main__')"
+    command = [sys.executable, "-c", heeding, *words]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
     ) as process:
